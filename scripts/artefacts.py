@@ -1,0 +1,63 @@
+"""Names of every file under `build/<model>/`: the contract between stages, tasks and users.
+
+All paths are relative to `build/<model>/` and use the model's catalog name, e.g. `vith16plus`.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath as Path
+
+
+def eager_onnx(model: str) -> Path:
+    """Return the exported fp32 network; its weights are in the `.onnx_data` beside it."""
+    return Path(f"models/dinov3_{model}_eager.onnx")
+
+
+def quantized_onnx(model: str, precision: str) -> Path:
+    """Return the fp32 network that `encodings` belong to (equalised, weights not yet rounded)."""
+    return Path(f"models/dinov3_{model}_{precision}.onnx")
+
+
+def encodings(model: str, precision: str) -> Path:
+    """Return the quantisation encodings, in AIMET's format."""
+    return Path(f"models/dinov3_{model}_{precision}.encodings.json")
+
+
+def image_set(name: str) -> Path:
+    """Return a folder of preprocessed pictures: raws, `input_list.txt`, `manifest.json`."""
+    return Path(f"calibration/{name}")
+
+
+def model_cpp(model: str, precision: str) -> Path:
+    """Return the QNN model source; `.bin` and `_net.json` stand beside it."""
+    return Path(f"models/dinov3_{model}_{precision}.cpp")
+
+
+def model_library(model: str, precision: str, toolchain: str) -> Path:
+    """Return a model library, `toolchain` being Qualcomm's name, e.g. `x86_64-linux-clang`."""
+    return Path(f"libs/{toolchain}/libdinov3_{model}_{precision}.so")
+
+
+def context_binary(precision: str) -> Path:
+    """Return the HTP context binary."""
+    return Path(f"final_binary/{precision}/dinov3_{precision}_htp.serialized.bin")
+
+
+def verify_report(precision: str) -> Path:
+    """Return the accuracy report."""
+    return Path(f"final_binary/{precision}/verify.json")
+
+
+def profile_report(precision: str) -> Path:
+    """Return the compiler's own estimate of the time on the device."""
+    return Path(f"final_binary/{precision}/profile.json")
+
+
+def package(model: str, precision: str, target: str) -> Path:
+    """Return the deployable archive."""
+    return Path(f"packages/dinov3_{model}_{precision}_{target}.tar.gz")
+
+
+def with_suffix(path: Path, suffix: str) -> Path:
+    """Return a sibling of `path` with its last suffix replaced, e.g. `.onnx_data` or `.bin`."""
+    return path.with_suffix(suffix)

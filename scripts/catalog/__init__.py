@@ -1,0 +1,100 @@
+"""The data of the project: models, precisions and targets, each a line in a TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from scripts.errors import UsageError
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network of the DINOv3 family. Sizes are in pixels and channels."""
+
+    name: str
+    description: str
+    weights: str
+    image_size: int
+    patch_size: int
+    images: str
+    calibration_images: int
+    verify_images: int
+    hidden_size: int = 0
+    layers: int = 0
+    heads: int = 0
+    intermediate_size: int = 0
+    gated_mlp: bool = True
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Bit widths, and lower bounds on the cosine against fp32."""
+
+    name: str
+    weights: int
+    activations: int
+    gate: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A board: Qualcomm's SoC number, HTP architecture, VTCM in MB, oldest glibc of its images."""
+
+    name: str
+    description: str
+    soc_model: int
+    soc_name: str
+    arch: str
+    vtcm_mb: int
+    glibc: str
+
+
+Entry = TypeVar("Entry", Model, Precision, Target)
+
+
+def models() -> dict[str, Model]:
+    """Return every known model by name."""
+    return _load("models.toml", Model)
+
+
+def precisions() -> dict[str, Precision]:
+    """Return every known precision by name."""
+    return _load("precisions.toml", Precision)
+
+
+def targets() -> dict[str, Target]:
+    """Return every known target by name."""
+    return _load("targets.toml", Target)
+
+
+def pick(entries: Mapping[str, Entry], name: str, what: str) -> Entry:
+    """Return one entry by name.
+
+    Raises:
+        UsageError: there is none; the message lists those there are.
+    """
+    if name not in entries:
+        raise UsageError(f"There is no {what} {name!r}.", remedy=f"one of: {', '.join(entries)}")
+    return entries[name]
+
+
+def _load(file: str, kind: type[Entry]) -> dict[str, Entry]:
+    known = {field.name for field in fields(kind)}
+    made = {}
+    for name, values in _read(file).items():
+        if unknown := set(values) - known:
+            raise UsageError(f"{file}: [{name}] has unknown keys {sorted(unknown)}.")
+        made[name] = kind(name=name, **values)
+    return made
+
+
+@cache
+def _read(file: str) -> dict[str, dict[str, Any]]:
+    return tomllib.loads((_HERE / file).read_text())
