@@ -1,0 +1,51 @@
+/** Events that a backend records while it prepares or runs a graph. */
+#ifndef QNN_PROFILE_H
+#define QNN_PROFILE_H
+
+#include "QnnTypes.h"
+
+typedef uint64_t QnnProfile_EventId_t;
+typedef uint32_t QnnProfile_EventType_t;
+typedef uint32_t QnnProfile_Level_t;
+
+#define QNN_PROFILE_LEVEL_BASIC 1
+#define QNN_PROFILE_LEVEL_DETAILED 2
+
+typedef uint32_t QnnProfile_EventUnit_t;
+#define QNN_PROFILE_EVENTUNIT_MICROSEC 1
+#define QNN_PROFILE_EVENTUNIT_BYTES 2
+#define QNN_PROFILE_EVENTUNIT_CYCLES 3
+#define QNN_PROFILE_EVENTUNIT_COUNT 4
+#define QNN_PROFILE_EVENTUNIT_OBJECT 5
+#define QNN_PROFILE_EVENTUNIT_BACKEND 6
+
+typedef struct {
+  QnnProfile_EventType_t type;
+  QnnProfile_EventUnit_t unit;
+  uint64_t value;
+  const char* identifier;
+} QnnProfile_EventData_t;
+
+typedef struct QnnProfile_Config_s QnnProfile_Config_t;
+typedef struct QnnProfile_ExtendedEventData_s QnnProfile_ExtendedEventData_t;
+
+typedef Qnn_ErrorHandle_t (*QnnProfile_CreateFn_t)(Qnn_BackendHandle_t backend,
+                                                   QnnProfile_Level_t level,
+                                                   Qnn_ProfileHandle_t* profile);
+typedef Qnn_ErrorHandle_t (*QnnProfile_SetConfigFn_t)(Qnn_ProfileHandle_t profile,
+                                                      const QnnProfile_Config_t** config);
+typedef Qnn_ErrorHandle_t (*QnnProfile_GetEventsFn_t)(Qnn_ProfileHandle_t profile,
+                                                      const QnnProfile_EventId_t** events,
+                                                      uint32_t* count);
+typedef Qnn_ErrorHandle_t (*QnnProfile_GetSubEventsFn_t)(QnnProfile_EventId_t event,
+                                                         const QnnProfile_EventId_t** subEvents,
+                                                         uint32_t* count);
+typedef Qnn_ErrorHandle_t (*QnnProfile_GetEventDataFn_t)(QnnProfile_EventId_t event,
+                                                         QnnProfile_EventData_t* data);
+typedef Qnn_ErrorHandle_t (*QnnProfile_GetExtendedEventDataFn_t)(
+    QnnProfile_EventId_t event, QnnProfile_ExtendedEventData_t* data);
+typedef Qnn_ErrorHandle_t (*QnnProfile_FreeFn_t)(Qnn_ProfileHandle_t profile);
+
+QNN_LAYOUT_ASSERT(sizeof(QnnProfile_EventData_t) == 24);
+
+#endif
