@@ -1,0 +1,1 @@
+"""From a PyTorch DINOv3 checkpoint to a Hexagon context binary."""

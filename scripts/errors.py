@@ -166,7 +166,7 @@ def from_os_error(error: OSError) -> PipelineError | None:
         return DiskFullError(
             f"No space left on the device while writing {error.filename or 'an artefact'}.",
             cause="an 840 M parameter model needs about 20 GB under build/",
-            remedy="free some space, or pass --build-dir on a larger disk; finished stages are kept",
+            remedy="free space or give --build-dir on a larger disk; finished stages are kept",
         )
     return None
 

@@ -1,0 +1,1 @@
+"""Host side: the plan of stages, the cache, the container, the image, the devices."""

@@ -1,0 +1,138 @@
+"""Run a plan: skip what is whole, run the rest in the image, keep what finished."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+from scripts import errors
+from scripts.pipeline import container, digests, source
+from scripts.pipeline.console import Console
+from scripts.pipeline.container import Mount, Program
+from scripts.pipeline.image import Image
+from scripts.pipeline.plan import Stage
+from scripts.pipeline.request import Request
+from scripts.pipeline.store import Manifest, Store
+
+
+@dataclass(frozen=True)
+class Done:
+    """A stage that is whole, and whether it had to run."""
+
+    stage: Stage
+    manifest: Manifest
+    ran: bool
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Everything a run of stages needs; `secrets` reach only stages with network."""
+
+    client: docker.DockerClient
+    image: Image
+    console: Console
+    secrets: dict[str, str]
+    memory_bytes: int = 0
+    hostname: str = "dinov3-qnn"
+
+    def build(self, request: Request, stages: Iterable[Stage]) -> list[Done]:
+        """Bring every stage's outputs up to date, in order.
+
+        Raises:
+            PipelineError: the class that the failing stage's exit code names.
+        """
+        store = Store(request.root)
+        with store.lock():
+            return [self._bring(request, store, stage) for stage in stages]
+
+    def _bring(self, request: Request, store: Store, stage: Stage) -> Done:
+        key, inputs = self._key(request, store, stage)
+        if store.is_whole(stage.name, key):
+            self.console.skipped(stage.name)
+            store.digests.save()
+            return Done(stage, store.manifest(stage.name) or {}, ran=False)
+        self._say_damage(store, stage)
+        facts = {"inputs": inputs, "image": self.image.content_digest, "sdk": _sdk_id(request)}
+        seconds = self._run(request, store, stage)
+        facts |= {"seconds": round(seconds, 2), "synthetic": request.synthetic}
+        manifest = store.commit(stage.name, key, facts)
+        self.console.finished(stage.name, seconds)
+        return Done(stage, manifest, ran=True)
+
+    def _key(self, request: Request, store: Store, stage: Stage) -> tuple[str, dict[str, str]]:
+        inputs = {str(path): _digest(store, request.root / path) for path in stage.inputs}
+        inputs |= {mount.target: _digest(store, mount.source) for mount in stage.mounts}
+        parts = {
+            "code": source.digest(stage.module),
+            "image": self.image.content_digest,
+            "sdk": _sdk_digest(request, store),
+            "arguments": "\0".join(stage.arguments),
+            **{f"input {name}": value for name, value in inputs.items()},
+        }
+        return digests.of_listing(parts.items()), inputs
+
+    def _run(self, request: Request, store: Store, stage: Stage) -> float:
+        self.console.started(stage.name)
+        out = store.partial(stage.name)
+        program = Program(
+            command=["python", "-m", stage.module, "--out", "/out", *stage.arguments],
+            mounts=[*_standing_mounts(request, out), *stage.mounts],
+            environment=self.secrets if stage.network else {},
+            network=stage.network,
+            memory_bytes=self.memory_bytes,
+            hostname=self.hostname,
+        )
+        started = time.monotonic()
+        outcome = container.run(self.client, self.image.id, program)
+        self._check(stage, outcome)
+        return time.monotonic() - started
+
+    def _check(self, stage: Stage, outcome: container.Outcome) -> None:
+        if outcome.out_of_memory:
+            raise errors.OutOfMemoryError(
+                f"{stage.name}: the kernel ended it for want of memory.",
+                cause="other programs hold the memory, or --memory is too low for this model",
+                remedy="close some, raise --memory, or see `invoke doctor --model ...`",
+            )
+        if outcome.exit_code == errors.INTERRUPTED:
+            raise KeyboardInterrupt
+        if outcome.exit_code:
+            raise errors.with_exit_code(outcome.exit_code)(
+                f"{stage.name} failed with exit code {outcome.exit_code}; its message is above.",
+            )
+
+    def _say_damage(self, store: Store, stage: Stage) -> None:
+        for name in store.damaged(stage.name):
+            self.console.note(f"{name} is not what it was when it was built: building it again")
+
+
+def _standing_mounts(request: Request, out: Path) -> list[Mount]:
+    mounts = [
+        Mount(source.ROOT / "scripts", "/src/scripts"),
+        Mount(source.ROOT / "toolchains", "/src/toolchains"),
+        Mount(request.root, "/build"),
+        Mount(out, "/out", writable=True),
+    ]
+    return mounts + ([Mount(request.sdk, "/opt/qairt")] if request.sdk else [])
+
+
+def _digest(store: Store, path: Path) -> str:
+    if not path.exists():
+        raise errors.ArtefactError(f"{path} is missing.", remedy="run `invoke build` to make it")
+    return store.digests.tree(path)
+
+
+def _sdk_id(request: Request) -> str:
+    """Return what names the mounted SDK; openqnn is pinned by the digest of the image."""
+    return (request.sdk / "sdk.yaml").read_text().strip() if request.sdk else "openqnn"
+
+
+def _sdk_digest(request: Request, store: Store) -> str:
+    if request.sdk is None:
+        return "openqnn"
+    used = ("sdk.yaml", "bin/x86_64-linux-clang", "lib/x86_64-linux-clang", "lib/python")
+    found = [request.sdk / name for name in used if (request.sdk / name).exists()]
+    return digests.of_listing((path.name, store.digests.tree(path)) for path in found)

@@ -1,0 +1,130 @@
+"""Look before a build: engine, image, memory, disk, SDK, weights; and what to do about each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+from scripts.errors import PipelineError
+from scripts.pipeline import engine, image, session
+from scripts.pipeline.console import Console, size
+from scripts.pipeline.request import Request
+
+# Per parameter, over the largest stage of each kind: measured on ViT-H+ (README, "Figures").
+MEMORY_PER_PARAMETER = 6
+DISK_PER_PARAMETER = 18
+# What the image and its build context take in the engine's storage and under build/.
+IMAGE_DISK = 12_000_000_000
+_FLOOR = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: whether it is well, what was found, and what mends it."""
+
+    what: str
+    well: bool
+    found: str
+    remedy: str = ""
+
+
+def examine(request: Request, lane: str) -> list[Finding]:
+    """Return a finding for everything a build of `request` needs."""
+    return [*_engine(lane), _memory(request), _disk(request), _sdk(request), _weights(request)]
+
+
+def show(console: Console, findings: list[Finding]) -> bool:
+    """Print the findings; return whether all is well."""
+    rows = [("ok" if one.well else "FAIL", one.what, one.found) for one in findings]
+    console.table("doctor", rows)
+    for one in findings:
+        if not one.well:
+            console.note(f"{one.what}: {one.remedy}")
+    return all(one.well for one in findings)
+
+
+def parameters(request: Request) -> int:
+    """Return the number of parameters of a DINOv3 network, from its widths.
+
+    The sum over a layer: four projections (the key's without bias), two norms, two LayerScales,
+    and the MLP's two or three matrices with biases.
+    """
+    model = request.model
+    if not model.layers:
+        return sum(path.stat().st_size for path in request_weights(request)) // 4
+    width, inner = model.hidden_size, model.intermediate_size
+    attention = 4 * width * width + 3 * width
+    mlp = (3 if model.gated_mlp else 2) * width * inner + width
+    mlp += inner * (2 if model.gated_mlp else 1)
+    embedding = 3 * model.patch_size**2 * width + width + 6 * width
+    return model.layers * (attention + mlp + 6 * width) + embedding + 2 * width
+
+
+def request_weights(request: Request) -> Iterator[Path]:
+    """Yield the weight files of a request that are on this machine."""
+    directory = request.weights_directory
+    if directory:
+        yield from directory.glob("model*.safetensors")
+
+
+def _engine(lane: str) -> list[Finding]:
+    remedy = "`make build` installs and starts one on Debian as root; else install Docker Engine"
+    try:
+        client = engine.connect(start=False)
+    except PipelineError as error:
+        return [Finding("engine", False, error.what, error.remedy or remedy)]
+    version = client.version()["Version"]
+    return [Finding("engine", True, f"Docker {version}"), _image(client, lane)]
+
+
+def _image(client: docker.DockerClient, lane: str) -> Finding:
+    found = image.find(client, lane)
+    if found is None:
+        return Finding("image", False, f"lane {lane}: not built yet", "`invoke image.build`")
+    return Finding("image", True, f"{found.tag}, {size(found.size)}, {found.content_digest}")
+
+
+def _memory(request: Request) -> Finding:
+    needed = max(_FLOOR, MEMORY_PER_PARAMETER * parameters(request))
+    free = _available_memory()
+    found = f"{size(free)} free, {size(needed)} needed"
+    return Finding("memory", free >= needed, found, "close other programs or use a larger machine")
+
+
+def _available_memory() -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _disk(request: Request) -> Finding:
+    needed = max(_FLOOR, DISK_PER_PARAMETER * parameters(request)) + IMAGE_DISK
+    existing = next(p for p in (request.build_dir, *request.build_dir.parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    found = f"{size(free)} free at {existing}, {size(needed)} needed"
+    return Finding("disk", free >= needed, found, "free some space or give another --build-dir")
+
+
+def _sdk(request: Request) -> Finding:
+    if request.sdk is None:
+        return Finding("SDK", True, "openqnn, in the image (no official SDK given with --sdk)")
+    return Finding("SDK", True, f"official, {request.sdk}")
+
+
+def _weights(request: Request) -> Finding:
+    if request.synthetic:
+        return Finding("weights", True, f"{request.weights}: synthetic, features mean nothing")
+    if request.from_hub:
+        remedy = "accept the licence on the model's page, then set HF_TOKEN; or give --weights DIR"
+        token = session.secrets().get("HF_TOKEN")
+        found = f"{request.model.weights} from the hub, " + ("with" if token else "without")
+        return Finding("weights", bool(token), f"{found} a token", remedy)
+    files = list(request_weights(request))
+    total = sum(path.stat().st_size for path in files)
+    remedy = "the directory must hold model*.safetensors; fetch it again"
+    return Finding("weights", bool(files), f"{request.weights}: {size(total)}", remedy)

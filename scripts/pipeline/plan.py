@@ -1,0 +1,234 @@
+"""The stages of a build, in order, each with all that can change its result.
+
+This is the pipeline as a reader sees it: what runs, on what, and what it leaves behind. Paths
+starting with `/build` are artefacts of the model, seen read-only by every stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from scripts import artefacts
+from scripts.errors import UsageError
+from scripts.pipeline.container import Mount
+from scripts.pipeline.request import Request
+
+BUILD = PurePosixPath("/build")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One program run: `inputs` are relative to `build/<model>`; `mounts` come from outside it."""
+
+    name: str
+    verb: str
+    arguments: tuple[str, ...]
+    inputs: tuple[PurePosixPath, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    network: bool = False
+
+    @property
+    def module(self) -> str:
+        """The program, as `python -m` takes it."""
+        return f"scripts.stages.{self.verb}"
+
+
+def stages(request: Request) -> list[Stage]:
+    """Return every stage of a build, each after those whose outputs it reads."""
+    return [made for make in _ORDER for made in make(request)]
+
+
+def verbs() -> list[str]:
+    """Return the names of the stages' programs, in the order of the pipeline."""
+    return [make.__name__.strip("_") for make in _ORDER]
+
+
+def says(verb: str) -> str:
+    """Return one line on what a stage does."""
+    return next(str(make.__doc__) for make in _ORDER if make.__name__ == f"_{verb}")
+
+
+def up_to(request: Request, verb: str) -> list[Stage]:
+    """Return the stages needed for `verb` to have run, itself included.
+
+    Raises:
+        UsageError: this build has no such stage, e.g. quantize in fp16.
+    """
+    planned = stages(request)
+    ends = [index for index, stage in enumerate(planned) if stage.verb == verb]
+    if not ends:
+        raise UsageError(
+            f"A build of {request.model.name} in {request.precision.name} has no stage {verb!r}.",
+            remedy=f"its stages: {', '.join(dict.fromkeys(stage.verb for stage in planned))}",
+        )
+    return planned[: ends[-1] + 1]
+
+
+def _fetch(request: Request) -> list[Stage]:
+    """Fetch the weights from the Hugging Face hub (licence accepted there, HF_TOKEN set)."""
+    if not request.from_hub:
+        return []
+    return [Stage("fetch", "fetch", ("--repo", request.model.weights), network=True)]
+
+
+def _images(request: Request) -> list[Stage]:
+    """Write the model's built-in picture set."""
+    if request.images:
+        return []
+    return [Stage(f"images-{request.model.images}", "images", ("--set", request.model.images))]
+
+
+def _calibrate(request: Request) -> list[Stage]:
+    """Preprocess the calibration and the held-out pictures as DINOv3 does."""
+    model = request.model
+    calibration = _image_stage(request, "calibration", model.calibration_images, ())
+    seen = ("--exclude", _at(_calibration_set()))
+    return [calibration, _image_stage(request, "heldout", model.verify_images, seen)]
+
+
+def _export(request: Request) -> list[Stage]:
+    """Export the checkpoint to ONNX with external data, and compare it with torch."""
+    weights = _Weights(request)
+    arguments = ("--model", request.model.name, "--weights", weights.argument)
+    check = ("--check", _at(_heldout_set()))
+    return [
+        Stage(
+            "export", "export", arguments + check, (*weights.inputs, _heldout_set()), weights.mounts
+        )
+    ]
+
+
+def _quantize(request: Request) -> list[Stage]:
+    """Calibrate activations and quantise weights: fp32 ONNX and encodings."""
+    if request.precision.weights == 16:
+        return []
+    source = artefacts.eager_onnx(request.model.name)
+    arguments = (*_names(request), "--onnx", _at(source), "--calibration", _at(_calibration_set()))
+    inputs = (*_network_files(source), _calibration_set())
+    return [Stage(f"quantize-{request.precision.name}", "quantize", arguments, inputs)]
+
+
+def _context(request: Request) -> list[Stage]:
+    """Compile the HTP context binary for the target."""
+    model, precision, target = request.model.name, request.precision.name, request.target
+    source, inputs, encodings = artefacts.eager_onnx(model), (), ()
+    if request.precision.weights < 16:
+        source = artefacts.quantized_onnx(model, precision)
+        inputs = (artefacts.encodings(model, precision), source)
+        encodings = ("--encodings", _at(inputs[0]))
+    arguments = ("--precision", precision, "--onnx", _at(source), *encodings, *_soc(request))
+    files = (*inputs, *_network_files(artefacts.eager_onnx(model)))
+    return [Stage(f"context-{precision}-{target.name}", "context", arguments, files)]
+
+
+def _verify(request: Request) -> list[Stage]:
+    """Run the context in the HTP simulator, compare with fp32, and apply the gate."""
+    precision, weights = request.precision.name, _Weights(request)
+    context, source = artefacts.context_binary(precision), artefacts.eager_onnx(request.model.name)
+    pictures, mounts, inputs = _pictures(request, "heldout")
+    head = ("--head", f"{weights.argument}/head.safetensors") if _has_head(request) else ()
+    arguments = (
+        *_names(request),
+        *("--context", _at(context), "--onnx", _at(source)),
+        *("--heldout", _at(_heldout_set()), "--images", pictures, *head, *_soc(request)),
+        *(() if request.gate else ("--no-gate",)),
+    )
+    files = (context, *_network_files(source), _heldout_set(), *inputs)
+    return [Stage(f"verify-{precision}", "verify", arguments, files, mounts + weights.mounts)]
+
+
+def _profile(request: Request) -> list[Stage]:
+    """Report the compiler's simulated time on the device."""
+    precision = request.precision.name
+    context = artefacts.context_binary(precision)
+    arguments = ("--precision", precision, "--context", _at(context), *_soc(request))
+    arguments += ("--inputs", _at(_heldout_set()))
+    return [Stage(f"profile-{precision}", "profile", arguments, (context, _heldout_set()))]
+
+
+_ORDER: tuple[Callable[[Request], list[Stage]], ...] = (
+    _fetch,
+    _images,
+    _calibrate,
+    _export,
+    _quantize,
+    _context,
+    _verify,
+    _profile,
+)
+
+
+@dataclass(frozen=True)
+class _Weights:
+    request: Request
+
+    @property
+    def argument(self) -> str:
+        if self.request.synthetic:
+            return self.request.weights
+        return "/build/weights" if self.request.from_hub else "/weights"
+
+    @property
+    def inputs(self) -> tuple[PurePosixPath, ...]:
+        return (PurePosixPath("weights"),) if self.request.from_hub else ()
+
+    @property
+    def mounts(self) -> tuple[Mount, ...]:
+        directory = self.request.weights_directory
+        return (Mount(directory, "/weights"),) if directory else ()
+
+
+def _at(path: PurePosixPath) -> str:
+    return str(BUILD / path)
+
+
+def _names(request: Request) -> tuple[str, ...]:
+    return ("--model", request.model.name, "--precision", request.precision.name)
+
+
+def _soc(request: Request) -> tuple[str, ...]:
+    return ("--target", request.target.name)
+
+
+def _calibration_set() -> PurePosixPath:
+    return artefacts.image_set("calibration")
+
+
+def _heldout_set() -> PurePosixPath:
+    return artefacts.image_set("heldout")
+
+
+def _network_files(onnx: PurePosixPath) -> tuple[PurePosixPath, ...]:
+    return (onnx, artefacts.with_suffix(onnx, ".onnx_data"))
+
+
+def _has_head(request: Request) -> bool:
+    directory = request.weights_directory
+    return directory is not None and (directory / "head.safetensors").is_file()
+
+
+def _image_stage(request: Request, part: str, count: int, extra: tuple[str, ...]) -> Stage:
+    weights = _Weights(request)
+    folder, mounts, inputs = _pictures(request, part)
+    arguments = ("--images", folder, "--set", part, "--size", str(request.model.image_size))
+    arguments += ("--count", str(count), *extra)
+    if not request.synthetic:
+        arguments += ("--weights", weights.argument)
+    seen = (_calibration_set(),) if extra else ()
+    files = (*inputs, *weights.inputs, *seen)
+    return Stage(f"calibrate-{part}", "calibrate", arguments, files, mounts + weights.mounts)
+
+
+def _pictures(
+    request: Request, part: str
+) -> tuple[str, tuple[Mount, ...], tuple[PurePosixPath, ...]]:
+    """Return where the pictures of a part are seen, and what brings them there."""
+    if request.images is None:
+        folder = PurePosixPath("images") / request.model.images / part
+        return _at(folder), (), (folder,)
+    source: Path = request.images
+    if part == "heldout" and request.heldout:
+        source = request.heldout
+    return "/images", (Mount(source, "/images"),), ()

@@ -1,0 +1,193 @@
+"""dinov3-qnn: from a PyTorch DINOv3 checkpoint to a verified Hexagon binary, in one command.
+
+Every task is thin: it checks what was asked, plans, and hands over to `scripts/pipeline`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from invoke import Collection, Context, Exit, Task, task
+
+from scripts.errors import INTERRUPTED, PipelineError
+from scripts.pipeline import bench as benchmark
+from scripts.pipeline import doctor as examination
+from scripts.pipeline import engine, locks, plan, session, suites
+from scripts.pipeline import image as images
+from scripts.pipeline import reproduce as reproduction
+from scripts.pipeline import request as requests
+from scripts.pipeline.console import Console
+from scripts.pipeline.session import DEFAULT_LANE
+
+OPTIONS = {
+    "model": "network: see scripts/catalog/models.toml",
+    "precision": "fp16, int8 or w8a16",
+    "target": "board: see scripts/catalog/targets.toml",
+    "weights": "Hugging Face directory, hf (the hub), or random[:SEED]; default: the model's own",
+    "images": "folder of pictures to calibrate and verify on; default: the model's built-in set",
+    "heldout": "folder of pictures to verify on; default: those of --images not calibrated on",
+    "build-dir": "where artefacts go",
+    "sdk": "official QAIRT SDK to use instead of openqnn; default: $QAIRT_SDK_ROOT",
+    "lane": "build image: see docker/lanes/",
+    "memory": "memory limit of a stage in GB; default: nearly all there is",
+    "gate": "fail where verify falls short of the precision's gate; --no-gate records that it did",
+}
+
+
+def command(body: Callable[..., None]) -> Callable[..., None]:
+    """Print an error of ours without a traceback and exit with its own code."""
+
+    @functools.wraps(body)
+    def wrapped(*arguments: Any, **options: Any) -> None:
+        try:
+            body(*arguments, **options)
+        except PipelineError as error:
+            raise Exit(f"error: {error}", code=error.exit_code) from error
+        except KeyboardInterrupt:
+            raise Exit("interrupted; finished stages are kept", code=INTERRUPTED) from None
+
+    return wrapped
+
+
+def _request(**given: Any) -> requests.Request:
+    sdk = given.pop("sdk") or os.environ.get("QAIRT_SDK_ROOT", "")
+    return requests.make(sdk=sdk, **given)
+
+
+def _stage_task(verb: str) -> Task[Any]:
+    """Return a task that brings one stage, and all it depends on, up to date."""
+
+    @command
+    def body(
+        c: Context,
+        model: str = "digits",
+        precision: str = "int8",
+        target: str = "iq9075",
+        weights: str = "",
+        images: str = "",
+        heldout: str = "",
+        build_dir: str = "build",
+        sdk: str = "",
+        lane: str = DEFAULT_LANE,
+        memory: float = 0.0,
+        gate: bool = True,
+    ) -> None:
+        asked = _request(
+            model=model,
+            precision=precision,
+            target=target,
+            weights=weights,
+            images=images,
+            heldout=heldout,
+            build_dir=build_dir,
+            sdk=sdk,
+            gate=gate,
+        )
+        stages = plan.up_to(asked, verb) if verb != "build" else plan.stages(asked)
+        session.run(session.builder(lane=lane, memory_gb=memory), asked, stages)
+
+    body.__doc__ = BUILD if verb == "build" else plan.says(verb)
+    return Task(body, name=verb, help=OPTIONS)
+
+
+BUILD = "Build everything: checkpoint to verified context binary, skipping what is whole already."
+
+
+@task(help={"precision": OPTIONS["precision"], "model": OPTIONS["model"]})
+@command
+def reproduce(
+    c: Context,
+    model: str = "digits",
+    precision: str = "int8",
+    target: str = "iq9075",
+    weights: str = "",
+    build_dir: str = "build",
+    lane: str = DEFAULT_LANE,
+) -> None:
+    """Build twice, in other folders and at other times, and compare every byte."""
+    asked = _request(
+        model=model,
+        precision=precision,
+        target=target,
+        weights=weights,
+        build_dir=build_dir,
+        sdk="",
+    )
+    reproduction.run(session.builder(lane=lane), asked)
+
+
+@task(help={name: OPTIONS[name] for name in ("model", "weights", "precision", "sdk", "lane")})
+@command
+def doctor(
+    c: Context,
+    model: str = "digits",
+    weights: str = "",
+    precision: str = "int8",
+    build_dir: str = "build",
+    sdk: str = "",
+    lane: str = DEFAULT_LANE,
+) -> None:
+    """Check engine, image, memory, disk, SDK and weights, and say what to do about each."""
+    asked = _request(
+        model=model,
+        precision=precision,
+        target="iq9075",
+        weights=weights,
+        build_dir=build_dir,
+        sdk=sdk,
+    )
+    if not examination.show(Console(), examination.examine(asked, lane)):
+        raise Exit("something is missing; see above", code=1)
+
+
+@task(help={"fast": "only what needs no engine: linter, types, unit tests"})
+@command
+def test(c: Context, fast: bool = False) -> None:
+    """Run all tests: unit, image, and builds of digits from end to end."""
+    suites.fast(Console()) if fast else suites.everything(Console())
+
+
+@task(help={"model": OPTIONS["model"], "weights": OPTIONS["weights"], "out": "JSON file to write"})
+@command
+def bench(
+    c: Context,
+    model: str = "vith16plus",
+    weights: str = "random",
+    precisions: str = "int8",
+    out: str = "build/bench.json",
+    lane: str = DEFAULT_LANE,
+) -> None:
+    """Time every stage with its peak memory, beside the plain ONNX Runtime recipe."""
+    made = session.builder(lane=lane)
+    benchmark.run(made, model, weights, precisions.split(","), Path(out))
+
+
+@task(name="build", help={"lane": OPTIONS["lane"], "no-cache": "build every layer again"})
+@command
+def image_build(c: Context, lane: str = DEFAULT_LANE, no_cache: bool = False) -> None:
+    """Build the image of a lane."""
+    images.build(engine.connect(), lane, no_cache=no_cache)
+
+
+@task(name="reproduce", help={"lane": OPTIONS["lane"]})
+@command
+def image_reproduce(c: Context, lane: str = DEFAULT_LANE) -> None:
+    """Build the image twice without cache and compare every path, mode, owner, link and byte."""
+    images.reproduce(engine.connect(), lane)
+
+
+@task(name="lock", help={"lane": OPTIONS["lane"]})
+@command
+def image_lock(c: Context, lane: str = DEFAULT_LANE) -> None:
+    """Refresh the pins of packages, wheels and the content digest."""
+    locks.refresh(engine.connect(), lane)
+
+
+namespace = Collection(reproduce, doctor, test, bench)
+for verb in ("build", *plan.verbs()):
+    namespace.add_task(_stage_task(verb))
+namespace.add_collection(Collection(image_build, image_reproduce, image_lock), name="image")
