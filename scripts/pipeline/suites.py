@@ -86,4 +86,5 @@ def _run_in_image(console: Console) -> None:
         raise TestsFailedError("unit tests in the image failed; see above.")
 
 
+IN_IMAGE = ("-q", "-p", "no:cacheprovider", "-m", "torch", "tests/unit")
 MOUNTED = ("scripts", "tests", "toolchains", "docker", "pyproject.toml")

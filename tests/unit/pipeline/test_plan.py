@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+
+from scripts.errors import UsageError
+from scripts.pipeline import plan, request
+from scripts.pipeline.plan import Stage
+from scripts.pipeline.source import ROOT, closure
+
+
+def stages(**given: str) -> list[Stage]:
+    options = {"model": "digits", "precision": "int8", "target": "iq9075", **given}
+    return plan.stages(request.make(**options))  # type: ignore[arg-type]
+
+
+def verbs(**given: str) -> list[str]:
+    return [stage.verb for stage in stages(**given)]
+
+
+def test_fp16_needs_no_quantisation() -> None:
+    assert "quantize" in verbs()
+    assert "quantize" not in verbs(precision="fp16")
+
+
+def test_only_weights_from_the_hub_are_fetched_and_only_that_has_network() -> None:
+    assert [stage.name for stage in stages(model="vits16") if stage.network] == ["fetch"]
+    assert not any(stage.network for stage in stages(model="vits16", weights="random"))
+
+
+def test_own_pictures_replace_the_built_in_ones(tmp_path: Path) -> None:
+    assert "images" not in verbs(images=str(tmp_path))
+
+
+def test_names_are_unique_and_every_program_exists() -> None:
+    for precision in ("fp16", "int8", "w8a16"):
+        names = [stage.name for stage in stages(precision=precision)]
+        assert len(names) == len(set(names))
+    for stage in stages(model="vits16"):
+        assert ROOT.joinpath(*stage.module.split(".")).with_suffix(".py") in closure(stage.module)
+
+
+def test_a_stage_reads_only_what_an_earlier_one_makes() -> None:
+    for stage in stages():
+        for argument in stage.arguments:
+            if argument.startswith("/build/"):
+                path = argument.removeprefix("/build/")
+                assert any(path.startswith(str(known)) for known in stage.inputs), argument
+
+
+def test_up_to_ends_at_the_last_stage_of_that_verb() -> None:
+    asked = request.make(model="digits", precision="int8", target="iq9075")
+    assert plan.up_to(asked, "calibrate")[-1].name == "calibrate-heldout"
+    asked = request.make(model="digits", precision="fp16", target="iq9075")
+    with pytest.raises(UsageError, match="no stage 'quantize'"):
+        plan.up_to(asked, "quantize")
+
+
+def test_without_the_gate_verify_is_told_so() -> None:
+    asked = request.make(model="digits", precision="int8", target="iq9075", gate=False)
+    verify = next(stage for stage in plan.stages(asked) if stage.verb == "verify")
+    assert "--no-gate" in verify.arguments

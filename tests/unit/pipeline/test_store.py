@@ -1,0 +1,137 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.pipeline.store import Store
+
+
+def commit(store: Store, key: str = "k", **files: str) -> None:
+    partial = store.partial("export")
+    for name, text in files.items():
+        (partial / "models").mkdir(exist_ok=True)
+        (partial / "models" / name).write_text(text)
+    store.commit("export", key, {"image": "sha256:0"})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "digits")
+
+
+def test_a_committed_stage_is_whole_under_its_key_only(store: Store) -> None:
+    commit(store, "k", a="1")
+    assert store.is_whole("export", "k")
+    assert not store.is_whole("export", "other")
+    assert (store.root / "models" / "a").read_text() == "1"
+
+
+def test_manifest_says_size_mode_and_digest(store: Store) -> None:
+    commit(store, a="12")
+    manifest = store.manifest("export")
+    assert manifest is not None
+    kept = manifest["outputs"]["models/a"]
+    assert kept["size"] == 2
+    assert len(kept["sha256"]) == 64
+    assert manifest["image"] == "sha256:0"
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "delete"])
+def test_damage_is_noticed(store: Store, damage: str) -> None:
+    commit(store, a="1234")
+    path = store.root / "models" / "a"
+    if damage == "delete":
+        path.unlink()
+    else:
+        path.write_text("1235" if damage == "flip" else "123")
+    assert store.damaged("export") == ["models/a"]
+    assert not store.is_whole("export", "k")
+
+
+def test_outputs_that_a_new_run_no_longer_makes_are_removed(store: Store) -> None:
+    commit(store, a="1", b="2")
+    commit(store, "k2", a="1")
+    assert not (store.root / "models" / "b").exists()
+
+
+def test_a_partial_run_leaves_the_last_whole_one(store: Store) -> None:
+    commit(store, a="1")
+    (store.partial("export") / "half").write_text("half")
+    assert store.is_whole("export", "k")
+    assert not (store.root / "half").exists()
+
+
+def test_a_damaged_manifest_counts_as_none(store: Store) -> None:
+    commit(store, a="1")
+    (store.root / "manifests" / "export.json").write_text("{")
+    assert store.manifest("export") is None
+    assert not store.is_whole("export", "k")
+
+
+def test_killed_between_any_two_steps_of_a_commit_nothing_half_is_taken_for_whole(
+    tmp_path: Path,
+) -> None:
+    """Kill a committing process at each of its system calls that change the disk."""
+    steps = 0
+    while True:
+        root = tmp_path / str(steps)
+        commit(Store(root), "old", a="old", b="old")
+        ended = subprocess.run([sys.executable, "-c", _KILLED, str(root), str(steps)], check=False)
+        store = Store(root)
+        if store.is_whole("export", "new"):
+            assert (root / "models" / "a").read_text() == "new"
+        elif store.is_whole("export", "old"):
+            assert (root / "models" / "b").read_text() == "old"
+        commit(store, "next", a="next")
+        assert store.is_whole("export", "next")
+        if ended.returncode == 0:
+            break
+        steps += 1
+    assert steps > 5
+
+
+_KILLED = """
+import os, pathlib, sys
+from scripts.pipeline.store import Store
+store = Store(pathlib.Path(sys.argv[1]))
+left = int(sys.argv[2])
+partial = store.partial("export")
+(partial / "models").mkdir()
+(partial / "models" / "a").write_text("new")
+(partial / "models" / "b").write_text("new")
+def dying(call):
+    def wrapped(*arguments, **options):
+        global left
+        if left == 0:
+            os._exit(9)
+        left -= 1
+        return call(*arguments, **options)
+    return wrapped
+os.fsync, os.rename, os.replace = dying(os.fsync), dying(os.rename), dying(os.replace)
+pathlib.Path.replace = dying(pathlib.Path.replace)
+pathlib.Path.unlink = dying(pathlib.Path.unlink)
+store.commit("export", "new", {})
+"""
+
+
+def test_usage_is_taken_out_of_the_outputs(store: Store) -> None:
+    partial = store.partial("export")
+    (partial / ".usage.json").write_text(json.dumps({"seconds": 1}))
+    manifest = store.commit("export", "k", {})
+    assert manifest["usage"] == {"seconds": 1}
+    assert manifest["outputs"] == {}
+
+
+def test_a_second_build_waits_for_the_first(store: Store) -> None:
+    with store.lock():
+        probe = (
+            "import fcntl,sys; h=open(sys.argv[1],'w');"
+            "fcntl.flock(h, fcntl.LOCK_EX | fcntl.LOCK_NB)"
+        )
+        lock = str(store.root / ".lock")
+        busy = subprocess.run([sys.executable, "-c", probe, lock], capture_output=True, check=False)
+        assert b"BlockingIOError" in busy.stderr
+    assert os.access(store.root, os.W_OK)
