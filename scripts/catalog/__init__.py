@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
+
+import tomllib
 
 from scripts.errors import UsageError
 
@@ -45,7 +46,10 @@ class Precision:
 
 @dataclass(frozen=True)
 class Target:
-    """A board: Qualcomm's SoC number, HTP architecture, VTCM in MB, oldest glibc of its images."""
+    """A board: Qualcomm's SoC number, HTP architecture, VTCM in MB, oldest glibc of its images.
+
+    `socs` are the names by which boards of the same silicon call themselves.
+    """
 
     name: str
     description: str
@@ -54,6 +58,7 @@ class Target:
     arch: str
     vtcm_mb: int
     glibc: str
+    socs: Sequence[str] = ()
 
 
 Entry = TypeVar("Entry", Model, Precision, Target)

@@ -1,0 +1,147 @@
+"""What goes into a package, and the facts its manifest begins with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.catalog import Model, Precision, Target
+from scripts.errors import ArtefactError, SdkError
+from scripts.package import build_id, manifest, provenance, readme, runtime, sbom, weights
+from scripts.package.item import PROGRAM, Item
+
+
+@dataclass(frozen=True)
+class Build:
+    """One finished build: its names, its files, and what is known about where it comes from.
+
+    `reports` are JSON files by name (verify, profile, export); `golden` an input and the output
+    that the simulator gives for it, both raw float32.
+    """
+
+    name: str
+    model: Model
+    precision: Precision
+    target: Target
+    weights: str
+    context: Path
+    sdk: Path
+    reports: Mapping[str, Path]
+    host: Mapping[str, Any]
+    library: Path | None = None
+    runner: Path | None = None
+    golden: tuple[Path, Path] | None = None
+
+
+def items(build: Build) -> list[Item]:
+    """Return every file of the package.
+
+    Raises:
+        SdkError: the SDK's files are not of one build, or the context is of another.
+        ArtefactError: a file is missing, or the context is for another board.
+    """
+    payload = _payload(build)
+    facts = _facts(build, payload)
+    context = next(item.path for item in payload if item.role == "context binary")
+    text = readme.text(facts, context, sbom.FILE, provenance.FILE)
+    payload.append(Item(readme.FILE, text, "readme"))
+    entries = [item.entry() for item in payload]
+    statement = manifest.as_json(provenance.make(facts, build.host, entries))
+    bill = manifest.as_json(sbom.make(facts, entries))
+    extra = [Item(provenance.FILE, statement, "provenance"), Item(sbom.FILE, bill, "sbom")]
+    entries += [item.entry() for item in extra]
+    document = manifest.dump(facts, entries)
+    sums = manifest.sums(entries, document)
+    closing = [Item(manifest.MANIFEST, document, "manifest"), Item(manifest.SUMS, sums, "sums")]
+    return [*payload, *extra, *closing]
+
+
+def _payload(build: Build) -> list[Item]:
+    _check_context(build)
+    made = [Item(f"model/{build.context.name}", build.context, "context binary")]
+    if build.library:
+        made.append(Item(f"model/{build.library.name}", build.library, "model library"))
+    made += runtime.libraries(build.sdk, build.target)
+    if build.runner:
+        made.append(Item(f"bin/{build.runner.name}", build.runner, "runner", PROGRAM))
+    for name, file in zip(("input", "output"), build.golden or (), strict=False):
+        made.append(Item(f"golden/{name}.raw", file, "golden"))
+    made += [Item(f"reports/{name}.json", path, "report") for name, path in build.reports.items()]
+    return made + runtime.licences(build.sdk) + weights.licences(build.model, build.weights)
+
+
+def _check_context(build: Build) -> None:
+    expected = runtime.compiler_build_id(build.sdk)
+    if not build_id.carried(build.context, expected):
+        raise SdkError(
+            f"{build.context.name} is of build {build_id.find(build.context)}, the SDK in force"
+            f" of build {expected}.",
+            cause="the SDK changed after the context binary was made",
+            remedy="run `invoke build` again: it makes a context binary with the SDK in force",
+        )
+    found = build_id.compiled_for(build.context)
+    wanted = (build.target.soc_name, build.target.arch)
+    if found and found != wanted:
+        raise ArtefactError(
+            f"{build.context.name} was compiled for {' '.join(found)}, not {' '.join(wanted)}.",
+            remedy=f"build it for the board: invoke build --target {build.target.name}",
+        )
+
+
+def _facts(build: Build, payload: list[Item]) -> dict[str, Any]:
+    return {
+        "name": build.name,
+        "model": _model(build.model),
+        "weights": weights.facts(build.model, build.weights),
+        "precision": {
+            "name": build.precision.name,
+            "weights": build.precision.weights,
+            "activations": build.precision.activations,
+        },
+        "target": _target(build.target),
+        "sdk": {"build_id": runtime.compiler_build_id(build.sdk)},
+        "image": {"digest": str(build.host.get("image", {}).get("digest", "unknown"))},
+        "needs": runtime.needs(payload),
+        "accuracy": _figures(build.reports.get("verify")),
+        "simulated_latency": _figures(build.reports.get("profile")),
+    }
+
+
+def _model(model: Model) -> dict[str, Any]:
+    side = model.image_size
+    pixels = {"name": "pixel_values", "shape": [1, 3, side, side], "dtype": "float32"}
+    return {
+        "name": model.name,
+        "description": model.description,
+        "input": {**pixels, "layout": "NCHW", "colour_order": "RGB"},
+        "output": {"name": "last_hidden_state", "dtype": "float32"},
+    }
+
+
+def _target(target: Target) -> dict[str, Any]:
+    return {
+        "name": target.name,
+        "description": target.description,
+        "soc_model": target.soc_model,
+        "soc_name": target.soc_name,
+        "socs": list(target.socs),
+        "arch": target.arch,
+        "vtcm_mb": target.vtcm_mb,
+        "glibc": target.glibc,
+    }
+
+
+def _figures(report: Path | None) -> dict[str, Any]:
+    """Return a report without its lists: the figures, not every picture's."""
+    if report is None:
+        return {}
+    try:
+        document = json.loads(report.read_text())
+    except FileNotFoundError:
+        raise ArtefactError(f"{report} does not exist.", remedy="run that stage first") from None
+    except ValueError as error:
+        raise ArtefactError(f"{report} is not JSON: {error}") from error
+    return {name: value for name, value in document.items() if not isinstance(value, list)}

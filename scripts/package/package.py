@@ -1,0 +1,105 @@
+"""A package read back: every byte of it held against its own manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from scripts.errors import ArtefactError
+from scripts.package import archive, manifest
+from scripts.package.item import Entry
+from scripts.package.manifest import MANIFEST, SUMS, Manifest
+
+_DOCUMENTS = (MANIFEST, SUMS)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A whole package; `digest` is the SHA-256 of `SHA256SUMS`, and so names all its contents."""
+
+    manifest: Manifest
+    sums: bytes
+    entries: tuple[Entry, ...]
+    folder: Path | None = None
+
+    @property
+    def digest(self) -> str:
+        """The name under which a board keeps it."""
+        return hashlib.sha256(self.sums).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files together."""
+        return sum(entry.size for entry in self.entries)
+
+
+def check(path: Path, folder: Path | None = None) -> Package:
+    """Read an archive through, and write its files below `folder` where one is given.
+
+    Raises:
+        ArtefactError: it is missing, cut short, or any file is not what the manifest says.
+    """
+    found: dict[str, Entry] = {}
+    documents: dict[str, bytes] = {}
+    with archive.opened(path) as tar:
+        for name, header, stream in archive.members(tar):
+            if name in _DOCUMENTS:
+                documents[name] = stream.read()
+                stream = io.BytesIO(documents[name])
+            with _sink(folder and folder / name, header.mode) as sink:
+                digest = archive.copy(stream, sink.write)
+            found[name] = Entry(name, header.size, f"{header.mode:04o}", digest, "")
+    return _compared(path, found, documents, folder)
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Package]:
+    """Check an archive and keep its files in a temporary folder for the time of the block.
+
+    Raises:
+        ArtefactError: as `check`.
+    """
+    with tempfile.TemporaryDirectory(prefix="dinov3-package-") as folder:
+        yield check(path, Path(folder))
+
+
+def _compared(
+    path: Path, found: dict[str, Entry], documents: dict[str, bytes], folder: Path | None
+) -> Package:
+    if missing := [name for name in _DOCUMENTS if name not in documents]:
+        raise ArtefactError(f"{path} holds no {missing[0]}: it is not a package of ours.")
+    known = manifest.load(documents[MANIFEST])
+    sums = manifest.sums(known.entries, documents[MANIFEST])
+    expected = {entry.path: (entry.size, entry.mode, entry.sha256) for entry in known.entries}
+    actual = {name: (one.size, one.mode, one.sha256) for name, one in found.items()}
+    wrong = {name for name in expected | actual if expected.get(name) != actual.get(name)}
+    wrong -= set(_DOCUMENTS)
+    if sums != documents[SUMS]:
+        wrong.add(SUMS)
+    if wrong:
+        raise ArtefactError(
+            f"{path} is damaged: {', '.join(sorted(wrong))} not as the manifest says.",
+            cause="a copy was cut short, or the archive was changed by hand",
+            remedy="copy it again, or make it again with `invoke package`",
+        )
+    own = tuple(found[name] for name in _DOCUMENTS)
+    return Package(known, sums, (*known.entries, *own), folder)
+
+
+@contextmanager
+def _sink(path: Path | None, mode: int) -> Iterator[IO[bytes]]:
+    if path is None:
+        with Path(os.devnull).open("wb") as nothing:
+            yield nothing
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        yield file
+    path.chmod(mode)

@@ -1,0 +1,96 @@
+"""Qualcomm's files in a package: the device libraries of one build, and their licence texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from scripts import elf
+from scripts.catalog import Target
+from scripts.errors import SdkError
+from scripts.package import build_id
+from scripts.package.item import DATA, PROGRAM, Item
+
+_BOARD = "lib/aarch64-ubuntu-gcc9.4"
+_COMPILER = "lib/x86_64-linux-clang/libQnnHtp.so"
+_LICENCE_WORDS = ("license", "licence", "notice")
+
+
+def compiler_build_id(sdk: Path) -> str:
+    """Return the build id of an SDK root's compiler.
+
+    Raises:
+        SdkError: the compiler is missing or carries no build id.
+    """
+    compiler = sdk / _COMPILER
+    found = build_id.find(compiler) if compiler.is_file() else None
+    if found is None:
+        raise SdkError(
+            f"{compiler} is missing or carries no build id.",
+            cause="--sdk is not the root of an SDK",
+            remedy="give the folder that holds bin/, lib/ and sdk.yaml",
+        )
+    return found
+
+
+def libraries(sdk: Path, target: Target) -> list[Item]:
+    """Return the libraries that a board needs to run a context binary.
+
+    Raises:
+        SdkError: one is missing, is for another processor, or of another build than the compiler.
+    """
+    arch = target.arch.upper()
+    host = (f"{_BOARD}/{name}" for name in ("libQnnHtp.so", "libQnnSystem.so"))
+    stub = f"{_BOARD}/libQnnHtp{arch}Stub.so"
+    skel = f"lib/hexagon-{target.arch}/unsigned/libQnnHtp{arch}Skel.so"
+    expected = compiler_build_id(sdk)
+    made = [_library(sdk / path, "aarch64", expected) for path in (*host, stub)]
+    return [*made, _library(sdk / skel, "hexagon", expected)]
+
+
+def licences(sdk: Path) -> list[Item]:
+    """Return the licence and notice texts in an SDK root.
+
+    Raises:
+        SdkError: there is none, so its libraries may not be passed on.
+    """
+    items = [Item(f"licences/qualcomm/{text.name}", text, "licence") for text in texts(sdk)]
+    if not items:
+        raise SdkError(
+            f"{sdk} holds no licence text, and its libraries may not be passed on without one.",
+            remedy="put Qualcomm's LICENSE and NOTICE files back into the SDK's root folder",
+        )
+    return items
+
+
+def texts(folder: Path) -> Iterator[Path]:
+    """Yield the files of a folder that are licence or notice texts by their name, in order."""
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and any(word in path.name.lower() for word in _LICENCE_WORDS):
+            yield path
+
+
+def needs(items: list[Item]) -> dict[str, str | list[str]]:
+    """Return what the shipped aarch64 files need of a board: newest glibc, and libraries."""
+    files = [item.source for item in items if item.mode == PROGRAM or item.path.endswith(".so")]
+    facts = [elf.read(path) for path in files if isinstance(path, Path)]
+    facts = [one for one in facts if one.machine == "aarch64"]
+    glibc = max((one.versions.get("GLIBC", "0") for one in facts), key=elf.number, default="0")
+    shipped = {PurePosixPath(item.path).name for item in items}
+    wanted = {name for one in facts for name in one.needed} - shipped
+    return {"glibc": glibc, "libraries": sorted(wanted)}
+
+
+def _library(path: Path, machine: str, expected: str) -> Item:
+    if not path.is_file():
+        raise SdkError(f"The SDK has no {path}.", cause="the SDK was installed without this board")
+    found = elf.read(path).machine
+    if found != machine:
+        raise SdkError(f"{path} is a library for {found}, not for {machine}.")
+    if not build_id.carried(path, expected):
+        raise SdkError(
+            f"{path} is of build {build_id.find(path)}, the compiler of build {expected}.",
+            cause="files of two SDK releases were mixed",
+            remedy="install one release of the SDK whole",
+        )
+    return Item(f"lib/{path.name}", path, "runtime", DATA)

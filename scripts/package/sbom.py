@@ -1,0 +1,54 @@
+"""A CycloneDX 1.5 software bill of materials of a package, with neither a time nor a random id."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from scripts.package.item import Entry
+
+FILE = "sbom.cdx.json"
+_TYPES = {
+    "context binary": "machine-learning-model",
+    "model library": "library",
+    "runtime": "library",
+    "runner": "application",
+}
+_LICENCES = {"runtime": "Qualcomm AI Engine Direct SDK licence, see licences/qualcomm"}
+
+
+def make(facts: Mapping[str, Any], entries: Iterable[Entry]) -> dict[str, Any]:
+    """Return the bill of materials: one component a file, the package as their parent."""
+    components = [_component(facts, entry) for entry in sorted(entries, key=lambda one: one.path)]
+    name = facts["name"]
+    digests = " ".join(component["hashes"][0]["content"] for component in components)
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_OID, f'{name} {digests}')}",
+        "version": 1,
+        "metadata": {"component": {"type": "firmware", "name": name, "bom-ref": name}},
+        "components": components,
+        "dependencies": [{"ref": name, "dependsOn": [one["bom-ref"] for one in components]}],
+    }
+
+
+def _component(facts: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "type": _TYPES.get(entry.role, "file"),
+        "bom-ref": entry.path,
+        "name": entry.path,
+        "hashes": [{"alg": "SHA-256", "content": entry.sha256}],
+    }
+    if entry.role in ("runtime", "context binary"):
+        made["version"] = facts["sdk"]["build_id"]
+    if licence := _licence(facts, entry.role):
+        made["licenses"] = [{"license": {"name": licence}}]
+    return made
+
+
+def _licence(facts: Mapping[str, Any], role: str) -> str | None:
+    if role in ("context binary", "model library"):
+        return str(facts["weights"]["licence"])
+    return _LICENCES.get(role)

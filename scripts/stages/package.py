@@ -1,0 +1,82 @@
+"""Pack a finished build into one archive that a board can be given: the same build, the same bytes.
+
+The archive holds the network, Qualcomm's device libraries of the very build that compiled it, the
+licence texts, a manifest, an SBOM and provenance.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from scripts import artefacts, catalog
+from scripts.package import archive, provenance
+from scripts.package.contents import Build, items
+from scripts.stages import program
+from scripts.stages.progress import heartbeat, say
+
+SDK = Path("/opt/openqnn")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write the archive under `--out`.
+
+    Raises:
+        SdkError: files of two SDK builds would be mixed, or licence texts are missing.
+        ArtefactError: an input is missing, or made for another board.
+    """
+    build = _build(arguments)
+    names = (arguments.model, arguments.precision, arguments.target)
+    path = arguments.out / artefacts.package(*names)
+    with heartbeat(f"packing {path.name}"):
+        packed = items(build)
+        archive.write(path, build.name, packed)
+    if build.runner is None:
+        say("  no runner given: a deployment cannot try the network on the board")
+    say(f"  {len(packed)} files, {path.stat().st_size / 1e6:.1f} MB: {path.name}")
+
+
+def _build(arguments: argparse.Namespace) -> Build:
+    reports = {name: getattr(arguments, name) for name in ("verify", "profile")}
+    if arguments.export_report:
+        reports["export"] = arguments.export_report
+    archive_name = artefacts.package(arguments.model, arguments.precision, arguments.target).name
+    return Build(
+        name=archive_name.removesuffix(".tar.gz"),
+        model=catalog.pick(catalog.models(), arguments.model, "model"),
+        precision=catalog.pick(catalog.precisions(), arguments.precision, "precision"),
+        target=catalog.pick(catalog.targets(), arguments.target, "target"),
+        weights=arguments.weights,
+        context=arguments.context,
+        sdk=arguments.sdk,
+        reports=reports,
+        host=provenance.facts_from(arguments.provenance_facts),
+        library=arguments.library,
+        runner=arguments.runner,
+        golden=tuple(arguments.golden) if arguments.golden else None,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = program.parser(__doc__)
+    made.add_argument("--model", required=True)
+    made.add_argument("--precision", required=True)
+    made.add_argument("--target", required=True)
+    made.add_argument("--weights", required=True, help="checkpoint directory or random[:SEED]")
+    made.add_argument("--context", type=Path, required=True, help="HTP context binary")
+    made.add_argument("--verify", type=Path, required=True, help="accuracy report")
+    made.add_argument("--profile", type=Path, required=True, help="simulated latency report")
+    made.add_argument("--export-report", type=Path, help="report of the export stage")
+    made.add_argument("--library", type=Path, help="aarch64 model library")
+    made.add_argument("--runner", type=Path, help="aarch64 program that runs a context binary")
+    made.add_argument(
+        "--golden", type=Path, nargs=2, metavar=("INPUT", "OUTPUT"),
+        help="raw float32 input and the output expected of it, tried on the board",
+    )  # fmt: skip
+    made.add_argument("--sdk", type=Path, default=SDK, help="root of the SDK in force")
+    made.add_argument("--provenance-facts", default="", help="JSON of what only the host knows")
+    return made
+
+
+if __name__ == "__main__":
+    program.run(main, _parser().parse_args())
