@@ -15,14 +15,17 @@ typedef struct {
   uint32_t arch; /**< 73 for v73 */
 } QnnHtpDevice_Minimum_Arch_t;
 
+/** Some options openqnn has no use for are pointers: the values stand on an eight-byte boundary. */
 typedef struct {
   QnnHtpDevice_ConfigOption_t option;
   union {
     uint32_t socModel;
     QnnHtpDevice_Minimum_Arch_t arch;
+    void* pointer;
   };
 } QnnHtpDevice_CustomConfig_t;
 
-QNN_LAYOUT_ASSERT(offsetof(QnnHtpDevice_CustomConfig_t, socModel) % 4 == 0);
+QNN_LAYOUT_ASSERT(sizeof(QnnHtpDevice_CustomConfig_t) == 16);
+QNN_LAYOUT_ASSERT(offsetof(QnnHtpDevice_CustomConfig_t, socModel) == 8);
 
 #endif

@@ -39,4 +39,7 @@ typedef struct {
   };
 } QnnHtpGraph_CustomConfig_t;
 
+QNN_LAYOUT_ASSERT(sizeof(QnnHtpGraph_CustomConfig_t) == 16);
+QNN_LAYOUT_ASSERT(offsetof(QnnHtpGraph_CustomConfig_t, precision) == 8);
+
 #endif
