@@ -52,7 +52,11 @@ def _make(tree: Path, target: targets.Target, tools: targets.Tools, name: str) -
         f"CXX={tools.compiler_command()}",
         f"OBJCOPY={tools.objcopy}",
     ]
-    environment = {**os.environ, "QNN_MODEL_LIB_NAME": name}
+    environment = {
+        **os.environ,
+        "QNN_MODEL_LIB_NAME": name,
+        "QNN_SDK_ROOT": str(root.path()),
+    }
     done = subprocess.run(
         command, cwd=tree, env=environment, capture_output=True, text=True, check=False
     )
