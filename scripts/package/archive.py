@@ -46,8 +46,10 @@ def opened(path: Path) -> Iterator[tarfile.TarFile]:
         ArtefactError: it is missing, truncated or damaged, noticed on opening or while reading.
     """
     try:
-        with tarfile.open(path, "r|gz", bufsize=_CHUNK) as tar:
+        with gzip.open(path) as zipped, tarfile.open(fileobj=zipped, mode="r|") as tar:
             yield tar
+            while zipped.read(_CHUNK):  # gzip checks its sum of all bytes at the very end
+                pass
     except FileNotFoundError:
         raise ArtefactError(f"There is no archive {path}.", remedy="invoke package") from None
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:

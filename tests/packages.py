@@ -1,0 +1,91 @@
+"""Small packages made by the real code from a made-up SDK, for tests with something to ship."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import struct
+from pathlib import Path
+from unittest import mock
+
+from scripts import catalog
+from scripts.package import archive, runtime
+from scripts.package.contents import Build, items
+
+BUILD_ID = "v2.51.0.260929181845"
+OTHER_BUILD_ID = "v2.43.0.260128101112"
+AARCH64, HEXAGON, X86_64 = 183, 164, 62
+NEEDS = {"glibc": "2.34", "libraries": ["libc.so.6", "libcdsprpc.so"]}
+CONTEXT_TEXT = "{build_id} soc_type=QCS9100;arch=73;vtcm_size=8388608;"
+
+
+def elf(machine: int, text: str = "", size: int = 0) -> bytes:
+    """Return a shared library of headers only, followed by `text` and `size` bytes of noise."""
+    if machine == HEXAGON:
+        head = struct.pack("<HHIIIIIHHHHHH", 3, machine, 1, 0, 0, 0, 0, 52, 0, 0, 0, 0, 0)
+        ident = b"\x7fELF\x01\x01\x01" + bytes(9)
+    else:
+        head = struct.pack("<HHIQQQIHHHHHH", 3, machine, 1, 0, 0, 0, 0, 64, 0, 0, 0, 0, 0)
+        ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    return ident + head + b"\0" + text.encode() + b"\0" + noise(size, text)
+
+
+def noise(size: int, seed: str = "") -> bytes:
+    """Return bytes that do not compress, the same ones for the same seed."""
+    return hashlib.shake_128(seed.encode()).digest(size)
+
+
+def sdk(root: Path, build_id: str = BUILD_ID, size: int = 1000) -> Path:
+    """Write an SDK root with libraries of one build."""
+    board, compiler = root / "lib/aarch64-ubuntu-gcc9.4", root / "lib/x86_64-linux-clang"
+    hexagon = root / "lib/hexagon-v73/unsigned"
+    for folder in (board, compiler, hexagon):
+        folder.mkdir(parents=True, exist_ok=True)
+    (compiler / "libQnnHtp.so").write_bytes(elf(X86_64, build_id))
+    for name in ("libQnnHtp.so", "libQnnHtpV73Stub.so"):
+        (board / name).write_bytes(elf(AARCH64, build_id, size))
+    (board / "libQnnSystem.so").write_bytes(elf(AARCH64, build_id.rpartition(".")[2], size))
+    (hexagon / "libQnnHtpV73Skel.so").write_bytes(elf(HEXAGON, build_id, size))
+    (root / "LICENSE.pdf").write_bytes(b"a licence")
+    return root
+
+
+def build(folder: Path, build_id: str = BUILD_ID, size: int = 1000, seed: str = "") -> Build:
+    """Return a build of the digits network, its files written below `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    context = folder / "dinov3_int8_htp.serialized.bin"
+    context.write_bytes(CONTEXT_TEXT.format(build_id=build_id).encode() + noise(size, seed))
+    verify, profile = folder / "verify.json", folder / "profile.json"
+    verify.write_text('{"cls": {"mean": 0.995}, "pictures": [{"cosine": 0.9}]}')
+    profile.write_text('{"device_us": 510}')
+    return Build(
+        name="dinov3_digits_int8_iq9075",
+        model=catalog.models()["digits"],
+        precision=catalog.precisions()["int8"],
+        target=catalog.targets()["iq9075"],
+        weights="random:0",
+        context=context,
+        sdk=sdk(folder / "sdk", build_id, size),
+        reports={"verify": verify, "profile": profile},
+        host={"image": {"digest": "sha256:1234"}},
+    )
+
+
+def pack(made: Build, path: Path) -> Path:
+    """Write the archive of a build; its libraries of headers only need what real ones do."""
+    with mock.patch.object(runtime, "needs", return_value=NEEDS):
+        archive.write(path, made.name, items(made))
+    return path
+
+
+def package(folder: Path, *, runner: bytes = b"", size: int = 1000, seed: str = "") -> Path:
+    """Write an archive in one go; with a `runner`, it also holds a golden input and output."""
+    made = build(folder, size=size, seed=seed)
+    if runner:
+        program = folder / "dinov3-run"
+        program.write_bytes(runner)
+        golden = (folder / "input.raw", folder / "output.raw")
+        golden[0].write_bytes(struct.pack("<4f", 1, 2, 3, 4))
+        golden[1].write_bytes(struct.pack("<4f", 4, 3, 2, 1))
+        made = dataclasses.replace(made, runner=program, golden=golden)
+    return pack(made, folder / f"{made.name}.tar.gz")

@@ -1,0 +1,162 @@
+"""What goes into a package, and what is refused before anything is written."""
+
+import dataclasses
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import catalog
+from scripts.errors import ArtefactError, CheckpointError, SdkError
+from scripts.package.contents import Build, items
+from tests import packages
+from tests.packages import BUILD_ID, OTHER_BUILD_ID
+
+
+def document(build: Build, path: str) -> Any:
+    source = next(item.source for item in items(build) if item.path == path)
+    assert isinstance(source, bytes)
+    return json.loads(source)
+
+
+def test_the_runtime_is_complete(tmp_path: Path) -> None:
+    paths = {item.path for item in items(packages.build(tmp_path))}
+    names = ("libQnnHtp", "libQnnSystem", "libQnnHtpV73Stub", "libQnnHtpV73Skel")
+    assert {f"lib/{name}.so" for name in names} <= paths
+    assert {"model/dinov3_int8_htp.serialized.bin", "licences/qualcomm/LICENSE.pdf"} <= paths
+
+
+def test_the_manifest_says_what_it_is(tmp_path: Path) -> None:
+    facts = document(packages.build(tmp_path), "manifest.json")
+    assert facts["sdk"]["build_id"] == BUILD_ID
+    assert facts["image"]["digest"] == "sha256:1234"
+    assert facts["weights"] | {"files": []} == {
+        "source": "random:0",
+        "sha256": "synthetic",
+        "synthetic": True,
+        "licence": "none: random numbers",
+        "files": [],
+    }
+    assert facts["accuracy"] == {"cls": {"mean": 0.995}}
+    assert facts["simulated_latency"] == {"device_us": 510}
+
+
+@pytest.mark.parametrize(
+    "library",
+    [
+        "lib/aarch64-ubuntu-gcc9.4/libQnnHtp.so",
+        "lib/aarch64-ubuntu-gcc9.4/libQnnSystem.so",
+        "lib/aarch64-ubuntu-gcc9.4/libQnnHtpV73Stub.so",
+        "lib/hexagon-v73/unsigned/libQnnHtpV73Skel.so",
+    ],
+)
+def test_a_library_of_another_build_is_refused(tmp_path: Path, library: str) -> None:
+    build = packages.build(tmp_path)
+    path = build.sdk / library
+    machine = packages.HEXAGON if "Skel" in library else packages.AARCH64
+    path.write_bytes(packages.elf(machine, OTHER_BUILD_ID))
+    with pytest.raises(SdkError, match=f"{OTHER_BUILD_ID}, the compiler of build {BUILD_ID}"):
+        items(build)
+
+
+def test_a_library_for_another_processor_is_refused(tmp_path: Path) -> None:
+    build = packages.build(tmp_path)
+    library = build.sdk / "lib/aarch64-ubuntu-gcc9.4/libQnnHtp.so"
+    library.write_bytes(packages.elf(packages.X86_64, BUILD_ID))
+    with pytest.raises(SdkError, match="for x86_64, not for aarch64"):
+        items(build)
+
+
+def test_a_context_of_another_build_is_refused(tmp_path: Path) -> None:
+    build = packages.build(tmp_path)
+    build.context.write_bytes(packages.CONTEXT_TEXT.format(build_id=OTHER_BUILD_ID).encode())
+    with pytest.raises(SdkError, match=OTHER_BUILD_ID):
+        items(build)
+
+
+def test_a_context_for_another_board_is_refused(tmp_path: Path) -> None:
+    build = packages.build(tmp_path)
+    build.context.write_bytes(f"{BUILD_ID} soc_type=SM8650;arch=75;".encode())
+    with pytest.raises(ArtefactError, match="for SM8650 v75, not QCS9100 v73"):
+        items(build)
+
+
+def test_an_sdk_without_licence_is_refused(tmp_path: Path) -> None:
+    build = packages.build(tmp_path)
+    (build.sdk / "LICENSE.pdf").unlink()
+    with pytest.raises(SdkError, match="no licence text"):
+        items(build)
+
+
+def metas(build: Build, weights: Path) -> Build:
+    weights.mkdir()
+    (weights / "config.json").write_text("{}")
+    (weights / "model.safetensors").write_bytes(b"weights")
+    model = catalog.models()["vits16"]
+    return dataclasses.replace(build, model=model, weights=str(weights))
+
+
+def test_metas_weights_bring_metas_licence(tmp_path: Path) -> None:
+    build = metas(packages.build(tmp_path), tmp_path / "weights")
+    (tmp_path / "weights" / "LICENSE.md").write_text("the DINOv3 License")
+    texts = {item.path: item.source for item in items(build)}
+    assert texts["licences/dinov3/LICENSE.md"] == tmp_path / "weights" / "LICENSE.md"
+    facts = document(build, "manifest.json")["weights"]
+    assert not facts["synthetic"]
+    assert [file["name"] for file in facts["files"]] == ["model.safetensors", "config.json"]
+
+
+def test_metas_weights_without_their_licence_are_refused(tmp_path: Path) -> None:
+    build = metas(packages.build(tmp_path), tmp_path / "weights")
+    with pytest.raises(ArtefactError, match="holds no LICENSE"):
+        items(build)
+
+
+def test_an_empty_checkpoint_is_refused(tmp_path: Path) -> None:
+    build = packages.build(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match="holds no weights"):
+        items(dataclasses.replace(build, weights=str(tmp_path / "empty")))
+
+
+def test_sha256sum_takes_the_list(tmp_path: Path) -> None:
+    path = packages.package(tmp_path / "build", runner=b"#!/bin/sh\n")
+    with tarfile.open(path) as tar:
+        tar.extractall(tmp_path, filter="data")
+    folder = tmp_path / "dinov3_digits_int8_iq9075"
+    command = ["sha256sum", "--strict", "-c", "SHA256SUMS"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    assert len(done.stdout.splitlines()) == len(files) - 1
+
+
+def test_provenance_names_every_file_and_input(tmp_path: Path) -> None:
+    build = packages.build(tmp_path)
+    materials = [{"name": "base image", "digest": {"sha256": "ab"}}]
+    build = dataclasses.replace(build, host={**build.host, "materials": materials})
+    statement = document(build, "provenance.intoto.json")
+    subjects = {one["name"] for one in statement["subject"]}
+    generated = {"provenance.intoto.json", "sbom.cdx.json", "manifest.json", "SHA256SUMS"}
+    assert subjects == {item.path for item in items(build)} - generated
+    definition = statement["predicate"]["buildDefinition"]
+    assert materials[0] in definition["resolvedDependencies"]
+    assert definition["externalParameters"]["weights"] == "random:0"
+
+
+def test_the_bill_of_materials_has_a_hash_and_version(tmp_path: Path) -> None:
+    bill = document(packages.build(tmp_path), "sbom.cdx.json")
+    found = {one["name"]: one for one in bill["components"]}
+    skel = found["lib/libQnnHtpV73Skel.so"]
+    assert (skel["type"], skel["version"]) == ("library", BUILD_ID)
+    assert len(skel["hashes"][0]["content"]) == 64
+    assert found["model/dinov3_int8_htp.serialized.bin"]["type"] == "machine-learning-model"
+
+
+def test_serial_numbers_follow_the_content(tmp_path: Path) -> None:
+    one = document(packages.build(tmp_path / "a", seed="a"), "sbom.cdx.json")
+    same = document(packages.build(tmp_path / "b", seed="a"), "sbom.cdx.json")
+    other = document(packages.build(tmp_path / "c", seed="c"), "sbom.cdx.json")
+    assert one["serialNumber"] == same["serialNumber"] != other["serialNumber"]
