@@ -23,7 +23,7 @@ def test_a_silent_docker_host_is_never_replaced_by_a_local_engine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
-    with pytest.raises(EngineError, match="DOCKER_HOST=tcp://127.0.0.1:1"):
+    with pytest.raises(EngineError, match=r"DOCKER_HOST=tcp://127\.0\.0\.1:1"):
         engine.connect()
 
 

@@ -1,0 +1,131 @@
+"""Time and peak memory of every stage, beside the plain ONNX Runtime recipe, in one run.
+
+Times of a shared machine drift; ratios within one run are what counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from scripts import artefacts
+from scripts.pipeline import plan, request, summary
+from scripts.pipeline.build import Builder
+from scripts.pipeline.console import size
+from scripts.pipeline.container import Mount
+from scripts.pipeline.plan import Stage
+from scripts.pipeline.request import Request
+
+# What makes the binary; checking it and measuring it are listed, but are not part of the ratio.
+CHAIN = ("export", "lower", "quantize", "convert", "compile", "context")
+PEER_STEPS = ("export", "quantize", "context")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage took: wall-clock seconds, and the largest resident set in bytes."""
+
+    stage: str
+    seconds: float
+    peak_memory: int
+
+
+def run(builder: Builder, model: str, weights: str, precisions: Sequence[str], out: Path) -> None:
+    """Build each precision from nothing, run the peer beside it, and write `out` as JSON."""
+    results = {one: _compare(builder, model, weights, one) for one in precisions}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(results, indent=1) + "\n")
+    for precision, result in results.items():
+        _show(builder, f"{model} {precision}", result)
+    builder.console.note(f"written to {out}")
+
+
+def _compare(builder: Builder, model: str, weights: str, precision: str) -> dict[str, Any]:
+    folder = Path("build").resolve() / f"bench-{os.getpid()}"
+    asked = request.make(
+        model=model,
+        precision=precision,
+        target="iq9075",
+        weights=weights,
+        build_dir=str(folder),
+        gate=False,
+    )
+    try:
+        ours = _costs(builder, asked, plan.stages(asked))
+        warm = _warm_seconds(builder, asked)
+        reports = {
+            "verify": summary.report(asked.root / artefacts.verify_report(precision)),
+            "profile": summary.report(asked.root / artefacts.profile_report(precision)),
+        }
+        peer = _peer(builder, asked)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return _result(ours, peer, warm) | reports
+
+
+def _peer(builder: Builder, asked: Request) -> list[Cost]:
+    fresh = replace(asked, build_dir=asked.build_dir / "peer")
+    calibration = asked.root / artefacts.image_set("calibration")
+    stages = [
+        _peer_stage(fresh, step, calibration)
+        for step in PEER_STEPS
+        if (step, asked.precision.weights) != ("quantize", 16)
+    ]
+    return _costs(builder, fresh, stages)
+
+
+def _peer_stage(asked: Request, step: str, calibration: Path) -> Stage:
+    arguments = ("--step", step, "--work", "/build", "--calibration", "/calibration")
+    names = ("--model", asked.model.name, "--precision", asked.precision.name)
+    mounts = (Mount(calibration, "/calibration"),)
+    return Stage(f"peer-{step}", "peer", arguments + names, mounts=mounts)
+
+
+def _costs(builder: Builder, asked: Request, stages: Sequence[Stage]) -> list[Cost]:
+    done = builder.build(asked, stages)
+    return [
+        Cost(one.stage.name, one.manifest["seconds"], one.manifest["usage"]["peak_memory_bytes"])
+        for one in done
+    ]
+
+
+def _warm_seconds(builder: Builder, asked: Request) -> float:
+    started = time.monotonic()
+    builder.build(asked, plan.stages(asked))
+    return time.monotonic() - started
+
+
+def _result(ours: list[Cost], peer: list[Cost], warm: float) -> dict[str, Any]:
+    chain = [cost for cost in ours if cost.stage.split("-")[0] in CHAIN]
+    return {
+        "ours": [vars(cost) for cost in ours],
+        "peer": [vars(cost) for cost in peer],
+        "warm_rebuild_seconds": round(warm, 2),
+        "time_ratio": round(_seconds(chain) / _seconds(peer), 3),
+        "peak_memory_ratio": round(_peak(chain) / _peak(peer), 3),
+    }
+
+
+def _seconds(costs: Sequence[Cost]) -> float:
+    return sum(cost.seconds for cost in costs)
+
+
+def _peak(costs: Sequence[Cost]) -> int:
+    return max(cost.peak_memory for cost in costs)
+
+
+def _show(builder: Builder, title: str, result: dict[str, Any]) -> None:
+    rows = [
+        (f"{cost['seconds']:.1f} s", size(cost["peak_memory"]), cost["stage"])
+        for cost in (*result["ours"], *result["peer"])
+    ]
+    builder.console.table(title, rows)
+    ratios = f"time {result['time_ratio']}, peak memory {result['peak_memory_ratio']}"
+    builder.console.note(f"export to context, ours / plain recipe: {ratios}")
+    builder.console.note(f"nothing changed, build again: {result['warm_rebuild_seconds']} s")
