@@ -1,0 +1,115 @@
+"""A newcomer's build, end to end, through Qualcomm's compiler and simulator."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scripts import artefacts, catalog
+from scripts.errors import GateError
+from scripts.pipeline import plan
+from scripts.pipeline.build import Builder, Done
+from scripts.pipeline.request import Request
+from scripts.pipeline.source import ROOT
+
+pytestmark = pytest.mark.pipeline
+PRECISIONS = ("fp16", "int8", "w8a16")
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_builds_and_passes_its_gate(
+    build: Callable[..., list[Done]], ask: Callable[..., Request], precision: str
+) -> None:
+    build(precision=precision)
+    root = ask(precision=precision).root
+    report = json.loads((root / artefacts.verify_report(precision)).read_text())
+    for figure, bound in catalog.precisions()[precision].gate.items():
+        assert report["figures"][figure] >= bound
+    accuracy = report["accuracy"]
+    assert accuracy["reference"] >= 0.95
+    assert accuracy["context"] >= accuracy["reference"] - 0.005
+
+
+def test_context_is_plain_and_names_its_target(
+    build: Callable[..., list[Done]], ask: Callable[..., Request]
+) -> None:
+    build()
+    data = (ask().root / artefacts.context_binary("int8")).read_bytes()
+    assert b"soc_type=QCS9100;arch=73;vtcm_size=8388608" in data
+    assert b"EPContext" not in data
+
+
+def test_a_second_build_skips_everything_within_seconds(build: Callable[..., list[Done]]) -> None:
+    build()
+    started = time.monotonic()
+    assert not any(done.ran for done in build())
+    assert time.monotonic() - started < 10
+
+
+def test_a_flipped_byte_is_noticed_and_only_what_depends_on_it_may_run(
+    build: Callable[..., list[Done]], ask: Callable[..., Request]
+) -> None:
+    build()
+    path = ask().root / artefacts.context_binary("int8")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    ran = [done.stage.verb for done in build() if done.ran]
+    # The context comes out with its old bytes, so what follows it is still right.
+    assert ran == ["context"]
+
+
+def test_the_command_line_says_what_it_did(build_dir: Path) -> None:
+    """The README's command, as a user types it."""
+    invoke = Path(sys.executable).with_name("invoke")
+    command = [invoke, "build", "--precision", "int8", "--build-dir", build_dir]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "dinov3_int8_htp.serialized.bin" in done.stdout
+    assert "\033" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (["--model", "digit"], 2, "one of: digits"),
+        (["--weights", "/nowhere"], 3, "config.json"),
+        (["--sdk", "/tmp"], 9, "sdk.yaml"),
+    ],
+)
+def test_a_users_mistake_is_an_exit_code_and_a_sentence(
+    options: list[str], code: int, says: str
+) -> None:
+    invoke = Path(sys.executable).with_name("invoke")
+    done = subprocess.run(
+        [invoke, "build", *options], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_gate_that_is_missed_fails_the_build_and_keeps_what_was_built(
+    builder: Builder, build: Callable[..., list[Done]], ask: Callable[..., Request]
+) -> None:
+    """Feed the context pictures in the wrong colour order, as the one public peer does."""
+    build()
+    asked = ask()
+    raws = asked.root / artefacts.image_set("heldout")
+    kept = {path: path.read_bytes() for path in raws.glob("*.raw")}
+    size = asked.model.image_size
+    try:
+        for path, data in kept.items():
+            plane = 4 * size * size
+            path.write_bytes(data[2 * plane :] + data[plane : 2 * plane] + data[:plane])
+        verify = next(one for one in plan.stages(asked) if one.verb == "verify")
+        with pytest.raises(GateError):
+            builder.build(asked, [verify])
+    finally:
+        for path, data in kept.items():
+            path.write_bytes(data)
+    assert (asked.root / artefacts.context_binary("int8")).is_file()
