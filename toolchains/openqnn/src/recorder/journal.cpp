@@ -160,6 +160,13 @@ bool Journal::node(const Qnn_OpConfigV1_t& op) {
                             {"outputs", ids(op.outputTensors, op.numOfOutputs)}}));
 }
 
+bool Journal::refused(const Qnn_OpConfigV1_t& op, Qnn_ErrorHandle_t error) {
+  return line(json::object({{"call", json::text("refused")},
+                            {"name", json::text(op.name)},
+                            {"type", json::text(op.typeName)},
+                            {"error", json::number(QNN_GET_ERROR_CODE(error))}}));
+}
+
 bool Journal::finalize() {
   return line(json::object({{"call", json::text("finalize")}})) && std::fflush(calls_.get()) == 0;
 }

@@ -25,6 +25,7 @@ class Journal {
   bool graph(const char* name, const QnnGraph_Config_t** configs);
   bool tensor(const Qnn_Tensor_t& tensor);
   bool node(const Qnn_OpConfigV1_t& op);
+  bool refused(const Qnn_OpConfigV1_t& op, Qnn_ErrorHandle_t error);
   bool finalize();
 
  private:

@@ -27,6 +27,7 @@ constexpr Qnn_ErrorHandle_t kRecorded = 6777;
 constexpr Qnn_ErrorHandle_t kNotRecorded = 6778;
 
 std::unique_ptr<Journal> journal;
+QnnBackend_ValidateOpConfigFn_t real_validate = nullptr;
 uint32_t last_id  = 0;
 char graph_handle = 0;
 
@@ -47,6 +48,12 @@ Qnn_ErrorHandle_t add_node(Qnn_GraphHandle_t, Qnn_OpConfig_t op) {
   return answer(journal->node(op.v1));
 }
 
+/** Refusals are noted, so that the converter can name the node that is in the way. */
+Qnn_ErrorHandle_t validate_node(Qnn_BackendHandle_t backend, Qnn_OpConfig_t op) {
+  const auto error = real_validate(backend, op);
+  return error == QNN_SUCCESS || journal->refused(op.v1, error) ? error : kNotRecorded;
+}
+
 Qnn_ErrorHandle_t finalize_graph(Qnn_GraphHandle_t, Qnn_ProfileHandle_t, Qnn_SignalHandle_t) {
   return journal->finalize() ? kRecorded : kNotRecorded;
 }
@@ -63,6 +70,8 @@ bool interpose(QnnInterface_t& provider) {
   if (provider.apiVersion.coreApiVersion.major != QNN_API_VERSION_MAJOR) return false;
   auto& table = provider.QNN_INTERFACE_VER_NAME;
   if (!make_writable(&table, sizeof table)) return false;
+  real_validate                 = table.backendValidateOpConfig;
+  table.backendValidateOpConfig = validate_node;
   table.graphCreate             = create_graph;
   table.tensorCreateGraphTensor = create_tensor;
   table.graphAddNode            = add_node;

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from openqnn.refusal import Refused
 
 REFERENCE = re.compile(r"\bBINVARSTART\((\w+)\)")
-DIGEST = re.compile(r"^// weights: (\w+) sha256 ([0-9a-f]{64})$", re.MULTILINE)
+DIGEST = re.compile(r"^\s*// weights: (\w+) sha256 ([0-9a-f]{64})$", re.MULTILINE)
 BLOCK = 1 << 20
 
 

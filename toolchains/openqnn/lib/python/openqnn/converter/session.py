@@ -1,0 +1,91 @@
+"""Recording what the QNN execution provider builds of a model.
+
+`record` starts this module as a program of its own: the provider and the recorder live and end
+with that process, and so does all the memory that they take.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from openqnn import root
+from openqnn.converter import record as records
+from openqnn.refusal import Refused
+
+RECORDED = "6777"  # kRecorded in src/recorder/recorder.cpp
+SOC_MODEL = "77"
+"""What nodes are validated for: v73, the oldest of the supported architectures."""
+
+
+def record(model: Path, folder: Path) -> records.Graph:
+    """Return the graph that the provider builds of `model`, noted in the empty `folder`.
+
+    Raises:
+        Refused: the model cannot be read, or has a node that the backend does not take.
+    """
+    environment = {
+        **os.environ,
+        "OPENQNN_BACKEND": str(root.host_library("libQnnHtp.so")),
+        "OPENQNN_RECORD": str(folder),
+        "PYTHONPATH": f"{root.path() / 'lib/python'}:{os.environ.get('PYTHONPATH', '')}",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", __name__, str(model)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise Refused(_why(model, folder, done))
+    return records.load(folder)
+
+
+def _why(model: Path, folder: Path, done: subprocess.CompletedProcess[str]) -> str:
+    if refused := records.refusals(folder):
+        more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""
+        return f"{model}: the HTP backend does not take {', '.join(refused[:3])}{more}."
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith("recorder: ")] or lines[-1:]
+    return f"{model} cannot be translated: {' '.join(told) or f'exit code {done.returncode}'}"
+
+
+def main(model: str) -> int:
+    """Open a session on the recorder and return 0 where the graph was recorded whole."""
+    import onnxruntime as ort
+    import onnxruntime_qnn
+
+    ort.register_execution_provider_library(
+        "QNNExecutionProvider", onnxruntime_qnn.get_library_path()
+    )
+    devices = [one for one in ort.get_ep_devices() if one.ep_name == "QNNExecutionProvider"]
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    options.add_provider_for_devices(devices[:1], provider_options())
+    try:
+        ort.InferenceSession(model, sess_options=options)
+    except Exception as error:
+        if f"Code: {RECORDED}" in str(error):
+            return 0
+        print(str(error).replace("\n", " "), file=sys.stderr)
+        return 1
+    print("the execution provider left the model to the CPU", file=sys.stderr)
+    return 1
+
+
+def provider_options() -> dict[str, str]:
+    """Return the options that shape the graph; those of the compiler come with the context."""
+    return {
+        "backend_path": str(root.host_library("recorder/libQnnHtp.so")),
+        "soc_model": SOC_MODEL,
+        "enable_htp_fp16_precision": "1",
+        "offload_graph_io_quantization": "0",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
