@@ -41,6 +41,8 @@ typedef Qnn_Handle_t Qnn_SignalHandle_t;
 /** Zero is success; the low bits of anything else are an error number of the part that failed. */
 typedef uint64_t Qnn_ErrorHandle_t;
 #define QNN_SUCCESS 0
+/** The backend has no such function or feature. */
+#define QNN_COMMON_ERROR_NOT_SUPPORTED 1000
 #define QNN_GET_ERROR_CODE(error) ((error)&0xFFFF)
 
 typedef struct {

@@ -8,6 +8,8 @@ typedef enum {
   QNN_HTP_GRAPH_CONFIG_OPTION_OPTIMIZATION    = 1,
   QNN_HTP_GRAPH_CONFIG_OPTION_PRECISION       = 2,
   QNN_HTP_GRAPH_CONFIG_OPTION_VTCM_SIZE       = 3,
+  QNN_HTP_GRAPH_CONFIG_OPTION_FOLD_RELU_ACTIVATION_INTO_CONV_OFF = 4,
+  QNN_HTP_GRAPH_CONFIG_OPTION_SHORT_DEPTH_CONV_ON_HMX_OFF        = 5,
   QNN_HTP_GRAPH_CONFIG_OPTION_NUM_HVX_THREADS = 6,
   QNN_HTP_GRAPH_CONFIG_OPTION_UNKNOWN         = 0x7FFFFFFF
 } QnnHtpGraph_ConfigOption_t;
@@ -36,6 +38,8 @@ typedef struct {
     Qnn_Precision_t precision;
     uint32_t vtcmSizeInMB;
     uint64_t numHvxThreads;
+    uint8_t foldReluActivationIntoConvOff;
+    uint8_t shortDepthConvOnHmxOff;
   };
 } QnnHtpGraph_CustomConfig_t;
 

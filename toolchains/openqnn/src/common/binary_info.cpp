@@ -1,0 +1,72 @@
+#include "binary_info.hpp"
+
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "failure.hpp"
+
+namespace openqnn {
+
+namespace {
+
+constexpr const char* kLibrary = "libQnnSystem.so";
+
+/** The library of the SDK root that this program is installed in, else the loader's choice. */
+std::string libraryPath() {
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
+  const auto platform = program.parent_path().filename();
+  const auto beside   = program.parent_path().parent_path().parent_path() / "lib" / platform / kLibrary;
+  return std::filesystem::exists(beside, error) ? beside.string() : kLibrary;
+}
+
+QnnSystemInterface_t provider(const SharedLibrary& library) {
+  const auto getProviders =
+      library.function<QnnSystemInterface_GetProvidersFn_t>("QnnSystemInterface_getProviders");
+  const QnnSystemInterface_t** providers = nullptr;
+  uint32_t count                         = 0;
+  if (getProviders(&providers, &count) != QNN_SUCCESS || count == 0) {
+    throw Failure(Exit::library, library.path() + " provides no interface.");
+  }
+  const Qnn_Version_t& version = providers[0]->systemApiVersion;
+  if (version.major == QNN_SYSTEM_API_VERSION_MAJOR &&
+      version.minor >= QNN_SYSTEM_API_VERSION_MINOR) {
+    return *providers[0];
+  }
+  throw Failure(Exit::version, library.path() + " speaks system API " +
+                                   std::to_string(version.major) + "." +
+                                   std::to_string(version.minor) + "; this program was written for " +
+                                   std::to_string(QNN_SYSTEM_API_VERSION_MAJOR) + "." +
+                                   std::to_string(QNN_SYSTEM_API_VERSION_MINOR) + ".");
+}
+
+/** What `hwInfoBlob` points at. */
+struct HardwareInfo {
+  uint32_t version;
+  uint32_t dspArch;
+};
+
+}  // namespace
+
+BinaryInfo::BinaryInfo(const void* data, uint64_t size, const std::string& name)
+    : library_(libraryPath()), interface_(provider(library_)) {
+  const auto& api = interface_.QNN_SYSTEM_INTERFACE_VER_NAME;
+  if (api.systemContextCreate(&handle_) != QNN_SUCCESS) {
+    throw Failure(Exit::internal, std::string(kLibrary) + " cannot make a context.");
+  }
+  const bool read = api.systemContextGetMetaData(handle_, data, size, &info_) == QNN_SUCCESS &&
+                    info_ != nullptr && info_->version == QNN_SYSTEM_CONTEXT_BINARY_INFO_VERSION_3;
+  if (read) return;
+  api.systemContextFree(handle_);
+  throw Failure(Exit::context, name + " is not a context binary, or it is damaged.");
+}
+
+BinaryInfo::~BinaryInfo() { interface_.QNN_SYSTEM_INTERFACE_VER_NAME.systemContextFree(handle_); }
+
+uint32_t BinaryInfo::dspArch() const {
+  const auto* hardware = static_cast<const HardwareInfo*>(get().hwInfoBlob);
+  return hardware != nullptr && hardware->version == 1 ? hardware->dspArch : 0;
+}
+
+}  // namespace openqnn

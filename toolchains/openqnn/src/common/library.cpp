@@ -1,0 +1,91 @@
+#include "library.hpp"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <utility>
+
+#include "failure.hpp"
+#include "files.hpp"
+
+namespace openqnn {
+
+namespace {
+
+#if defined(__x86_64__)
+constexpr Elf64_Half kMachine = EM_X86_64;
+#elif defined(__aarch64__)
+constexpr Elf64_Half kMachine = EM_AARCH64;
+#else
+#error "openqnn runs on x86_64 and aarch64"
+#endif
+
+std::string nameOf(Elf64_Half machine) {
+  if (machine == EM_X86_64) return "x86_64";
+  if (machine == EM_AARCH64) return "aarch64";
+  if (machine == EM_QDSP6) return "Hexagon";
+  return "ELF machine " + std::to_string(machine);
+}
+
+/** The loader maps segments that a truncated file no longer has; the first access would be fatal. */
+bool holdsItsSegments(const MappedFile& file, const Elf64_Ehdr& header) {
+  const uint64_t end = header.e_phoff + uint64_t{header.e_phnum} * sizeof(Elf64_Phdr);
+  if (header.e_phentsize != sizeof(Elf64_Phdr) || end > file.size()) return false;
+  for (unsigned i = 0; i < header.e_phnum; ++i) {
+    Elf64_Phdr segment{};
+    std::memcpy(&segment, file.data() + header.e_phoff + i * sizeof(segment), sizeof(segment));
+    if (segment.p_filesz > file.size() || segment.p_offset > file.size() - segment.p_filesz) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void inspect(const std::string& path) {
+  const MappedFile file(path);
+  Elf64_Ehdr header{};
+  if (file.size() < sizeof(header) || std::memcmp(file.data(), ELFMAG, SELFMAG) != 0) {
+    throw Failure(Exit::library, path + " is not a shared library.");
+  }
+  std::memcpy(&header, file.data(), sizeof(header));
+  if (header.e_ident[EI_CLASS] != ELFCLASS64 || header.e_machine != kMachine) {
+    throw Failure(Exit::library, path + " is for " + nameOf(header.e_machine) +
+                                     "; this program runs on " + nameOf(kMachine) +
+                                     " and needs a library for it.");
+  }
+  if (!holdsItsSegments(file, header)) {
+    throw Failure(Exit::library, path + " is truncated.");
+  }
+}
+
+}  // namespace
+
+SharedLibrary::SharedLibrary(const std::string& path) : path_(path) {
+  // A bare name is looked up by the loader, along LD_LIBRARY_PATH, unless it is a file right here.
+  const bool bare = path.find('/') == std::string::npos;
+  if (bare && ::access(path.c_str(), F_OK) == 0) path_ = "./" + path;
+  if (path_.find('/') != std::string::npos) inspect(path_);
+  handle_ = ::dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle_ == nullptr) {
+    throw Failure(Exit::library, "Cannot load " + path_ + ": " + ::dlerror() + ".");
+  }
+}
+
+SharedLibrary::SharedLibrary(SharedLibrary&& other) noexcept
+    : path_(std::move(other.path_)), handle_(std::exchange(other.handle_, nullptr)) {}
+
+SharedLibrary::~SharedLibrary() {
+  if (handle_ != nullptr) ::dlclose(handle_);
+}
+
+void* SharedLibrary::address(const std::string& name) const {
+  void* found = ::dlsym(handle_, name.c_str());
+  if (found == nullptr) {
+    throw Failure(Exit::library, path_ + " does not export " + name + ".");
+  }
+  return found;
+}
+
+}  // namespace openqnn

@@ -1,0 +1,59 @@
+#include "profile.hpp"
+
+#include "files.hpp"
+
+namespace openqnn {
+
+namespace {
+
+const char* unitOf(QnnProfile_EventUnit_t unit) {
+  switch (unit) {
+    case QNN_PROFILE_EVENTUNIT_MICROSEC: return "US";
+    case QNN_PROFILE_EVENTUNIT_BYTES: return "BYTES";
+    case QNN_PROFILE_EVENTUNIT_CYCLES: return "CYCLES";
+    case QNN_PROFILE_EVENTUNIT_COUNT: return "COUNT";
+    case QNN_PROFILE_EVENTUNIT_OBJECT: return "OBJECT";
+    case QNN_PROFILE_EVENTUNIT_BACKEND: return "BACKEND";
+    default: return "UNKNOWN";
+  }
+}
+
+}  // namespace
+
+Profile::Profile(const Backend& backend, const std::string& level) : backend_(backend) {
+  if (level.empty()) return;
+  Qnn_ProfileHandle_t profile = nullptr;
+  const auto number = level == "basic" ? QNN_PROFILE_LEVEL_BASIC : QNN_PROFILE_LEVEL_DETAILED;
+  backend.check(backend.api().profileCreate(backend.handle(), number, &profile), Exit::internal,
+                "The backend cannot record a profile");
+  profile_ = {profile, backend.api().profileFree};
+}
+
+void Profile::collect(const std::string& phase, const std::string& graph) {
+  if (handle() == nullptr) return;
+  const QnnProfile_EventId_t* events = nullptr;
+  uint32_t count                     = 0;
+  backend_.check(backend_.api().profileGetEvents(handle(), &events, &count), Exit::internal,
+                 "The recorded profile cannot be read");
+  rows_ += "# " + phase + " " + graph + "\n";
+  for (uint32_t i = 0; i < count; ++i) collectEvent(events[i], "ROOT");
+}
+
+void Profile::collectEvent(QnnProfile_EventId_t event, const char* level) {
+  const Api& api = backend_.api();
+  QnnProfile_EventData_t data{};
+  if (api.profileGetEventData(event, &data) != QNN_SUCCESS) return;
+  rows_ += std::to_string(data.type) + "," + std::to_string(data.value) + "," + unitOf(data.unit) +
+           "," + level + "," + (data.identifier == nullptr ? "" : data.identifier) + "\n";
+  const QnnProfile_EventId_t* subEvents = nullptr;
+  uint32_t count                        = 0;
+  if (api.profileGetSubEvents(event, &subEvents, &count) != QNN_SUCCESS) return;
+  for (uint32_t i = 0; i < count; ++i) collectEvent(subEvents[i], "SUB-EVENT");
+}
+
+void Profile::write(const std::string& folder) const {
+  if (handle() == nullptr) return;
+  writeFile(folder + "/qnn-profiling-data_0.csv", rows_.data(), rows_.size());
+}
+
+}  // namespace openqnn

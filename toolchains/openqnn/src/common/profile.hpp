@@ -1,0 +1,32 @@
+/** What a backend records while it prepares and runs graphs. */
+#pragma once
+
+#include <string>
+
+#include "backend.hpp"
+
+namespace openqnn {
+
+class Profile {
+ public:
+  /** @param level empty for none, `basic` or `detailed` */
+  Profile(const Backend& backend, const std::string& level);
+
+  /** Null where nothing is recorded. */
+  Qnn_ProfileHandle_t handle() const { return profile_.get(); }
+
+  /** Take over the events recorded so far, as coming from `phase` of graph `graph`. */
+  void collect(const std::string& phase, const std::string& graph);
+
+  /** Write `qnn-profiling-data_0.csv`, in the columns of qnn-profile-viewer. */
+  void write(const std::string& folder) const;
+
+ private:
+  void collectEvent(QnnProfile_EventId_t event, const char* level);
+
+  const Backend& backend_;
+  Owned<Qnn_ProfileHandle_t> profile_;
+  std::string rows_;
+};
+
+}  // namespace openqnn

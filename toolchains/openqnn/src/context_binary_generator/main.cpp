@@ -1,0 +1,86 @@
+/** qnn-context-binary-generator: compiles model libraries into one serialised context. */
+
+#include <memory>
+
+#include "arguments.hpp"
+#include "binary_info.hpp"
+#include "files.hpp"
+#include "profile.hpp"
+#include "reproducible.hpp"
+#include "session.hpp"
+
+namespace openqnn {
+namespace {
+
+constexpr const char* kProgram = "qnn-context-binary-generator";
+
+Arguments parse(int argc, char** argv) {
+  std::vector<Option> options = sessionOptions();
+  options.push_back({"binary_file", "NAME", "file name of the context, without .bin"});
+  options.push_back({"enable_intermediate_outputs", "", "make every tensor an output"});
+  Arguments arguments(kProgram, "Compile model libraries into a context binary.", options, argc,
+                      argv);
+  for (const char* required : {"backend", "model", "binary_file"}) arguments.value(required);
+  return arguments;
+}
+
+std::string outputPath(const Arguments& arguments) {
+  const std::string name = arguments.value("binary_file") + ".bin";
+  return name[0] == '/' ? name : arguments.value("output_dir", "./output") + "/" + name;
+}
+
+/** The backend takes a dsp_arch that is not the SoC's without a word; the result tells. */
+void checkTarget(const BinaryInfo& info, const DeviceConfig& device) {
+  if (device.socModel != 0 && info.socModel() != device.socModel) {
+    throw Failure(Exit::target, "The backend compiled for SoC " + std::to_string(info.socModel()) +
+                                    ", the configuration asks for " +
+                                    std::to_string(device.socModel) + ".");
+  }
+  if (device.dspArch != 0 && info.dspArch() != 0 && info.dspArch() != device.dspArch) {
+    throw Failure(Exit::target, "The configuration asks for dsp_arch v" +
+                                    std::to_string(device.dspArch) + "; its SoC has v" +
+                                    std::to_string(info.dspArch()) + ".");
+  }
+}
+
+void writeContext(const Backend& backend, Qnn_ContextHandle_t context, const Config& config,
+                  const std::string& path) {
+  const Api& api  = backend.api();
+  uint64_t size    = 0;
+  uint64_t written = 0;
+  backend.check(api.contextGetBinarySize(context, &size), Exit::compile, "The context has no size");
+  OutputFile file(path, size);
+  backend.check(api.contextGetBinary(context, file.data(), size, &written), Exit::compile,
+                "The context cannot be serialised");
+  checkTarget(BinaryInfo(file.data(), written, path), config.device);
+  file.commit(written);
+}
+
+void generate(const Arguments& arguments, const Config& config, const Backend& backend,
+              std::vector<ModelLibrary>& models) {
+  Profile profile(backend, arguments.choice("profiling_level", {"basic", "detailed"}, ""));
+  const Compiled compiled(backend, models, config, arguments.has("enable_intermediate_outputs"),
+                          profile.handle());
+  profile.collect("FINALIZE", compiled.graphs().front()->graphName);
+  writeContext(backend, compiled.context(), config, outputPath(arguments));
+  profile.write(arguments.value("output_dir", "./output"));
+}
+
+void body(int argc, char** argv) {
+  const Arguments arguments = parse(argc, argv);
+  restartReproducibly(argv);
+  const Config config = configOf(arguments);
+  std::vector<ModelLibrary> models =
+      loadModels(arguments.value("model"), arguments.value("model_prefix", "QnnModel"));
+  onFreshHeap([&] {
+    const Backend backend(arguments.value("backend"), arguments.value("log_level", "error"));
+    generate(arguments, config, backend, models);
+  });
+}
+
+}  // namespace
+}  // namespace openqnn
+
+int main(int argc, char** argv) {
+  return openqnn::run(openqnn::kProgram, [&] { openqnn::body(argc, argv); });
+}
