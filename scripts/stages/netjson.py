@@ -1,0 +1,47 @@
+"""What a converter made, read from its `_net.json`: the two mistakes that no tool reports.
+
+A converter that is not told to quantise leaves a model in float and succeeds; one that is not told
+to preserve the input's layout turns it to NHWC, at the same number of bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from scripts.errors import ConversionError
+
+APP_WRITE, APP_READ = 0, 1
+FIXED_POINT = (0x03, 0x04)  # upper byte of Qnn_DataType_t: signed, unsigned
+FLOAT_32 = 0x0232
+
+
+def check(description: Path, model: Path, quantized: bool) -> None:
+    """Hold a `_net.json` against the ONNX model it was made of.
+
+    Raises:
+        ConversionError: shapes of inputs or outputs differ, or nothing was quantised.
+    """
+    tensors: dict[str, dict[str, Any]] = json.loads(description.read_text())["graph"]["tensors"]
+    graph = onnx.load(model, load_external_data=False).graph
+    for kind, values in ((APP_WRITE, graph.input), (APP_READ, graph.output)):
+        made = {name: tuple(t["dims"]) for name, t in tensors.items() if t["type"] == kind}
+        meant = {value.name: _shape(value) for value in values}
+        if made != meant:
+            raise ConversionError(
+                f"The converter changed inputs or outputs: {made}, not {meant}.",
+                cause="it was not told to preserve their layout",
+            )
+    if quantized and not any(t["data_type"] >> 8 in FIXED_POINT for t in tensors.values()):
+        raise ConversionError(
+            "The converted model has not one quantised tensor.",
+            cause="encodings whose names are not those of the ONNX model",
+            remedy="make both anew: `invoke quantize`",
+        )
+
+
+def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    return tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)

@@ -1,0 +1,55 @@
+"""Running the SDK's commands: their output shown as it comes, their failure said in words."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections import deque
+from pathlib import Path
+
+from scripts.errors import DiskFullError, OutOfMemoryError, PipelineError
+from scripts.sdk import Sdk
+from scripts.stages import progress
+
+LAST_LINES = 12
+
+
+def run(
+    sdk: Sdk, name: str, *arguments: str | Path, cwd: Path, error: type[PipelineError], cause: str
+) -> None:
+    """Run one command of the SDK in `cwd`, which must be writable and on a disk.
+
+    Raises:
+        DiskFullError, OutOfMemoryError: what its end or its words say.
+        error: it failed in any other way; the message has its last lines and `cause`.
+    """
+    command = [str(sdk.tool(name)), *map(str, arguments)]
+    last: deque[str] = deque(maxlen=LAST_LINES)
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=sdk.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in process.stdout or ():
+            progress.say(f"  {line.rstrip()}")
+            last.append(line.rstrip())
+    if process.returncode:
+        raise _failure(name, process.returncode, "\n".join(last), error, cause)
+
+
+def _failure(
+    name: str, code: int, words: str, error: type[PipelineError], cause: str
+) -> PipelineError:
+    if code == -signal.SIGKILL:
+        return OutOfMemoryError(f"{name} was killed for its memory.", remedy="see `invoke doctor`")
+    if "No space left on device" in words:
+        return DiskFullError(
+            f"No space left on the device while {name} ran.",
+            cause="a model library is built beside its weights: three times their size",
+            remedy="free some space, or pass --build-dir on a larger disk",
+        )
+    return error(f"{name} ended with {code}:\n{words}", cause=cause)
