@@ -2,7 +2,7 @@
 
 #include <cinttypes>
 
-#include "QNN/HTP/QnnHtpGraph.h"
+#include "HTP/QnnHtpGraph.h"
 #include "json.hpp"
 
 namespace openqnn {

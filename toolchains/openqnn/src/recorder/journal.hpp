@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "QNN/QnnInterface.h"
+#include "QnnInterface.h"
 
 namespace openqnn {
 
