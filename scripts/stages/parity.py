@@ -1,0 +1,163 @@
+"""Compare an exported network with torch, on real pictures, one layer in memory at a time.
+
+torch runs the network of `transformers` itself, each module given its weights only while it works;
+ONNX Runtime runs the exported file cut between layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import ceil, log10
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper
+from torch import nn
+from transformers import DINOv3ViTConfig
+
+from scripts.errors import ConversionError
+from scripts.stages import dinov3
+from scripts.stages.checkpoint import Weights, plain_name
+from scripts.stages.onnx_network import Network
+
+LARGEST_ERROR = 1e-3
+LEAST_COSINE = 0.999999
+EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+Pixels = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far ONNX Runtime is from torch: over all tokens, the worst of the pictures."""
+
+    pictures: int
+    cosine: float
+    max_abs: float
+
+    def require(self) -> None:
+        """Refuse a network that is not the one it was exported from.
+
+        Raises:
+            ConversionError: the figures are out of bounds, or not finite.
+        """
+        if not (self.max_abs <= LARGEST_ERROR and self.cosine >= LEAST_COSINE):
+            raise ConversionError(
+                f"The exported network differs from torch: cosine {self.cosine:.7f} (at least "
+                f"{LEAST_COSINE}), largest error {self.max_abs:.2e} (at most {LARGEST_ERROR}).",
+                cause="other versions of torch, transformers or onnxruntime than the image's",
+                remedy="run the pipeline in the image built from this commit",
+            )
+
+    def rounded(self) -> dict[str, float | int]:
+        """Return what is the same on every machine: six digits, and a bound by a power of ten."""
+        bound = 10.0 ** ceil(log10(max(self.max_abs, 1e-12)))
+        cosine = round(self.cosine, 6)
+        return {"pictures": self.pictures, "cosine": cosine, "max_abs_at_most": bound}
+
+
+def compare(
+    onnx_file: Path, config: DINOv3ViTConfig, weights: Weights, pictures: Sequence[Pixels]
+) -> Parity:
+    """Return the figures for pictures of [1, 3, size, size] each."""
+    expected = run_torch(config, weights, pictures)
+    actual = run_onnx(onnx_file, pictures)
+    cosine = min(_cosine(one, other) for one, other in zip(actual, expected, strict=True))
+    errors = [np.abs(one - other).max() for one, other in zip(actual, expected, strict=True)]
+    return Parity(len(pictures), cosine, float(max(errors)))
+
+
+def run_torch(
+    config: DINOv3ViTConfig, weights: Weights, pictures: Sequence[Pixels]
+) -> list[NDArray[np.float32]]:
+    """Return torch's `last_hidden_state` of every picture, [1, tokens, hidden] each."""
+    network = dinov3.skeleton(config)
+    known = set(weights.names)
+    for prefix, module in network.named_modules():
+        own = [name for name, _ in module.named_parameters(recurse=False)]
+        names = {name: plain_name(f"{prefix}.{name}") for name in own}
+        names = {name: full for name, full in names.items() if full in known}
+        if names:
+            module.register_forward_pre_hook(partial(_fill, weights=weights, names=names))
+            module.register_forward_hook(partial(_empty, names=names))
+    with torch.no_grad():
+        pixels = torch.from_numpy(np.concatenate(pictures))
+        return list(network(pixels).last_hidden_state.numpy()[:, None])
+
+
+def run_onnx(onnx_file: Path, pictures: Sequence[Pixels]) -> list[NDArray[np.float32]]:
+    """Return ONNX Runtime's `last_hidden_state` of every picture, [1, tokens, hidden] each."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry(EXTERNAL_FOLDER, str(onnx_file.parent))
+    network = Network.load(onnx_file)
+    source = network.graph.input[0].name
+    values = [{source: picture} for picture in pictures]
+    for part in _parts(network):
+        session = onnxruntime.InferenceSession(
+            part.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        names = [output.name for output in part.graph.output]
+        values = [dict(zip(names, session.run(names, value), strict=True)) for value in values]
+    return [value[network.graph.output[0].name] for value in values]
+
+
+def _parts(network: Network) -> Iterator[ModelProto]:
+    """Yield the network cut into its layers, each a model that takes what those before give."""
+    groups: list[list[NodeProto]] = []
+    for node in network.graph.node:
+        if not groups or _layer(node) != _layer(groups[-1][0]):
+            groups.append([])
+        groups[-1].append(node)
+    wanted = {network.graph.output[0].name}
+    parts = []
+    for group in reversed(groups):
+        parts.append(_model(network, group, wanted))
+        wanted = {value.name for value in parts[-1].graph.input}
+    yield from reversed(parts)
+
+
+def _layer(node: NodeProto) -> list[str]:
+    """Return the part of the network that a node is in: a layer, or what is around them."""
+    scope = node.name.split(".")
+    return scope[:2] if scope[0] == "layer" else scope[:1]
+
+
+def _model(network: Network, nodes: Sequence[NodeProto], wanted: set[str]) -> ModelProto:
+    made = {name for node in nodes for name in node.output}
+    taken = dict.fromkeys(name for node in nodes for name in node.input if name not in made)
+    constants = [network.constants[name] for name in taken if name in network.constants]
+    inputs = [name for name in taken if name and name not in network.constants]
+    outputs = [name for node in nodes for name in node.output if name in wanted]
+    shapes = network.shapes()
+    known = {
+        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name])
+        for name in inputs + outputs
+    }
+    before, after = [known[name] for name in inputs], [known[name] for name in outputs]
+    graph = helper.make_graph(nodes, nodes[0].name, before, after, constants)
+    opsets, version = network.model.opset_import, network.model.ir_version
+    return helper.make_model(graph, opset_imports=opsets, ir_version=version)
+
+
+def _fill(module: nn.Module, _: Any, weights: Weights, names: Mapping[str, str]) -> None:
+    for own, full in names.items():
+        value = nn.Parameter(torch.from_numpy(weights.read(full)), requires_grad=False)
+        setattr(module, own, value)
+
+
+def _empty(module: nn.Module, _: Any, __: Any, names: Mapping[str, str]) -> None:
+    for own in names:
+        value = nn.Parameter(getattr(module, own).to("meta"), requires_grad=False)
+        setattr(module, own, value)
+
+
+def _cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Return the least cosine of any token's two vectors."""
+    left, right = one.astype(np.float64), other.astype(np.float64)
+    lengths = np.linalg.norm(left, axis=-1) * np.linalg.norm(right, axis=-1)
+    return float(((left * right).sum(axis=-1) / lengths).min())
