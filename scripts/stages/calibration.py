@@ -1,0 +1,205 @@
+"""Runs a float network over raw pictures and observes its activations inside the graph.
+
+Each probe reduces a tensor where it is made, so what comes out is small and memory does not grow
+with the number of pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from scripts.errors import CalibrationError
+from scripts.stages.onnx_network import Network
+from scripts.stages.progress import track
+
+# Values taken of one tensor and picture for a histogram, evenly spaced.
+SAMPLE = 8192
+BINS = 2048
+FP16_MAX = 65504.0
+
+
+@dataclass(frozen=True)
+class Range:
+    """The least and the greatest value seen."""
+
+    low: float
+    high: float
+
+    @property
+    def magnitude(self) -> float:
+        """Return the largest absolute value."""
+        return max(abs(self.low), abs(self.high))
+
+
+def raws(set_dir: Path) -> list[Path]:
+    """Return the raw files of an image set in the order of its `input_list.txt`.
+
+    Raises:
+        CalibrationError: the set is missing, empty, or lacks a file.
+    """
+    listing = set_dir / "input_list.txt"
+    if not listing.is_file():
+        raise CalibrationError(f"There is no {listing}.", remedy="run `invoke calibrate`")
+    files = [set_dir / Path(line).name for line in listing.read_text().split()]
+    missing = [file for file in files if not file.is_file()]
+    if missing or not files:
+        raise CalibrationError(
+            f"{listing} names {len(files)} files, of which {len(missing)} are missing.",
+            remedy="run `invoke calibrate` again",
+        )
+    return files
+
+
+def read_raw(path: Path, shape: Sequence[int]) -> NDArray[np.float32]:
+    """Return a raw tensor.
+
+    Raises:
+        CalibrationError: its size is not that of `shape`, or it holds NaN or infinity.
+    """
+    values = np.fromfile(path, np.float32)
+    if values.size != np.prod(shape) or not np.isfinite(values).all():
+        raise CalibrationError(
+            f"{path} is no finite float32 tensor of shape {list(shape)}.",
+            cause="made for another image size, or a cut copy",
+            remedy="run `invoke calibrate` again",
+        )
+    return values.reshape(shape)
+
+
+class Observer:
+    """A network with probes; `run` yields, for every picture, each probe's value by its name."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._nodes: list[NodeProto] = []
+        self._constants: list[TensorProto] = []
+        self._outputs: list[str] = []
+
+    def add_range(self, tensor: str) -> None:
+        """Observe `<tensor>:low` and `<tensor>:high`, scalars."""
+        for kind, operator in (("low", "ReduceMin"), ("high", "ReduceMax")):
+            self._probe(operator, [tensor], f"{tensor}:{kind}", keepdims=0)
+
+    def add_sample(self, tensor: str, size: int) -> None:
+        """Observe `<tensor>:sample`, about `SAMPLE` of its `size` values, evenly spaced."""
+        flat = f"{tensor}:flat"
+        step = max(1, size // SAMPLE) | 1  # odd, so that it meets every channel
+        bounds = [("from", 0), ("to", size), ("axis", 0), ("step", step)]
+        names = [self._integers(f"{tensor}:{key}", [value]) for key, value in bounds]
+        minus_one = self._integers(f"{tensor}:all", [-1])
+        self._nodes.append(helper.make_node("Reshape", [tensor, minus_one], [flat]))
+        self._probe("Slice", [flat, *names], f"{tensor}:sample")
+
+    def add_channels(self, tensor: str, axes: Sequence[int]) -> None:
+        """Observe `<tensor>:channels`, the greatest magnitude over `axes`."""
+        magnitude = f"{tensor}:abs"
+        self._nodes.append(helper.make_node("Abs", [tensor], [magnitude]))
+        over = self._integers(f"{tensor}:over", axes)
+        self._probe("ReduceMax", [magnitude, over], f"{tensor}:channels", keepdims=0)
+
+    def add_output(self, tensor: str) -> None:
+        """Observe the whole of `<tensor>`."""
+        self._outputs.append(tensor)
+
+    def run(
+        self, inputs: Sequence[NDArray[np.float32] | Path], what: str
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield the probes' values, picture by picture; an input may be a raw file."""
+        session = self._session()
+        name = self._network.graph.input[0].name
+        shape = self._network.shapes()[name]
+        for item in track(inputs, what):
+            picture = read_raw(item, shape) if isinstance(item, Path) else item
+            values = session.run(self._outputs, {name: picture})
+            yield dict(zip(self._outputs, values, strict=True))
+
+    def _session(self) -> Any:
+        import onnxruntime
+
+        model = onnx.ModelProto()
+        model.CopyFrom(self._network.model)
+        model.graph.node.extend(self._nodes)
+        model.graph.initializer.extend(self._constants)
+        del model.graph.output[:]
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self._outputs)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(self._network.folder)
+        )
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def _probe(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
+        self._nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+        self._outputs.append(output)
+
+    def _integers(self, name: str, values: Sequence[int]) -> str:
+        array = np.array(values, np.int64)
+        self._constants.append(numpy_helper.from_array(array, name))
+        return name
+
+
+def ranges(network: Network, tensors: Sequence[str], pictures: Sequence[Path]) -> dict[str, Range]:
+    """Return the range of every tensor over the pictures.
+
+    Raises:
+        CalibrationError: a value is NaN or infinite.
+    """
+    observer = Observer(network)
+    for tensor in tensors:
+        observer.add_range(tensor)
+    low = {tensor: np.inf for tensor in tensors}
+    high = {tensor: -np.inf for tensor in tensors}
+    for seen in observer.run(pictures, "ranges"):
+        for tensor in tensors:
+            low[tensor] = min(low[tensor], float(seen[f"{tensor}:low"]))
+            high[tensor] = max(high[tensor], float(seen[f"{tensor}:high"]))
+    bad = [tensor for tensor in tensors if not np.isfinite(low[tensor] + high[tensor])]
+    if bad:
+        raise CalibrationError(
+            f"The network's tensor {bad[0]!r} is not finite on the calibration pictures.",
+            cause="damaged weights, or float32 overflow",
+            remedy="check the weights: `invoke export` compares them with torch",
+        )
+    return {tensor: Range(low[tensor], high[tensor]) for tensor in tensors}
+
+
+@dataclass
+class Histogram:
+    """Counts of a tensor's values in `BINS` equal bins over its range."""
+
+    limits: Range
+    counts: NDArray[np.int64]
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Return the `BINS` + 1 borders of the bins."""
+        return np.linspace(self.limits.low, self.limits.high, self.counts.size + 1)
+
+
+def histograms(
+    network: Network, limits: dict[str, Range], pictures: Sequence[Path]
+) -> dict[str, Histogram]:
+    """Return a histogram of samples of every tensor in `limits`."""
+    shapes = network.shapes()
+    observer = Observer(network)
+    made = {name: Histogram(one, np.zeros(BINS, np.int64)) for name, one in limits.items()}
+    for tensor in made:
+        observer.add_sample(tensor, int(np.prod(shapes[tensor])))
+    for seen in observer.run(pictures, "histograms"):
+        for tensor, histogram in made.items():
+            low, high = histogram.limits.low, histogram.limits.high
+            if high > low:
+                sample = seen[f"{tensor}:sample"]
+                histogram.counts += np.histogram(sample, BINS, (low, high))[0]
+    return made

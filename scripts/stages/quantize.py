@@ -1,0 +1,155 @@
+"""Calibrate a network's activations, and write its quantisation encodings in AIMET's format.
+
+Weights get one symmetric scale an output channel, activations one asymmetric scale a tensor.
+The network itself stays float32; `qdq.insert` or `qnn-onnx-converter` applies the encodings.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from scripts import artefacts, catalog
+from scripts.errors import UsageError
+from scripts.stages import calibration, clipping, encodings, program, qdq, roles
+from scripts.stages.calibration import Range
+from scripts.stages.encodings import Encoding, Encodings
+from scripts.stages.onnx_network import Network
+from scripts.stages.progress import say, track
+from scripts.stages.roles import Role
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write the network that the encodings belong to, and the encodings."""
+    precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
+    if precision.weights != 8:
+        raise UsageError(
+            f"Precision {precision.name} has float weights: there is nothing to quantise.",
+            remedy="go on with `invoke context`, or choose int8 or w8a16",
+        )
+    network = Network.load(arguments.onnx)
+    separate_constants(network)
+    pictures = calibration.raws(arguments.calibration)
+    made = Encodings(
+        activation_encodings(network, pictures, arguments.method, precision.activations),
+        param_encodings(network, precision.activations),
+    )
+    qdq.check(network, made)
+    _save(network, arguments, made)
+
+
+def separate_constants(network: Network) -> None:
+    """Give every use of a constant in another role, or along another axis, a copy of its own.
+
+    The copies share the bytes of external data.
+    """
+    first: dict[str, tuple[Role, int]] = {}
+    for node in network.graph.node:
+        for index, name in enumerate(node.input):
+            if not network.is_float(name):
+                continue
+            tensor = network.constants[name]
+            part = roles.role(node, index)
+            use = (part, roles.output_axis(node, len(tensor.dims)) if part is Role.WEIGHT else 0)
+            if first.setdefault(name, use) == use:
+                continue
+            copy = network.graph.initializer.add()
+            copy.CopyFrom(tensor)
+            copy.name = f"{name}.{part.value}{use[1]}"
+            node.input[index] = copy.name
+            network.constants[copy.name] = copy
+            first[copy.name] = use
+
+
+def activation_encodings(
+    network: Network, pictures: Sequence[Path], method: str, bits: int
+) -> dict[str, Encoding]:
+    """Return an encoding for every activation, calibrated on raw pictures."""
+    producers = network.producers()
+    source = sources(network)
+    measured = [
+        name
+        for name in dict.fromkeys(source.values())
+        if name not in producers or producers[name].op_type not in roles.UNIT_OUTPUT
+    ]
+    limits = calibration.ranges(network, measured, pictures)
+    _audit(limits)
+    if method != "min-max":
+        found = calibration.histograms(network, limits, pictures)
+        limits = {name: clipping.cut(one, method, bits) for name, one in found.items()}
+    own = {name: encodings.asymmetric(one.low, one.high, bits) for name, one in limits.items()}
+    for name in set(source.values()) - own.keys():
+        own[name] = unit_encoding(producers[name].op_type, bits)
+    return {name: own[first] for name, first in source.items()}
+
+
+def sources(network: Network) -> dict[str, str]:
+    """Return for every activation the one whose encoding it shares, usually itself."""
+    source = {network.graph.input[0].name: network.graph.input[0].name}
+    for node in network.graph.node:
+        for name in filter(None, node.output):
+            first = node.input[0]
+            moved = node.op_type in roles.MOVERS and first in source
+            source[name] = source[first] if moved else name
+    return source
+
+
+def unit_encoding(operator: str, bits: int) -> Encoding:
+    """Return the encoding of values in [0, 1]; the HTP prescribes 2^-bits for a Sigmoid."""
+    scale = 2.0**-bits if operator == "Sigmoid" else 1 / (2**bits - 1)
+    return encodings.fixed(scale, 0, bits)
+
+
+def param_encodings(network: Network, bits: int) -> dict[str, Encoding]:
+    """Return an encoding for every float constant but the biases."""
+    uses = [
+        (node, index)
+        for node in network.graph.node
+        for index, name in enumerate(node.input)
+        if network.is_float(name) and roles.role(node, index) is not Role.BIAS
+    ]
+    made: dict[str, Encoding] = {}
+    for node, index in track(uses, "weights"):
+        name = node.input[index]
+        values = network.array(name)
+        if roles.role(node, index) is Role.WEIGHT:
+            axis = roles.output_axis(node, values.ndim)
+            others = tuple(one for one in range(values.ndim) if one != axis)
+            made[name] = encodings.symmetric(np.abs(values).max(axis=others), 8)
+        else:
+            made[name] = encodings.asymmetric(float(values.min()), float(values.max()), bits)
+    return made
+
+
+def _audit(limits: dict[str, Range]) -> None:
+    widest = max(limits, key=lambda name: limits[name].magnitude)
+    say(f"  widest activation: {widest}, up to {limits[widest].magnitude:.4g}")
+    for name, one in limits.items():
+        if one.magnitude > calibration.FP16_MAX:
+            say(f"  warning: {name} reaches {one.magnitude:.4g}: it would overflow in float16")
+
+
+def _save(network: Network, arguments: argparse.Namespace, made: Encodings) -> None:
+    target = arguments.out / artefacts.quantized_onnx(arguments.model, arguments.precision)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(network.model, target)
+    made.save(arguments.out / artefacts.encodings(arguments.model, arguments.precision))
+    say(f"  {len(made.activations)} activations and {len(made.params)} constants have encodings")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = program.parser(__doc__)
+    parser.add_argument("--model", required=True, help="name in the catalog")
+    parser.add_argument("--precision", required=True, help="int8 or w8a16")
+    parser.add_argument("--onnx", type=Path, required=True, help="float32 network")
+    parser.add_argument("--calibration", type=Path, required=True, help="calibration set")
+    parser.add_argument("--method", choices=clipping.METHODS, default="min-max")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    program.run(main, _arguments())
