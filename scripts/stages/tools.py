@@ -19,11 +19,13 @@ def run(
 ) -> None:
     """Run one command of the SDK in `cwd`, which must be writable and on a disk.
 
+    Paths among the arguments are made absolute first.
+
     Raises:
         DiskFullError, OutOfMemoryError: what its end or its words say.
         error: it failed in any other way; the message has its last lines and `cause`.
     """
-    command = [str(sdk.tool(name)), *map(str, arguments)]
+    command = [str(sdk.tool(name)), *(_absolute(one) for one in arguments)]
     last: deque[str] = deque(maxlen=LAST_LINES)
     with subprocess.Popen(
         command,
@@ -39,6 +41,10 @@ def run(
             last.append(line.rstrip())
     if process.returncode:
         raise _failure(name, process.returncode, "\n".join(last), error, cause)
+
+
+def _absolute(argument: str | Path) -> str:
+    return str(argument.absolute()) if isinstance(argument, Path) else argument
 
 
 def _failure(
