@@ -1,0 +1,73 @@
+"""Lay Qualcomm's libraries out like their SDK does; runs while the image is built.
+
+Usage: lay_out_sdk.py SDK_TOML WHEELS_DIR ARCHS ROOT VENV
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import sys
+import zipfile
+from pathlib import Path, PurePosixPath
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # the jammy lane's Python 3.10 has it only inside pip
+    from pip._vendor import tomli as tomllib
+
+_BUILD_ID = re.compile(rb"v\d+\.\d+\.\d+\.\d{12}")
+
+
+def main(sdk: Path, wheels: Path, archs: str, root: Path, venv: Path) -> None:
+    """Fill `root`; then let the provider's package in `venv`, where there is one, use its files."""
+    data = tomllib.loads(sdk.read_text())
+    for pattern, folder in data["folders"].items():
+        (wheel,) = wheels.glob(f"onnxruntime_qnn-*_{folder['machine']}.whl")
+        for arch in archs.split() if "{arch}" in pattern else [archs.split()[0]]:
+            target = root / pattern.format(arch=arch)
+            extract(wheel, expand(folder["files"], archs.split()), target)
+    for link, target in data["links"].items():
+        (root / link).symlink_to(target)
+    check(root / "lib/x86_64-linux-clang/libQnnHtp.so", data["build_id"])
+    share(root / "lib/x86_64-linux-clang", venv)
+
+
+def expand(patterns: list[str], archs: list[str]) -> list[str]:
+    """Return file patterns with `{arch}` filled in for every architecture."""
+    return sorted({pattern.format(arch=arch) for pattern in patterns for arch in archs})
+
+
+def extract(wheel: Path, patterns: list[str], target: Path) -> None:
+    """Write the members of a wheel whose names fit; each pattern must fit one."""
+    target.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(wheel) as archive:
+        members = {PurePosixPath(name).name: name for name in archive.namelist()}
+        for pattern in patterns:
+            names = fnmatch.filter(members, pattern)
+            if not names:
+                sys.exit(f"{wheel.name} has no {pattern}")
+            for name in names:
+                (target / name).write_bytes(archive.read(members[name]))
+
+
+def check(library: Path, build_id: str) -> None:
+    """Make sure that the libraries are of the SDK build that we say they are."""
+    found = {match.decode() for match in _BUILD_ID.findall(library.read_bytes())}
+    if found != {build_id}:
+        sys.exit(f"{library.name} is of build {sorted(found)}, docker/sdk.toml says {build_id}")
+
+
+def share(libraries: Path, venv: Path) -> None:
+    """Replace the Python package's copies by links; drop those that nobody here uses."""
+    for package in venv.glob("lib/python3.*/site-packages/onnxruntime_qnn*"):
+        for copy in package.glob("lib*.so*"):
+            if (libraries / copy.name).exists():
+                copy.unlink()
+                copy.symlink_to(libraries / copy.name)
+            elif copy.name != "libonnxruntime_providers_qnn.so":
+                copy.unlink()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]), Path(sys.argv[5]))
