@@ -8,6 +8,11 @@ typedef uint64_t QnnProfile_EventId_t;
 typedef uint32_t QnnProfile_EventType_t;
 typedef uint32_t QnnProfile_Level_t;
 
+#define QNN_PROFILE_EVENTTYPE_INIT 100
+#define QNN_PROFILE_EVENTTYPE_FINALIZE 300
+#define QNN_PROFILE_EVENTTYPE_EXECUTE 400
+#define QNN_PROFILE_EVENTTYPE_NODE 404
+
 #define QNN_PROFILE_LEVEL_BASIC 1
 #define QNN_PROFILE_LEVEL_DETAILED 2
 

@@ -7,6 +7,9 @@ namespace openqnn {
 
 namespace {
 
+/** QAIRT 2.51 complains of a setting of its own at every graph; nothing comes of it. */
+constexpr const char* kNoise = "unexpected GraphHtpSettings option";
+
 QnnLog_Level_t parseLevel(const std::string& name) {
   static const char* const kNames[] = {"error", "warn", "info", "verbose", "debug"};
   for (int i = 0; i < 5; ++i) {
@@ -52,7 +55,7 @@ void logToStderr(const char* format, QnnLog_Level_t level, uint64_t, va_list arg
   static const char* const kNames[] = {"", "ERROR", "WARNING", "INFO", "VERBOSE", "DEBUG"};
   char line[2048];
   const int length = std::vsnprintf(line, sizeof(line), format, arguments);
-  if (length <= 0) return;
+  if (length <= 0 || std::strstr(line, kNoise) != nullptr) return;
   const bool known = level >= QNN_LOG_LEVEL_ERROR && level <= QNN_LOG_LEVEL_DEBUG;
   line[std::strcspn(line, "\n")] = '\0';
   std::fprintf(stderr, "[ %s ] %s\n", known ? kNames[level] : "LOG", line);

@@ -49,6 +49,12 @@ struct HardwareInfo {
 
 }  // namespace
 
+const HtpGraphInfo* htpInfo(const QnnSystemContext_GraphInfoV3_t& graph) {
+  const auto* info = static_cast<const HtpGraphInfo*>(graph.graphBlobInfo);
+  const bool known = info != nullptr && graph.graphBlobInfoSize >= sizeof(*info) && info->version == 1;
+  return known ? info : nullptr;
+}
+
 BinaryInfo::BinaryInfo(const void* data, uint64_t size, const std::string& name)
     : library_(libraryPath()), interface_(provider(library_)) {
   const auto& api = interface_.QNN_SYSTEM_INTERFACE_VER_NAME;

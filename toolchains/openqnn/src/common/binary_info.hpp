@@ -1,6 +1,7 @@
 /** A context binary's description of itself, read by Qualcomm's libQnnSystem.so. */
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -8,6 +9,22 @@
 #include "library.hpp"
 
 namespace openqnn {
+
+/** What the HTP backend adds to a graph's description (`graphBlobInfo`, measured on QAIRT 2.51). */
+struct HtpGraphInfo {
+  uint32_t version;
+  uint32_t reserved;
+  uint64_t spillFillBufferSize;
+  uint32_t vtcmSize;  ///< bytes
+  uint32_t optimizationLevel;
+  uint8_t htpDlbc;
+  uint32_t reserved2;
+  uint32_t numHvxThreads;  ///< 0: the backend's own choice
+};
+static_assert(offsetof(HtpGraphInfo, vtcmSize) == 16 && offsetof(HtpGraphInfo, numHvxThreads) == 32);
+
+/** Null where a graph has no such description. */
+const HtpGraphInfo* htpInfo(const QnnSystemContext_GraphInfoV3_t& graph);
 
 class BinaryInfo {
  public:

@@ -18,6 +18,18 @@ const char* unitOf(QnnProfile_EventUnit_t unit) {
   }
 }
 
+/** The kinds of event, whose numbers come in blocks. */
+const char* kindOf(QnnProfile_EventType_t type) {
+  if (type >= 2000) return "BACKEND";
+  if (type == QNN_PROFILE_EVENTTYPE_NODE) return "NODE";
+  if (type >= QNN_PROFILE_EVENTTYPE_EXECUTE) return "EXECUTE";
+  if (type >= QNN_PROFILE_EVENTTYPE_FINALIZE) return "FINALIZE";
+  return type >= QNN_PROFILE_EVENTTYPE_INIT ? "INIT" : "UNKNOWN";
+}
+
+constexpr const char* kHeader =
+    "Msg Timestamp,Message,Time,Unit of Measurement,Timing Source,Event Level,Event Identifier\n";
+
 }  // namespace
 
 Profile::Profile(const Backend& backend, const std::string& level) : backend_(backend) {
@@ -29,13 +41,12 @@ Profile::Profile(const Backend& backend, const std::string& level) : backend_(ba
   profile_ = {profile, backend.api().profileFree};
 }
 
-void Profile::collect(const std::string& phase, const std::string& graph) {
+void Profile::collect() {
   if (handle() == nullptr) return;
   const QnnProfile_EventId_t* events = nullptr;
   uint32_t count                     = 0;
   backend_.check(backend_.api().profileGetEvents(handle(), &events, &count), Exit::internal,
                  "The recorded profile cannot be read");
-  rows_ += "# " + phase + " " + graph + "\n";
   for (uint32_t i = 0; i < count; ++i) collectEvent(events[i], "ROOT");
 }
 
@@ -43,8 +54,9 @@ void Profile::collectEvent(QnnProfile_EventId_t event, const char* level) {
   const Api& api = backend_.api();
   QnnProfile_EventData_t data{};
   if (api.profileGetEventData(event, &data) != QNN_SUCCESS) return;
-  rows_ += std::to_string(data.type) + "," + std::to_string(data.value) + "," + unitOf(data.unit) +
-           "," + level + "," + (data.identifier == nullptr ? "" : data.identifier) + "\n";
+  rows_ += std::string("0,") + kindOf(data.type) + "," + std::to_string(data.value) + "," +
+           unitOf(data.unit) + ",BACKEND," + level + "," +
+           (data.identifier == nullptr ? "" : data.identifier) + "\n";
   const QnnProfile_EventId_t* subEvents = nullptr;
   uint32_t count                        = 0;
   if (api.profileGetSubEvents(event, &subEvents, &count) != QNN_SUCCESS) return;
@@ -53,7 +65,8 @@ void Profile::collectEvent(QnnProfile_EventId_t event, const char* level) {
 
 void Profile::write(const std::string& folder) const {
   if (handle() == nullptr) return;
-  writeFile(folder + "/qnn-profiling-data_0.csv", rows_.data(), rows_.size());
+  const std::string text = kHeader + rows_;
+  writeFile(folder + "/qnn-profiling-data_0.csv", text.data(), text.size());
 }
 
 }  // namespace openqnn

@@ -15,8 +15,8 @@ class Profile {
   /** Null where nothing is recorded. */
   Qnn_ProfileHandle_t handle() const { return profile_.get(); }
 
-  /** Take over the events recorded so far, as coming from `phase` of graph `graph`. */
-  void collect(const std::string& phase, const std::string& graph);
+  /** Take over the events of the call that was last given the handle. */
+  void collect();
 
   /** Write `qnn-profiling-data_0.csv`, in the columns of qnn-profile-viewer. */
   void write(const std::string& folder) const;

@@ -1,5 +1,6 @@
 /** qnn-context-binary-generator: compiles model libraries into one serialised context. */
 
+#include <algorithm>
 #include <memory>
 
 #include "arguments.hpp"
@@ -43,6 +44,20 @@ void checkTarget(const BinaryInfo& info, const DeviceConfig& device) {
   }
 }
 
+/** The compiler quietly puts its own choice in the place of a number it cannot use. */
+void checkGraphs(const BinaryInfo& info, const std::vector<GraphConfig>& configs) {
+  for (const GraphConfig& config : configs) {
+    for (uint32_t i = 0; i < info.get().numGraphs; ++i) {
+      const QnnSystemContext_GraphInfoV3_t& graph = info.get().graphs[i].graphInfoV3;
+      const HtpGraphInfo* made                     = htpInfo(graph);
+      const bool meant = std::find(config.names.begin(), config.names.end(), graph.graphName) != config.names.end();
+      if (!meant || made == nullptr || !config.hvxThreads || made->numHvxThreads == *config.hvxThreads) continue;
+      throw Failure(Exit::target, std::string("Graph ") + graph.graphName + ": the device has fewer than " +
+                                      std::to_string(*config.hvxThreads) + " hvx_threads.");
+    }
+  }
+}
+
 void writeContext(const Backend& backend, Qnn_ContextHandle_t context, const Config& config,
                   const std::string& path) {
   const Api& api  = backend.api();
@@ -52,7 +67,9 @@ void writeContext(const Backend& backend, Qnn_ContextHandle_t context, const Con
   OutputFile file(path, size);
   backend.check(api.contextGetBinary(context, file.data(), size, &written), Exit::compile,
                 "The context cannot be serialised");
-  checkTarget(BinaryInfo(file.data(), written, path), config.device);
+  const BinaryInfo info(file.data(), written, path);
+  checkTarget(info, config.device);
+  checkGraphs(info, config.graphs);
   file.commit(written);
 }
 
@@ -61,7 +78,7 @@ void generate(const Arguments& arguments, const Config& config, const Backend& b
   Profile profile(backend, arguments.choice("profiling_level", {"basic", "detailed"}, ""));
   const Compiled compiled(backend, models, config, arguments.has("enable_intermediate_outputs"),
                           profile.handle());
-  profile.collect("FINALIZE", compiled.graphs().front()->graphName);
+  profile.collect();
   writeContext(backend, compiled.context(), config, outputPath(arguments));
   profile.write(arguments.value("output_dir", "./output"));
 }
