@@ -158,8 +158,8 @@ def ranges(network: Network, tensors: Sequence[str], pictures: Sequence[Path]) -
     observer = Observer(network)
     for tensor in tensors:
         observer.add_range(tensor)
-    low = {tensor: np.inf for tensor in tensors}
-    high = {tensor: -np.inf for tensor in tensors}
+    low = dict.fromkeys(tensors, np.inf)
+    high = dict.fromkeys(tensors, -np.inf)
     for seen in observer.run(pictures, "ranges"):
         for tensor in tensors:
             low[tensor] = min(low[tensor], float(seen[f"{tensor}:low"]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +10,12 @@ from pathlib import Path
 
 from scripts import artefacts, catalog
 from scripts.errors import CompileError, UsageError
-from scripts.stages import htp, program, qdq
+from scripts.stages import estimate, htp, htp_compiler, program, qdq
 from scripts.stages.progress import heartbeat, say
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write the context binary and the compiler's own profile of it."""
+    """Write the context binary, and the compiler's estimate of it."""
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
     quantized = precision.weights == 8
     if quantized != (arguments.encodings is not None):
@@ -35,8 +34,8 @@ def main(arguments: argparse.Namespace) -> None:
         build = scratch / "build"
         build.mkdir()
         with heartbeat("compiling for the HTP"):
-            htp.compile_context(model, target, build, settings)
-        shutil.move(build / htp.TRACE, target.with_suffix(htp.TRACE_SUFFIX))
+            htp_compiler.compile_context(model, target, build, settings)
+        estimate.read_profile(build / htp.TRACE).save(target)
     check_target(target, settings)
     say(f"  {target.stat().st_size:,} bytes for {htp.target_of(target)}")
 

@@ -87,10 +87,12 @@ class Encodings:
         """
         try:
             raw = json.loads(path.read_text())
-            return cls(*(
-                {name: _parse(entries) for name, entries in raw[key].items()}
-                for key in ("activation_encodings", "param_encodings")
-            ))
+            return cls(
+                *(
+                    {name: _parse(entries) for name, entries in raw[key].items()}
+                    for key in ("activation_encodings", "param_encodings")
+                )
+            )
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise ConversionError(
                 f"{path} is no encodings file in AIMET's format: {error!r}.",

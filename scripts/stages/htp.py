@@ -1,15 +1,13 @@
 """Qualcomm's HTP compiler and simulator, reached through ONNX Runtime's QNN execution provider.
 
-The one place that knows the provider. `compile_context` turns an ONNX file into a plain serialized
-context binary; `Simulator` runs such a file. Facts: QAIRT 2.51 as in onnxruntime-qnn 2.7.0.
+With `htp_compiler`, the one place that knows the provider. `Simulator` runs a plain serialized
+context binary. Facts: QAIRT 2.51 as in onnxruntime-qnn 2.7.0.
 """
 
 from __future__ import annotations
 
+import mmap
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,19 +18,16 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from scripts.errors import ArtefactError, CompileError
+from scripts.errors import ArtefactError
 
 Array = NDArray[np.float32]
 PROVIDER = "QNNExecutionProvider"
 INPUT, OUTPUT = "pixel_values", "last_hidden_state"
 # Inside a compile every file has one fixed name, lest a folder's name end up in the binary.
 WEIGHTS, WRAPPER, CONTEXT, TRACE = "weights", "context.onnx", "context_qnn.bin", "profile.csv"
-# The compiler's profile of a context binary lies beside it.
-TRACE_SUFFIX = ".csv"
-# The compiler writes uninitialised memory into padding: without the allocator's cache and with
-# `perturb` fresh memory reads as zeros, and without address randomisation pointers are the same.
-REPEATABLE = "glibc.malloc.tcache_count=0:glibc.malloc.perturb=255:glibc.malloc.arena_max=1"
-LAST_LINES = 12
+# Clear text in a context binary: the graph's name, and the compiler's settings.
+GRAPH = re.compile(rb"PICKLE/\d+/([^\0]+)\0")
+TARGET = re.compile(rb"(soc_type)=(\w+);(arch)=(\d+);.{0,4096}?(vtcm_size)=(\d+);")
 
 
 @dataclass(frozen=True)
@@ -53,22 +48,6 @@ class Settings:
             "htp_graph_finalization_optimization_mode": str(self.optimization),
             "offload_graph_io_quantization": "0",
         }
-
-
-def compile_context(model: Path, out: Path, scratch: Path, settings: Settings) -> None:
-    """Compile an ONNX file into the context binary `out`; `scratch` is an empty folder.
-
-    The compiler runs in a process of its own, always started the same way: same bytes every time.
-    It leaves its profile in `scratch`, as `TRACE`.
-
-    Raises:
-        CompileError: the compiler refuses the graph, or would leave a part of it to the CPU.
-    """
-    _link(scratch / WEIGHTS, model.parent)
-    options = [f"{key}={value}" for key, value in settings.options().items()]
-    _run_child([str(scratch), model.name, *options])
-    _require_one_node(scratch / WRAPPER)
-    shutil.move(scratch / CONTEXT, out)
 
 
 def session_options(options: Mapping[str, str], config: Mapping[str, str]) -> Any:
@@ -97,8 +76,12 @@ class Simulator:
     """A context binary in the HTP simulator; call it with [1,3,H,W], get [1,tokens,hidden]."""
 
     def __init__(
-        self, context: Path, shapes: tuple[Sequence[int], Sequence[int]], scratch: Path,
-        settings: Settings, trace: Path | None = None,
+        self,
+        context: Path,
+        shapes: tuple[Sequence[int], Sequence[int]],
+        scratch: Path,
+        settings: Settings,
+        trace: Path | None = None,
     ) -> None:
         """Load a context whose input and output have `shapes`; `trace` receives a profile (CSV).
 
@@ -107,7 +90,7 @@ class Simulator:
         """
         import onnxruntime
 
-        _link(scratch / CONTEXT, context)
+        link(scratch / CONTEXT, context)
         onnx.save(_wrapper(graph_name(context), shapes), scratch / WRAPPER)
         options = settings.options()
         if trace:
@@ -131,8 +114,7 @@ def graph_name(context: Path) -> str:
     Raises:
         ArtefactError: there is none.
     """
-    data = np.memmap(context, np.uint8, "r") if context.stat().st_size else b""
-    found = re.search(rb"PICKLE/\d+/([^\0]+)\0", data)
+    found = GRAPH.search(_content(context))
     if not found:
         raise _broken(context, "it names no graph")
     return found.group(1).decode()
@@ -144,8 +126,9 @@ def target_of(context: Path) -> dict[str, str]:
     Raises:
         ArtefactError: they are not there.
     """
-    data = np.memmap(context, np.uint8, "r") if context.stat().st_size else b""
-    found = re.search(rb"(soc_type)=(\w+);(arch)=(\d+);.{0,4096}?(vtcm_size)=(\d+);", data)
+    found = re.search(
+        rb"(soc_type)=(\w+);(arch)=(\d+);.{0,4096}?(vtcm_size)=(\d+);", _content(context)
+    )
     if not found:
         raise _broken(context, "it names no target")
     texts = [group.decode() for group in found.groups()]
@@ -154,8 +137,15 @@ def target_of(context: Path) -> dict[str, str]:
 
 def _wrapper(name: str, shapes: tuple[Sequence[int], Sequence[int]]) -> onnx.ModelProto:
     node = helper.make_node(
-        "EPContext", [INPUT], [OUTPUT], name=name, domain="com.microsoft",
-        embed_mode=0, main_context=1, ep_cache_context=CONTEXT, source=PROVIDER,
+        "EPContext",
+        [INPUT],
+        [OUTPUT],
+        name=name,
+        domain="com.microsoft",
+        embed_mode=0,
+        main_context=1,
+        ep_cache_context=CONTEXT,
+        source=PROVIDER,
         partition_name=name,
     )
     ends = [
@@ -167,42 +157,16 @@ def _wrapper(name: str, shapes: tuple[Sequence[int], Sequence[int]]) -> onnx.Mod
     return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
 
-def _run_child(arguments: list[str]) -> None:
-    """Run the compiler in a process without address randomisation and with a fixed environment."""
-    source = Path(__file__).resolve().parents[2]
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "PYTHONPATH": str(source),
-        "PYTHONHASHSEED": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "GLIBC_TUNABLES": REPEATABLE,
-    }
-    child = [sys.executable, "-m", "scripts.stages.htp_compiler", *arguments]
-    done = subprocess.run(
-        ["setarch", "--addr-no-randomize", *child],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-    )
-    if done.returncode:
-        lines = [line for line in done.stdout.splitlines() if line.strip()]
-        raise CompileError(
-            "\n".join([f"The HTP compiler ended with {done.returncode}.", *lines[-LAST_LINES:]]),
-            cause="an operator, data type or shape that the HTP does not take, or a container "
-            "whose seccomp profile forbids personality(ADDR_NO_RANDOMIZE)",
-            remedy="try --precision fp16; see the compiler's words above",
-        )
+def _content(context: Path) -> mmap.mmap:
+    if not context.is_file() or not context.stat().st_size:
+        raise _broken(context, "it is missing or empty")
+    with context.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _require_one_node(wrapper: Path) -> None:
-    operators = [node.op_type for node in onnx.load(wrapper, load_external_data=False).graph.node]
-    if operators != ["EPContext"]:
-        raise CompileError(
-            f"The HTP took only a part of the graph; it was left with {operators[:8]}.",
-            cause="an operator without an HTP implementation at this precision",
-        )
-
-
-def _link(link: Path, target: Path) -> None:
-    link.symlink_to(target.resolve(), target_is_directory=target.is_dir())
+def link(place: Path, target: Path) -> None:
+    """Make `place` a symbolic link to a file or folder."""
+    place.symlink_to(target.resolve(), target_is_directory=target.is_dir())
 
 
 def _broken(context: Path, reason: str) -> ArtefactError:

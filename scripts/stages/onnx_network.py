@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, external_data_helper, helper, numpy_helper
 
@@ -122,6 +122,10 @@ class DataFile:
         kind = helper.np_dtype_to_tensor_dtype(array.dtype)
         tensor = TensorProto(name=name, dims=array.shape, data_type=kind)
         tensor.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", self.path.name), ("offset", offset), ("length", array.nbytes)):
+        for key, value in (
+            ("location", self.path.name),
+            ("offset", offset),
+            ("length", array.nbytes),
+        ):
             tensor.external_data.add(key=key, value=str(value))
         return tensor

@@ -1,4 +1,4 @@
-"""What each operator does with its constants and encodings: all that quantisation must know of ONNX.
+"""What operators do with their constants: all that quantisation must know of ONNX.
 
 Everything is told by operator and input position, never by the name of a node or tensor.
 """
@@ -20,7 +20,14 @@ class Role(Enum):
 
 # Operators whose output is (a part of) their first input: one encoding for both.
 MOVERS = {
-    "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose",
+    "Flatten",
+    "Gather",
+    "Identity",
+    "Reshape",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Transpose",
     "Unsqueeze",
 }
 # Operators whose output lies in [0, 1] whatever the pictures.

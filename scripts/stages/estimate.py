@@ -1,0 +1,91 @@
+"""The compiler's own estimate of a graph's time and traffic on the device.
+
+It is part of the profile that the compiler writes while it compiles; how long the compiling took
+on the host is in there too, and is left out: the same inputs give the same estimate.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from scripts.errors import ArtefactError, CompileError
+
+# The profile's wording, as QAIRT 2.51 has it.
+NAMES = {
+    "microseconds": "Simulated (Accelerator exec time us)",
+    "microseconds_low": "Simulated (Accelerator exec time us (lower estimate))",
+    "microseconds_high": "Simulated (Accelerator exec time us (upper estimate))",
+    "cycles": "Simulated (Accelerator exec cycles)",
+    "input_fill_bytes": "Input Fill",
+    "intermediate_fill_bytes": "Intermediate Fill",
+    "intermediate_spill_bytes": "Intermediate Spill",
+    "output_spill_bytes": "Output Spill",
+}
+# The estimate lies beside the context binary.
+SUFFIX = ".estimate.json"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Time of one inference in microseconds, HTP cycles, and bytes moved from and to DDR."""
+
+    microseconds: int
+    microseconds_low: int
+    microseconds_high: int
+    cycles: int
+    input_fill_bytes: int
+    intermediate_fill_bytes: int
+    intermediate_spill_bytes: int
+    output_spill_bytes: int
+
+    @property
+    def ddr_bytes(self) -> int:
+        """Return all bytes read from and written to DDR."""
+        return (
+            self.input_fill_bytes
+            + self.intermediate_fill_bytes
+            + self.intermediate_spill_bytes
+            + self.output_spill_bytes
+        )
+
+    def save(self, context: Path) -> None:
+        """Write the estimate beside its context binary."""
+        path_beside(context).write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, context: Path) -> Estimate:
+        """Return the estimate of a context binary.
+
+        Raises:
+            ArtefactError: there is none, or it is damaged.
+        """
+        path = path_beside(context)
+        try:
+            return cls(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise ArtefactError(
+                f"{path} holds no estimate of {context.name}: {error}.",
+                remedy="compile again: `invoke context`",
+            ) from error
+
+
+def read_profile(path: Path) -> Estimate:
+    """Return the estimate in a compiler's profile.
+
+    Raises:
+        CompileError: it lacks a figure.
+    """
+    with path.open(newline="") as file:
+        values = {row["Event Identifier"]: row for row in csv.DictReader(file)}
+    missing = [name for name in NAMES.values() if name not in values]
+    if missing:
+        raise CompileError(f"The compiler's profile lacks {missing[0]!r}.")
+    return Estimate(**{key: int(values[name]["Time"]) for key, name in NAMES.items()})
+
+
+def path_beside(context: Path) -> Path:
+    """Return where the estimate of a context binary is."""
+    return context.with_suffix(SUFFIX)

@@ -1,0 +1,50 @@
+"""Report the compiler's simulated time of an inference on the device, and its DDR traffic.
+
+The compiler made the estimate when it compiled; nothing is simulated here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from scripts import artefacts
+from scripts.stages import htp, program
+from scripts.stages.estimate import Estimate
+from scripts.stages.progress import say
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write `profile.json`."""
+    found = Estimate.load(arguments.context)
+    report = {
+        "precision": arguments.precision,
+        "target": htp.target_of(arguments.context),
+        "context_bytes": arguments.context.stat().st_size,
+        "milliseconds": found.microseconds / 1000,
+        "inferences_per_second": round(1e6 / found.microseconds, 2),
+        "ddr_bytes": found.ddr_bytes,
+        "ddr_gigabytes_per_second": round(found.ddr_bytes / found.microseconds / 1000, 2),
+        "compiler": asdict(found),
+    }
+    target = arguments.out / artefacts.profile_report(arguments.precision)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(report, indent=1) + "\n")
+    low, high = found.microseconds_low / 1000, found.microseconds_high / 1000
+    say(f"  simulated: {report['milliseconds']:.3f} ms an inference ({low:.3f} to {high:.3f})")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = program.parser(__doc__)
+    parser.add_argument("--precision", required=True, help="name in the catalog")
+    parser.add_argument("--context", type=Path, required=True, help="context binary")
+    parser.add_argument("--inputs", type=Path, help="image set, for a run on a device")
+    parser.add_argument("--soc-model", type=int, help="Qualcomm's SoC number")
+    parser.add_argument("--vtcm-mb", type=int, help="VTCM of the target in MB")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    program.run(main, _arguments())
