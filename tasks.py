@@ -73,7 +73,7 @@ def _stage_task(verb: str) -> Task[Any]:
         build_dir: str = "build",
         sdk: str = "",
         lane: str = DEFAULT_LANE,
-        memory: float = 0.0,
+        memory: int = 0,
         gate: bool = True,
     ) -> None:
         asked = _request(
@@ -91,13 +91,13 @@ def _stage_task(verb: str) -> Task[Any]:
         session.run(session.builder(lane=lane, memory_gb=memory), asked, stages)
 
     body.__doc__ = BUILD if verb == "build" else plan.says(verb)
-    return Task(body, name=verb, help=OPTIONS)
+    return Task(body, name=verb, help=OPTIONS, auto_shortflags=False)
 
 
 BUILD = "Build everything: checkpoint to verified context binary, skipping what is whole already."
 
 
-@task(help={"precision": OPTIONS["precision"], "model": OPTIONS["model"]})
+@task(auto_shortflags=False, help={"precision": OPTIONS["precision"], "model": OPTIONS["model"]})
 @command
 def reproduce(
     c: Context,
@@ -120,7 +120,10 @@ def reproduce(
     reproduction.run(session.builder(lane=lane), asked)
 
 
-@task(help={name: OPTIONS[name] for name in ("model", "weights", "precision", "sdk", "lane")})
+@task(
+    auto_shortflags=False,
+    help={name: OPTIONS[name] for name in ("model", "weights", "precision", "sdk", "lane")},
+)
 @command
 def doctor(
     c: Context,
@@ -144,14 +147,17 @@ def doctor(
         raise Exit("something is missing; see above", code=1)
 
 
-@task(help={"fast": "only what needs no engine: linter, types, unit tests"})
+@task(auto_shortflags=False, help={"fast": "only what needs no engine: linter, types, unit tests"})
 @command
 def test(c: Context, fast: bool = False) -> None:
     """Run all tests: unit, image, and builds of digits from end to end."""
     suites.fast(Console()) if fast else suites.everything(Console())
 
 
-@task(help={"model": OPTIONS["model"], "weights": OPTIONS["weights"], "out": "JSON file to write"})
+@task(
+    auto_shortflags=False,
+    help={"model": OPTIONS["model"], "weights": OPTIONS["weights"], "out": "JSON file to write"},
+)
 @command
 def bench(
     c: Context,
@@ -166,21 +172,25 @@ def bench(
     benchmark.run(made, model, weights, precisions.split(","), Path(out))
 
 
-@task(name="build", help={"lane": OPTIONS["lane"], "no-cache": "build every layer again"})
+@task(
+    auto_shortflags=False,
+    name="build",
+    help={"lane": OPTIONS["lane"], "no-cache": "build every layer again"},
+)
 @command
 def image_build(c: Context, lane: str = DEFAULT_LANE, no_cache: bool = False) -> None:
     """Build the image of a lane."""
     images.build(engine.connect(), lane, no_cache=no_cache)
 
 
-@task(name="reproduce", help={"lane": OPTIONS["lane"]})
+@task(auto_shortflags=False, name="reproduce", help={"lane": OPTIONS["lane"]})
 @command
 def image_reproduce(c: Context, lane: str = DEFAULT_LANE) -> None:
     """Build the image twice without cache and compare every path, mode, owner, link and byte."""
     images.reproduce(engine.connect(), lane)
 
 
-@task(name="lock", help={"lane": OPTIONS["lane"]})
+@task(auto_shortflags=False, name="lock", help={"lane": OPTIONS["lane"]})
 @command
 def image_lock(c: Context, lane: str = DEFAULT_LANE) -> None:
     """Refresh the pins of packages, wheels and the content digest."""

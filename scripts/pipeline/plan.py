@@ -148,6 +148,22 @@ def _profile(request: Request) -> list[Stage]:
     return [Stage(f"profile-{precision}", "profile", arguments, (context, _heldout_set()))]
 
 
+def _package(request: Request) -> list[Stage]:
+    """Pack all that a board needs into one archive, with manifest, SBOM and provenance."""
+    model, precision, weights = request.model.name, request.precision.name, _Weights(request)
+    inputs = {
+        "--context": artefacts.context_binary(precision),
+        "--verify": artefacts.verify_report(precision),
+        "--profile": artefacts.profile_report(precision),
+        "--export-report": artefacts.with_suffix(artefacts.eager_onnx(model), ".json"),
+    }
+    arguments = (*_names(request), "--target", request.target.name, "--weights", weights.argument)
+    arguments += tuple(text for name, path in inputs.items() for text in (name, _at(path)))
+    files = (*inputs.values(), *weights.inputs)
+    name = f"package-{precision}-{request.target.name}"
+    return [Stage(name, "package", arguments, files, weights.mounts)]
+
+
 _ORDER: tuple[Callable[[Request], list[Stage]], ...] = (
     _fetch,
     _images,
@@ -157,6 +173,7 @@ _ORDER: tuple[Callable[[Request], list[Stage]], ...] = (
     _context,
     _verify,
     _profile,
+    _package,
 )
 
 
@@ -189,7 +206,8 @@ def _names(request: Request) -> tuple[str, ...]:
 
 
 def _soc(request: Request) -> tuple[str, ...]:
-    return ("--target", request.target.name)
+    target = request.target
+    return ("--soc-model", str(target.soc_model), "--vtcm-mb", str(target.vtcm_mb))
 
 
 def _calibration_set() -> PurePosixPath:

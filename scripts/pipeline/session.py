@@ -16,7 +16,7 @@ DEFAULT_LANE = "bookworm"
 _TOKEN_FILE = Path("~/.cache/huggingface/token")
 
 
-def builder(*, lane: str = DEFAULT_LANE, memory_gb: float = 0, hostname: str = "") -> Builder:
+def builder(*, lane: str = DEFAULT_LANE, memory_gb: int = 0, hostname: str = "") -> Builder:
     """Return a builder on the running engine, with the image present; makes what is missing."""
     client = engine.connect()
     return Builder(
@@ -24,7 +24,7 @@ def builder(*, lane: str = DEFAULT_LANE, memory_gb: float = 0, hostname: str = "
         image=image.ensure(client, lane),
         console=Console(),
         secrets=secrets(),
-        memory_bytes=int(memory_gb * 1e9),
+        memory_bytes=memory_gb * 10**9,
         hostname=hostname or "dinov3-qnn",
     )
 
