@@ -16,10 +16,11 @@ from invoke import Collection, Context, Exit, Task, task
 from scripts.errors import INTERRUPTED, PipelineError
 from scripts.pipeline import bench as benchmark
 from scripts.pipeline import doctor as examination
-from scripts.pipeline import engine, locks, plan, session, suites
+from scripts.pipeline import engine, lanes, locks, plan, session, suites
 from scripts.pipeline import image as images
 from scripts.pipeline import reproduce as reproduction
 from scripts.pipeline import request as requests
+from scripts.pipeline.buildlog import BuildLog
 from scripts.pipeline.console import Console
 from scripts.pipeline.session import DEFAULT_LANE
 
@@ -58,7 +59,7 @@ def _request(**given: Any) -> requests.Request:
     return requests.make(sdk=sdk, **given)
 
 
-def _stage_task(verb: str) -> Task[Any]:
+def _stage_task(verb: str) -> Task[Any, Any]:
     """Return a task that brings one stage, and all it depends on, up to date."""
 
     @command
@@ -194,7 +195,7 @@ def image_reproduce(c: Context, lane: str = DEFAULT_LANE) -> None:
 @command
 def image_lock(c: Context, lane: str = DEFAULT_LANE) -> None:
     """Refresh the pins of packages, wheels and the content digest."""
-    locks.refresh(engine.connect(), lane)
+    locks.refresh(engine.connect(), [lanes.load(lane)], BuildLog())
 
 
 namespace = Collection(reproduce, doctor, test, bench)

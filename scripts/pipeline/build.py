@@ -55,9 +55,14 @@ class Builder:
             store.digests.save()
             return Done(stage, store.manifest(stage.name) or {}, ran=False)
         self._say_damage(store, stage)
-        facts = {"inputs": inputs, "image": self.image.content_digest, "sdk": _sdk_id(request)}
         seconds = self._run(request, store, stage)
-        facts |= {"seconds": round(seconds, 2), "synthetic": request.synthetic}
+        facts = {
+            "inputs": inputs,
+            "image": self.image.content_digest,
+            "sdk": _sdk_id(request),
+            "seconds": round(seconds, 2),
+            "synthetic": request.synthetic,
+        }
         manifest = store.commit(stage.name, key, facts)
         self.console.finished(stage.name, seconds)
         return Done(stage, manifest, ran=True)

@@ -92,7 +92,7 @@ def sweep(client: docker.DockerClient) -> None:
     for container in client.containers.list(all=True, filters={"label": LABEL}):
         host, _, pid = container.labels[LABEL].partition(":")
         if host == socket.gethostname() and not Path(f"/proc/{pid}").exists():
-            _remove(client, container.id)
+            _remove(client, str(container.id))
 
 
 @contextmanager

@@ -113,13 +113,15 @@ def _quantize(request: Request) -> list[Stage]:
 def _context(request: Request) -> list[Stage]:
     """Compile the HTP context binary for the target."""
     model, precision, target = request.model.name, request.precision.name, request.target
-    source, inputs, encodings = artefacts.eager_onnx(model), (), ()
+    eager = artefacts.eager_onnx(model)
+    files = _network_files(eager)
+    arguments: tuple[str, ...] = ("--precision", precision, *_soc(request))
     if request.precision.weights < 16:
-        source = artefacts.quantized_onnx(model, precision)
-        inputs = (artefacts.encodings(model, precision), source)
-        encodings = ("--encodings", _at(inputs[0]))
-    arguments = ("--precision", precision, "--onnx", _at(source), *encodings, *_soc(request))
-    files = (*inputs, *_network_files(artefacts.eager_onnx(model)))
+        source, encodings = _quantized_files(request)
+        arguments += ("--onnx", _at(source), "--encodings", _at(encodings))
+        files += (source, encodings)
+    else:
+        arguments += ("--onnx", _at(eager))
     return [Stage(f"context-{precision}-{target.name}", "context", arguments, files)]
 
 
@@ -222,6 +224,11 @@ def _network_files(onnx: PurePosixPath) -> tuple[PurePosixPath, ...]:
     return (onnx, artefacts.with_suffix(onnx, ".onnx_data"))
 
 
+def _quantized_files(request: Request) -> tuple[PurePosixPath, PurePosixPath]:
+    names = (request.model.name, request.precision.name)
+    return artefacts.quantized_onnx(*names), artefacts.encodings(*names)
+
+
 def _has_head(request: Request) -> bool:
     directory = request.weights_directory
     return directory is not None and (directory / "head.safetensors").is_file()
@@ -230,7 +237,8 @@ def _has_head(request: Request) -> bool:
 def _image_stage(request: Request, part: str, count: int, extra: tuple[str, ...]) -> Stage:
     weights = _Weights(request)
     folder, mounts, inputs = _pictures(request, part)
-    arguments = ("--images", folder, "--set", part, "--size", str(request.model.image_size))
+    size = str(request.model.image_size)
+    arguments: tuple[str, ...] = ("--images", folder, "--set", part, "--size", size)
     arguments += ("--count", str(count), *extra)
     if not request.synthetic:
         arguments += ("--weights", weights.argument)

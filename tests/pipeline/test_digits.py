@@ -66,7 +66,7 @@ def test_a_flipped_byte_is_noticed_and_only_what_depends_on_it_may_run(
 def test_the_command_line_says_what_it_did(build_dir: Path) -> None:
     """The README's command, as a user types it."""
     invoke = Path(sys.executable).with_name("invoke")
-    command = [invoke, "build", "--precision", "int8", "--build-dir", build_dir]
+    command = [str(invoke), "build", "--precision", "int8", "--build-dir", str(build_dir)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "dinov3_int8_htp.serialized.bin" in done.stdout

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from scripts.errors import EngineError
-from scripts.pipeline import doctor, request
+from scripts.pipeline import doctor, engine, request, session
 from scripts.pipeline.console import Console
 from scripts.pipeline.request import Request
 
@@ -20,7 +20,7 @@ def test_no_engine_is_a_finding_and_not_an_end(monkeypatch: pytest.MonkeyPatch) 
     def refuse(*, start: bool) -> None:
         raise EngineError("No container engine answers.", remedy="install one")
 
-    monkeypatch.setattr(doctor.engine, "connect", refuse)
+    monkeypatch.setattr(engine, "connect", refuse)
     findings = doctor.examine(asked("digits", ""), "bookworm")
     assert [one.what for one in findings if not one.well] == ["engine"]
 
@@ -36,7 +36,7 @@ def test_too_little_memory_is_found(
 
 
 def test_hub_weights_need_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.session, "secrets", dict)
+    monkeypatch.setattr(session, "secrets", dict)
     finding = doctor._weights(asked("vits16", "hf"))
     assert not finding.well
     assert "licence" in finding.remedy

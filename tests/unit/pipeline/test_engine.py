@@ -29,7 +29,7 @@ def test_a_silent_docker_host_is_never_replaced_by_a_local_engine(
 
 @pytest.mark.usefixtures("no_engine")
 def test_a_plain_user_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setattr(engine, "SOCKET", Path("/nonexistent/docker.sock"))
     with pytest.raises(EngineError) as caught:
         engine.connect()
