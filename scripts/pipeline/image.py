@@ -79,6 +79,7 @@ def reproduce(client: docker.DockerClient, lane: str) -> Image:
     """
     log, chosen = BuildLog(), load(lane)
     with _alone(log):
+        inputs = recipe.inputs_digest(chosen)
         first = _contents(client, recipe.build(client, chosen, log, no_cache=True), log)
         unlabelled = recipe.build(client, chosen, log, no_cache=True)
         second = _contents(client, unlabelled, log)
@@ -86,7 +87,7 @@ def reproduce(client: docker.DockerClient, lane: str) -> Image:
             paths = "\n  ".join(different)
             raise ReproducibilityError(f"Two builds of lane {lane} differ, first in:\n  {paths}")
         log.say(f"two builds are equal in all of {len(first)} paths: {content.digest(first)}")
-        made = _label(client, chosen, unlabelled, second, log)
+        made = _label(client, chosen, unlabelled, inputs, second, log)
     if not _is_as_recorded(made):
         raise ReproducibilityError(
             f"Lane {lane} comes to {made.content_digest} here, twice, but not where its digest was"
@@ -104,8 +105,10 @@ def record(made: Image) -> None:
 def _build(
     client: docker.DockerClient, lane: Lane, log: BuildLog, *, no_cache: bool = False
 ) -> Image:
+    # Taken before the build: a file that is edited meanwhile makes the next one build again.
+    inputs = recipe.inputs_digest(lane)
     unlabelled = recipe.build(client, lane, log, no_cache=no_cache)
-    made = _label(client, lane, unlabelled, _contents(client, unlabelled, log), log)
+    made = _label(client, lane, unlabelled, inputs, _contents(client, unlabelled, log), log)
     if not _is_as_recorded(made):
         log.say(f"WARNING: another machine got {locks.recorded(lane)['content']} from this")
     return made
@@ -132,12 +135,13 @@ def _label(
     client: docker.DockerClient,
     lane: Lane,
     unlabelled: str,
+    inputs: str,
     listing: content.Listing,
     log: BuildLog,
 ) -> Image:
     labels = {
         LABEL_LANE: lane.name,
-        LABEL_INPUTS: recipe.inputs_digest(lane),
+        LABEL_INPUTS: inputs,
         LABEL_CONTENT: content.digest(listing),
     }
     tag = f"{REPOSITORY}:{lane.name}"
