@@ -14,7 +14,7 @@ from typing import IO
 
 from scripts.errors import ArtefactError
 from scripts.package import archive, manifest
-from scripts.package.item import Entry
+from scripts.package.item import Entry, Item
 from scripts.package.manifest import MANIFEST, SUMS, Manifest
 
 _DOCUMENTS = (MANIFEST, SUMS)
@@ -27,7 +27,6 @@ class Package:
     manifest: Manifest
     sums: bytes
     entries: tuple[Entry, ...]
-    folder: Path | None = None
 
     @property
     def digest(self) -> str:
@@ -38,6 +37,31 @@ class Package:
     def size(self) -> int:
         """Bytes of all files together."""
         return sum(entry.size for entry in self.entries)
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A package and the folder in which its files are for now."""
+
+    package: Package
+    folder: Path
+
+
+def from_documents(document: bytes, sums: bytes) -> Package:
+    """Return the package that a manifest and a `SHA256SUMS` describe.
+
+    Raises:
+        ArtefactError: one of them is not ours, or they contradict each other.
+    """
+    known = manifest.load(document)
+    if manifest.sums(known.entries, document) != sums:
+        raise ArtefactError(
+            f"{SUMS} is not as the manifest says.",
+            cause="the package was changed by hand",
+            remedy="make it again with `invoke package`",
+        )
+    own = (Item(MANIFEST, document, "manifest"), Item(SUMS, sums, "sums"))
+    return Package(known, sums, (*known.entries, *(item.entry() for item in own)))
 
 
 def check(path: Path, folder: Path | None = None) -> Package:
@@ -56,41 +80,34 @@ def check(path: Path, folder: Path | None = None) -> Package:
             with _sink(folder and folder / name, header.mode) as sink:
                 digest = archive.copy(stream, sink.write)
             found[name] = Entry(name, header.size, f"{header.mode:04o}", digest, "")
-    return _compared(path, found, documents, folder)
+    return _compared(path, found, documents)
 
 
 @contextmanager
-def unpacked(path: Path) -> Iterator[Package]:
+def unpacked(path: Path) -> Iterator[Unpacked]:
     """Check an archive and keep its files in a temporary folder for the time of the block.
 
     Raises:
         ArtefactError: as `check`.
     """
     with tempfile.TemporaryDirectory(prefix="dinov3-package-") as folder:
-        yield check(path, Path(folder))
+        yield Unpacked(check(path, Path(folder)), Path(folder))
 
 
-def _compared(
-    path: Path, found: dict[str, Entry], documents: dict[str, bytes], folder: Path | None
-) -> Package:
+def _compared(path: Path, found: dict[str, Entry], documents: dict[str, bytes]) -> Package:
     if missing := [name for name in _DOCUMENTS if name not in documents]:
         raise ArtefactError(f"{path} holds no {missing[0]}: it is not a package of ours.")
-    known = manifest.load(documents[MANIFEST])
-    sums = manifest.sums(known.entries, documents[MANIFEST])
-    expected = {entry.path: (entry.size, entry.mode, entry.sha256) for entry in known.entries}
+    made = from_documents(documents[MANIFEST], documents[SUMS])
+    expected = {entry.path: (entry.size, entry.mode, entry.sha256) for entry in made.entries}
     actual = {name: (one.size, one.mode, one.sha256) for name, one in found.items()}
-    wrong = {name for name in expected | actual if expected.get(name) != actual.get(name)}
-    wrong -= set(_DOCUMENTS)
-    if sums != documents[SUMS]:
-        wrong.add(SUMS)
+    wrong = [name for name in expected | actual if expected.get(name) != actual.get(name)]
     if wrong:
         raise ArtefactError(
             f"{path} is damaged: {', '.join(sorted(wrong))} not as the manifest says.",
             cause="a copy was cut short, or the archive was changed by hand",
             remedy="copy it again, or make it again with `invoke package`",
         )
-    own = tuple(found[name] for name in _DOCUMENTS)
-    return Package(known, sums, (*known.entries, *own), folder)
+    return made
 
 
 @contextmanager

@@ -42,20 +42,19 @@ def test_a_whole_package_passes(whole: Path) -> None:
 def test_unpacking_writes_bytes_and_modes(tmp_path: Path) -> None:
     path = packages.package(tmp_path / "build", runner=b"#!/bin/sh\n")
     with package.unpacked(path) as unpacked:
-        assert unpacked.folder is not None
         found = {
             str(file.relative_to(unpacked.folder)): f"{file.stat().st_mode & 0o7777:04o}"
             for file in unpacked.folder.rglob("*")
             if file.is_file()
         }
-    assert found == {entry.path: entry.mode for entry in unpacked.entries}
+    assert found == {entry.path: entry.mode for entry in unpacked.package.entries}
     assert found["bin/dinov3-run"] == "0755"
     assert not unpacked.folder.exists()
 
 
 @pytest.mark.parametrize("name", ["lib/libQnnHtp.so", "README.md", "SHA256SUMS"])
 def test_changed_files_are_named(whole: Path, name: str) -> None:
-    with pytest.raises(ArtefactError, match=f"{name} not as"):
+    with pytest.raises(ArtefactError, match=f"{name} (is )?not as"):
         package.check(rewritten(whole, {name: b"other bytes"}))
 
 
