@@ -46,15 +46,15 @@ def _figures(request: Request) -> list[tuple[str, ...]]:
     precision = request.precision.name
     accuracy = report(request.root / artefacts.verify_report(precision))
     profile = report(request.root / artefacts.profile_report(precision))
-    figures = {**_flat(accuracy), **_flat(profile)}
-    return [(name, f"{value:.6g}") for name, value in figures.items()]
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, float]:
-    made: dict[str, float] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            made |= _flat(value, f"{prefix}{name} ")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            made[f"{prefix}{name}".replace("_", " ")] = value
-    return made
+    gate = accuracy.get("gate", {})
+    rows: list[tuple[str, ...]] = [
+        (name, f"{value:.6g}", f"gate {gate[name]}" if name in gate else "")
+        for name, value in accuracy.get("figures", {}).items()
+    ]
+    rows += [
+        (f"accuracy, {who}", f"{value:.4f}", "")
+        for who, value in accuracy.get("accuracy", {}).items()
+    ]
+    if profile:
+        rows.append(("simulated time", f"{profile['milliseconds']} ms", "on the target, estimated"))
+    return rows
