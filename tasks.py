@@ -16,11 +16,10 @@ from invoke import Collection, Context, Exit, Task, task
 from scripts.errors import INTERRUPTED, PipelineError
 from scripts.pipeline import bench as benchmark
 from scripts.pipeline import doctor as examination
-from scripts.pipeline import engine, lanes, locks, plan, session, suites
+from scripts.pipeline import engine, plan, session, suites
 from scripts.pipeline import image as images
 from scripts.pipeline import reproduce as reproduction
 from scripts.pipeline import request as requests
-from scripts.pipeline.buildlog import BuildLog
 from scripts.pipeline.console import Console
 from scripts.pipeline.session import DEFAULT_LANE
 
@@ -195,7 +194,7 @@ def image_reproduce(c: Context, lane: str = DEFAULT_LANE) -> None:
 @command
 def image_lock(c: Context, lane: str = DEFAULT_LANE) -> None:
     """Refresh the pins of packages, wheels and the content digest."""
-    locks.refresh(engine.connect(), [lanes.load(lane)], BuildLog())
+    images.lock(engine.connect(), lane)
 
 
 namespace = Collection(reproduce, doctor, test, bench)

@@ -89,7 +89,8 @@ def _description(
     if member.islnk():
         # Which of its names a file goes by first is chance: each is described as the file.
         return found[member.linkname.removeprefix("./").strip("/")]
-    parts = [_KINDS.get(member.type, str(member.type)), f"{member.mode:04o}"]
+    # Some engines repeat the kind in the upper bits of the mode.
+    parts = [_KINDS.get(member.type, str(member.type)), f"{member.mode & 0o7777:04o}"]
     parts += [f"{member.uid}:{member.gid}"]
     parts += [f"{key}={value!r}" for key, value in sorted(_attributes(member).items())]
     if member.issym():

@@ -97,9 +97,18 @@ def reproduce(client: docker.DockerClient, lane: str) -> Image:
     return made
 
 
-def record(made: Image) -> None:
-    """Keep an image's content digest under `docker/locks/`, to hold later builds against."""
-    locks.record(load(made.lane), made.inputs_digest, made.content_digest)
+def lock(client: docker.DockerClient, lane: str) -> Image:
+    """Lock what the archive and the index have now, build that, and record what it comes to.
+
+    Raises:
+        ImageBuildError: something that is asked for cannot be had.
+    """
+    log, chosen = BuildLog(), load(lane)
+    with _alone(log):
+        locks.refresh(client, [chosen], log)
+        made = _build(client, chosen, log)
+        locks.record(chosen, made.inputs_digest, made.content_digest)
+    return made
 
 
 def _build(

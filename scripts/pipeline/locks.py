@@ -63,10 +63,10 @@ def refresh(client: docker.DockerClient, lanes: Iterable[Lane], log: BuildLog) -
     Raises:
         ImageBuildError: something asked for cannot be had.
     """
-    written = [_refresh_host(log), _refresh_qairt(log)]
+    written = []
     for lane in lanes:
-        written += [_refresh_python(lane, log), _refresh_packages(client, lane, log)]
-    return written
+        written += [_refresh_packages(client, lane, log), _refresh_python(lane, log)]
+    return [*written, _refresh_qairt(log), _refresh_host(log)]
 
 
 def _refresh_packages(client: docker.DockerClient, lane: Lane, log: BuildLog) -> Path:
