@@ -17,7 +17,8 @@ _KEPT_LINES = 20
 class BuildLog:
     """Appends to one file, and prints what a waiting user wants to know."""
 
-    def __init__(self, path: Path = PATH) -> None:
+    def __init__(self, path: Path | None = None) -> None:
+        path = path or PATH
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._file = path.open("a")

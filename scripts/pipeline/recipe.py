@@ -47,7 +47,7 @@ def label(
 
 def inputs_digest(lane: Lane) -> str:
     """Return the digest of everything that decides what is in a lane's image, as `sha256:...`."""
-    files = {**_sources(lane), "clean_base.sh": base.HOOK, "packages": lane.lock("packages.txt")}
+    files = {**sources(lane), "clean_base.sh": base.HOOK, "packages": lane.lock("packages.txt")}
     entries = [(name, digests.of_file(path)) for name, path in files.items() if path.exists()]
     modes = "".join(sorted(name for name, path in files.items() if builder.is_executable(path)))
     entries += [("lane", digests.of_bytes(repr(lane).encode())), ("modes", modes)]
@@ -59,10 +59,10 @@ def _context(lane: Lane, log: BuildLog) -> builder.Context:
     folders = [wheels.download(python, locks.image_platform(lane), log)]
     folders += [wheels.download(locks.QAIRT, locks.qairt(m), log) for m in ("x86_64", "aarch64")]
     found = {f"wheels/{path.name}": path for folder in folders for path in folder.iterdir()}
-    return {**_sources(lane), **found}
+    return {**sources(lane), **found}
 
 
-def _sources(lane: Lane) -> dict[str, Path]:
+def sources(lane: Lane) -> dict[str, Path]:
     """Return the files of this repository that go into the build, by their names in there."""
     named = {"Dockerfile": DOCKER / "Dockerfile", "python.txt": lane.lock("python.txt")}
     named["qairt.txt"] = locks.QAIRT

@@ -57,7 +57,7 @@ REFERENCE = digest(file("opt/a"), link("opt/b", "a"))
         (changed(lambda m: setattr(m, "uid", 1)), link("opt/b", "a")),
         (changed(lambda m: setattr(m, "gid", 1)), link("opt/b", "a")),
         (
-            changed(lambda m: m.pax_headers.update({"SCHILY.xattr.security.capability": "x"})),
+            changed(lambda m: setattr(m, "pax_headers", {"SCHILY.xattr.user.a": "x"})),
             link("opt/b", "a"),
         ),
     ],
