@@ -23,7 +23,7 @@ from scripts.errors import ArtefactError
 Array = NDArray[np.float32]
 PROVIDER = "QNNExecutionProvider"
 INPUT, OUTPUT = "pixel_values", "last_hidden_state"
-# Inside a compile every file has one fixed name, lest a folder's name end up in the binary.
+# Names of files where a compile or a simulation runs.
 WEIGHTS, WRAPPER, CONTEXT, TRACE = "weights", "context.onnx", "context_qnn.bin", "profile.csv"
 # Clear text in a context binary: the graph's name, and the compiler's settings.
 GRAPH = re.compile(rb"PICKLE/\d+/([^\0]+)\0")

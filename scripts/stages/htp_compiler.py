@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +20,8 @@ from scripts.stages.htp import Settings
 # The compiler writes uninitialised memory into padding: without the allocator's cache and with
 # `perturb` fresh memory reads as zeros, and without address randomisation pointers are the same.
 REPEATABLE = "glibc.malloc.tcache_count=0:glibc.malloc.perturb=255:glibc.malloc.arena_max=1"
+# Inside a compile every file has one fixed name, lest a folder's name end up in the binary.
+MODEL = "network.onnx"
 LAST_LINES = 12
 
 
@@ -33,14 +34,14 @@ def compile_context(model: Path, out: Path, scratch: Path, settings: Settings) -
     Raises:
         CompileError: the compiler refuses the graph, or would leave a part of it to the CPU.
     """
+    htp.link(scratch / MODEL, model)
     htp.link(scratch / htp.WEIGHTS, model.parent)
-    options = [f"{key}={value}" for key, value in settings.options().items()]
-    _run_child([str(scratch), model.name, *options])
+    _run_child(scratch, [f"{key}={value}" for key, value in settings.options().items()])
     _require_one_node(scratch / htp.WRAPPER)
     shutil.move(scratch / htp.CONTEXT, out)
 
 
-def _run_child(arguments: list[str]) -> None:
+def _run_child(scratch: Path, options: list[str]) -> None:
     """Run the compiler in a process without address randomisation and with a fixed environment."""
     source = Path(__file__).resolve().parents[2]
     environment = {
@@ -49,10 +50,12 @@ def _run_child(arguments: list[str]) -> None:
         "PYTHONHASHSEED": "0",
         "PYTHONDONTWRITEBYTECODE": "1",
         "GLIBC_TUNABLES": REPEATABLE,
+        "OPENBLAS_NUM_THREADS": "1",
     }
-    child = [sys.executable, "-m", "scripts.stages.htp_compiler", *arguments]
+    child = [sys.executable, "-m", "scripts.stages.htp_compiler", *options]
     done = subprocess.run(
         ["setarch", "--addr-no-randomize", *child],
+        cwd=scratch,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -78,11 +81,10 @@ def _require_one_node(wrapper: Path) -> None:
         )
 
 
-def _child(scratch: str, model: str, *options: str) -> None:
-    """Compile `weights/<model>` below the folder `scratch` into a context binary there."""
+def _child(options: Sequence[str]) -> None:
+    """Compile `MODEL` in the current folder into a context binary there."""
     import onnxruntime
 
-    os.chdir(scratch)
     config = {
         "ep.context_enable": "1",
         "ep.context_embed_mode": "0",
@@ -92,7 +94,7 @@ def _child(scratch: str, model: str, *options: str) -> None:
     }
     profile = {"profiling_level": "detailed", "profiling_file_path": htp.TRACE}
     made = htp.session_options(_pairs(options) | profile, config)
-    graph = (Path(htp.WEIGHTS) / model).read_bytes()
+    graph = Path(MODEL).read_bytes()
     onnxruntime.InferenceSession(graph, sess_options=made)
 
 
@@ -102,6 +104,6 @@ def _pairs(options: Sequence[str]) -> dict[str, str]:
 
 if __name__ == "__main__":
     try:
-        _child(*sys.argv[1:])
+        _child(sys.argv[1:])
     except Exception as error:
         sys.exit(f"{type(error).__name__}: {error}")

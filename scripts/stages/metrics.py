@@ -14,14 +14,16 @@ Features = NDArray[np.float32]
 Head = tuple[NDArray[np.float32], NDArray[np.float32]]
 # Each picture is described by its nearest others; fewer pictures than this say nothing.
 NEIGHBOURS, ENOUGH = 5, 20
+# Noise below this share of the signal counts as this much: 300 dB instead of infinity.
+SILENCE = 1e-30
 
 
 def figures(reference: Features, found: Features, patches: int) -> dict[str, float]:
     """Return cosines of CLS and of the last `patches` tokens, SNR in dB, and the largest error."""
     cosines = cosine(reference, found)
     error = found.astype(np.float64) - reference
-    noise = max(float((error**2).sum()), np.finfo(np.float64).tiny)
     signal = float((reference.astype(np.float64) ** 2).sum())
+    noise = max(float((error**2).sum()), signal * SILENCE)
     return {
         **_spread("cls", cosines[:, 0]),
         **_spread("patch", cosines[:, -patches:]),

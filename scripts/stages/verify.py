@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from scripts import artefacts, catalog
 from scripts.catalog import Precision
@@ -99,7 +98,7 @@ def main(arguments: argparse.Namespace) -> None:
     reference, widest = run_reference(network, held_out.pixels(arguments.images, size))
     settings = htp.Settings(arguments.soc_model, arguments.vtcm_mb, fp16=True)
     found = run_context(arguments.context, network, held_out.folder, settings)
-    _require_finite(reference, found, held_out.sources)
+    require_finite(reference, found, held_out.sources)
     patches = (size // model.patch_size) ** 2
     report = {
         "precision": precision.name,
@@ -172,7 +171,12 @@ def apply_gate(figures: Mapping[str, float], precision: Precision, *, skip: bool
         )
 
 
-def _require_finite(reference: Features, found: Features, sources: Sequence[str]) -> None:
+def require_finite(reference: Features, found: Features, sources: Sequence[str]) -> None:
+    """Refuse features that are not finite, whatever the gate.
+
+    Raises:
+        GateError: there is a NaN or an infinity.
+    """
     for what, features in (("The float32 reference", reference), ("The context", found)):
         bad = [
             source
@@ -209,6 +213,8 @@ def read_head(path: Path, hidden: int) -> Head:
     Raises:
         ArtefactError: the file is not one for features of this size.
     """
+    from safetensors.numpy import load_file
+
     try:
         tensors = load_file(path)
         weight, bias = tensors["weight"], tensors["bias"]
@@ -228,6 +234,8 @@ def _print(report: Mapping[str, Any]) -> None:
     for name, value in report["figures"].items():
         bound = report["gate"].get(name)
         say(f"  {name:10} {value:.{DIGITS}f}" + (f"  (gate {bound})" if bound else ""))
+    if overflows := report["widest_activation"]["beyond_float16"]:
+        say(f"  warning: {overflows} activations reach beyond float16's 65504")
     for name, value in report.get("accuracy", {}).items():
         say(f"  accuracy of the {name}: {value:.4f}")
 

@@ -1,0 +1,56 @@
+import json
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from scripts import artefacts
+from scripts.errors import ArtefactError, CompileError
+from scripts.stages import estimate, profile
+from scripts.stages.estimate import Estimate
+from tests.unit.stages.test_htp import HEAD, TAIL
+
+# As the provider of onnxruntime-qnn 2.7.0 writes it, host times included.
+PROFILE = """\
+Msg Timestamp,Message,Time,Unit of Measurement,Timing Source,Event Level,Event Identifier
+0,FINALIZE,219446,US,BACKEND,ROOT,QNN (finalize) time
+0,BACKEND,290086,CYCLES,BACKEND,SUB-EVENT,Simulated (Accelerator exec cycles)
+0,BACKEND,193,US,BACKEND,SUB-EVENT,Simulated (Accelerator exec time us)
+0,BACKEND,168,US,BACKEND,SUB-EVENT,Simulated (Accelerator exec time us (lower estimate))
+0,BACKEND,224,US,BACKEND,SUB-EVENT,Simulated (Accelerator exec time us (upper estimate))
+0,BACKEND,978944,BYTES,BACKEND,SUB-EVENT,Input Fill
+0,BACKEND,100,BYTES,BACKEND,SUB-EVENT,Intermediate Fill
+0,BACKEND,200,BYTES,BACKEND,SUB-EVENT,Intermediate Spill
+0,BACKEND,36864,BYTES,BACKEND,SUB-EVENT,Output Spill
+"""
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Estimate:
+    (tmp_path / "profile.csv").write_text(PROFILE)
+    return estimate.read_profile(tmp_path / "profile.csv")
+
+
+def test_reads_the_compilers_profile(found: Estimate) -> None:
+    assert (found.microseconds_low, found.microseconds, found.microseconds_high) == (168, 193, 224)
+    assert found.ddr_bytes == 978944 + 100 + 200 + 36864
+
+
+def test_a_profile_without_an_estimate_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "profile.csv").write_text("\n".join(PROFILE.splitlines()[:4]))
+    with pytest.raises(CompileError, match="lower estimate"):
+        estimate.read_profile(tmp_path / "profile.csv")
+
+
+def test_the_report(tmp_path: Path, found: Estimate) -> None:
+    context = tmp_path / "c.serialized.bin"
+    context.write_bytes(HEAD + TAIL)
+    given = Namespace(precision="int8", context=context, out=tmp_path)
+    with pytest.raises(ArtefactError, match="no estimate"):
+        profile.main(given)
+    found.save(context)
+    profile.main(given)
+    report = json.loads((tmp_path / artefacts.profile_report("int8")).read_text())
+    assert report["milliseconds"] == 0.193
+    assert report["ddr_bytes"] == found.ddr_bytes
+    assert report["target"]["soc_type"] == "QCS9100"

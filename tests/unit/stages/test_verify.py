@@ -1,0 +1,90 @@
+"""The gate and the held-out set; swaps of layout and colour through the real simulator are in
+`test_compiler`."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts import catalog
+from scripts.errors import CalibrationError, GateError, UsageError
+from scripts.stages import verify
+from scripts.stages.verify import HeldOut
+
+INT8 = catalog.precisions()["int8"]
+GOOD = {"cls_mean": 0.999, "cls_p1": 0.99, "patch_mean": 0.99}
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    (folder / "3").mkdir(parents=True)
+    for name in "ab":
+        pixels = np.random.default_rng(ord(name)).integers(0, 255, (16, 16, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / "3" / f"{name}.png")
+    return folder
+
+
+@pytest.fixture
+def held_out(tmp_path: Path, images: Path) -> HeldOut:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    entries = []
+    for index, path in enumerate(sorted(images.rglob("*.png"))):
+        np.zeros(3 * 256, np.float32).tofile(folder / f"{index}.raw")
+        digest = sha256(path.read_bytes()).hexdigest()
+        source = str(path.relative_to(images))
+        entries.append({"source": source, "sha256": digest, "label": "3"})
+    (folder / "input_list.txt").write_text("/build/calibration/set/0.raw\n/build/c/set/1.raw\n")
+    manifest = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "images": entries}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return HeldOut.load(folder)
+
+
+def test_good_figures_pass() -> None:
+    verify.apply_gate(GOOD, INT8, skip=False)
+
+
+@pytest.mark.parametrize("figure", GOOD)
+@pytest.mark.parametrize("value", [0.5, float("nan")])
+def test_each_figure_is_held_against_its_bound(figure: str, value: float) -> None:
+    with pytest.raises(GateError, match=f"{figure} is .*the gate is {INT8.gate[figure]}"):
+        verify.apply_gate({**GOOD, figure: value}, INT8, skip=False)
+
+
+def test_no_gate_is_loud(capsys: pytest.CaptureFixture[str]) -> None:
+    verify.apply_gate({**GOOD, "cls_mean": 0.5}, INT8, skip=True)
+    assert "WARNING: --no-gate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("who", ["reference", "context"])
+def test_a_single_non_finite_value_fails(value: float, who: str) -> None:
+    clean, dirty = np.ones((2, 3, 4), np.float32), np.ones((2, 3, 4), np.float32)
+    dirty[1, 2, 3] = value
+    pair = (dirty, clean) if who == "reference" else (clean, dirty)
+    with pytest.raises(GateError, match=r"NaN or infinity for 1 pictures, first b\.png"):
+        verify.require_finite(*pair, ["a.png", "b.png"])
+
+
+def test_the_reference_sees_the_pictures_not_the_raws(held_out: HeldOut, images: Path) -> None:
+    pixels = held_out.pixels(images, 16)
+    picture = np.asarray(Image.open(images / "3" / "a.png"), np.float32)
+    wanted = (picture.transpose(2, 0, 1) / 255 - 0.5) / 0.5
+    assert pixels[0].shape == (1, 3, 16, 16)
+    np.testing.assert_allclose(pixels[0][0], wanted, atol=1e-6)
+
+
+def test_another_picture_under_the_same_name_is_refused(held_out: HeldOut, images: Path) -> None:
+    (images / "3" / "a.png").write_bytes((images / "3" / "b.png").read_bytes())
+    with pytest.raises(CalibrationError, match=r"a\.png"):
+        held_out.pixels(images, 16)
+
+
+def test_labels_are_class_numbers(held_out: HeldOut) -> None:
+    assert held_out.labels(10) == [3, 3]
+    with pytest.raises(UsageError, match="'3'"):
+        held_out.labels(3)
