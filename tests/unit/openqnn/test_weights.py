@@ -1,0 +1,107 @@
+"""Source and weights must belong together, and be whole."""
+
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from openqnn.modellib import weights
+from openqnn.refusal import Refused
+
+WEIGHTS = {"fc_weight": b"w" * 4000, "fc_bias": b"b" * 12}
+
+
+def source(folder: Path, names: tuple[str, ...] = tuple(WEIGHTS)) -> Path:
+    lines = []
+    for name in names:
+        digest = hashlib.sha256(WEIGHTS.get(name, b"")).hexdigest()
+        lines += [f"  // weights: {name} sha256 {digest}", f"  f(BINVARSTART({name}));"]
+    path = folder / "m.cpp"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def archive(folder: Path, members: dict[str, bytes], suffix: str = ".raw") -> Path:
+    path = folder / "m.bin"
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in members.items():
+            member = tarfile.TarInfo(name + suffix)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+def test_what_belongs_together_is_accepted_and_unpacked(tmp_path: Path) -> None:
+    cpp, tar = source(tmp_path), archive(tmp_path, WEIGHTS)
+    weights.check(tar, cpp)
+    weights.unpack(tar, tmp_path / "obj", weights.digests(cpp))
+    assert {path.stem: path.read_bytes() for path in (tmp_path / "obj").iterdir()} == WEIGHTS
+
+
+def test_a_source_of_another_model_is_refused(tmp_path: Path) -> None:
+    cpp = source(tmp_path, ("fc_weight", "conv_weight"))
+    with pytest.raises(Refused, match=r"does not belong to .*: it lacks conv_weight"):
+        weights.check(archive(tmp_path, WEIGHTS), cpp)
+
+
+def test_weights_that_the_source_does_not_know_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"holds, unknown to the source, fc_bias"):
+        weights.check(archive(tmp_path, WEIGHTS), source(tmp_path, ("fc_weight",)))
+
+
+def test_a_model_with_weights_needs_its_bin(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"needs 2 weights; give their \.bin with -b"):
+        weights.check(None, source(tmp_path))
+
+
+def test_a_model_without_weights_needs_none(tmp_path: Path) -> None:
+    weights.check(None, source(tmp_path, ()))
+
+
+@pytest.mark.parametrize("kept", [0, 100, 600, 3000, 5000, -512, -1024, -1])
+def test_a_truncated_bin_is_refused(tmp_path: Path, kept: int) -> None:
+    tar = archive(tmp_path, WEIGHTS)
+    tar.write_bytes(tar.read_bytes()[:kept] if kept >= 0 else whole(tar)[: kept + len(whole(tar))])
+    with pytest.raises(Refused, match="truncated"):
+        weights.check(tar, source(tmp_path))
+
+
+def whole(tar: Path) -> bytes:
+    """The archive up to the two blocks that end it; tarfile pads beyond them."""
+    data = tar.read_bytes().rstrip(b"\0")
+    return data + bytes(-len(data) % 512) + bytes(1024)
+
+
+@pytest.mark.parametrize("offset", [512, 512 + 3999])
+def test_a_flipped_bit_in_a_weight_is_refused(tmp_path: Path, offset: int) -> None:
+    cpp, tar = source(tmp_path), archive(tmp_path, WEIGHTS)
+    data = bytearray(tar.read_bytes())
+    data[offset] ^= 1
+    tar.write_bytes(data)
+    weights.check(tar, cpp)
+    with pytest.raises(Refused, match="the weight fc_weight is damaged"):
+        weights.unpack(tar, tmp_path / "obj", weights.digests(cpp))
+
+
+def test_a_flipped_bit_in_a_header_is_refused(tmp_path: Path) -> None:
+    tar = archive(tmp_path, WEIGHTS)
+    data = bytearray(tar.read_bytes())
+    data[0] ^= 1
+    tar.write_bytes(data)
+    with pytest.raises(Refused):
+        weights.check(tar, source(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["../escape", "/etc/passwd", "folder/fc_weight", "a b"])
+def test_members_that_are_no_weights_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Refused, match="not a model's weights"):
+        weights.check(archive(tmp_path, {name: b"x"}), source(tmp_path))
+
+
+def test_a_zip_under_the_name_of_a_bin_is_refused(tmp_path: Path) -> None:
+    tar = tmp_path / "m.bin"
+    tar.write_bytes(b"PK\3\4" + bytes(2000))
+    with pytest.raises(Refused):
+        weights.check(tar, source(tmp_path))
