@@ -16,8 +16,6 @@ from scripts.pipeline.request import Request
 from scripts.pipeline.store import Store
 
 _CHUNK = 1 << 22
-# Reports hold times, and so differ by nature; they are no part of what is shipped.
-_VERBS_THAT_MEASURE = ("verify", "profile")
 
 
 def run(builder: Builder, request: Request) -> None:
@@ -70,10 +68,9 @@ def first_difference(left: Path, right: Path) -> int | None:
 
 def _build(builder: Builder, request: Request, folder: Path, hostname: str, umask: int) -> Path:
     fresh = replace(request, build_dir=folder)
-    stages = [one for one in plan.stages(fresh) if one.verb not in _VERBS_THAT_MEASURE]
     before = os.umask(umask)
     try:
-        replace(builder, hostname=hostname).build(fresh, stages)
+        replace(builder, hostname=hostname).build(fresh, plan.stages(fresh))
     finally:
         os.umask(before)
     return fresh.root
