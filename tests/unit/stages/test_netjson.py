@@ -1,0 +1,51 @@
+"""The silent mistakes of a converter are seen in what it wrote."""
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from scripts.errors import ConversionError
+from scripts.stages import netjson
+
+UFIXED_8 = 0x0408
+
+
+def network(folder: Path) -> Path:
+    ends = [
+        helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, [1, 3, 16, 16]),
+        helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, [1, 5, 8]),
+    ]
+    path = folder / "x.onnx"
+    onnx.save(helper.make_model(helper.make_graph([], "g", ends[:1], ends[1:])), path)
+    return path
+
+
+def description(folder: Path, dims: list[int], inner: int = netjson.FLOAT_32) -> Path:
+    tensors = {
+        "pixel_values": {"type": 0, "dims": dims, "data_type": netjson.FLOAT_32},
+        "hidden": {"type": 3, "dims": [1, 5, 8], "data_type": inner},
+        "last_hidden_state": {"type": 1, "dims": [1, 5, 8], "data_type": netjson.FLOAT_32},
+    }
+    path = folder / "x_net.json"
+    path.write_text(json.dumps({"graph": {"tensors": tensors}}))
+    return path
+
+
+def test_float_and_quantised_models_pass(tmp_path: Path) -> None:
+    model = network(tmp_path)
+    netjson.check(description(tmp_path, [1, 3, 16, 16]), model, quantized=False)
+    netjson.check(description(tmp_path, [1, 3, 16, 16], UFIXED_8), model, quantized=True)
+
+
+def test_a_layout_turned_to_nhwc_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="changed inputs or outputs"):
+        netjson.check(description(tmp_path, [1, 16, 16, 3]), network(tmp_path), quantized=False)
+
+
+def test_a_model_left_in_float_is_refused(tmp_path: Path) -> None:
+    made = description(tmp_path, [1, 3, 16, 16])
+    with pytest.raises(ConversionError, match="not one quantised tensor"):
+        netjson.check(made, network(tmp_path), quantized=True)
