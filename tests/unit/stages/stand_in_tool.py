@@ -20,6 +20,19 @@ WORDS = {
     "aarch64-ubuntu-gcc9.4",
     "qnn-context-binary-generator": "[ ERROR ] Failed to finalize graph (1002)",
 }
+TARGET = "soc_type=QCS9100;arch=73;x=1;vtcm_size=8388608;"
+EVENTS = (
+    "Simulated (Accelerator exec time us)",
+    "Simulated (Accelerator exec time us (lower estimate))",
+    "Simulated (Accelerator exec time us (upper estimate))",
+    "Simulated (Accelerator exec cycles)",
+    "Input Fill",
+    "Intermediate Fill",
+    "Intermediate Spill",
+    "Output Spill",
+)
+HEADER = "Msg Timestamp,Message,Time,Unit of Measurement,Timing Source,Event Level,Event Identifier"
+PROFILE = "\n".join([HEADER, *(f"0,BACKEND,5,US,BACKEND,SUB-EVENT,{event}" for event in EVENTS)])
 NOTED = ("QNN_SDK_ROOT", "PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "QNN_AARCH64_UBUNTU_GCC_94")
 
 
@@ -50,7 +63,10 @@ def made(tool: str, arguments: list[str]) -> Iterator[tuple[Path, str]]:
             yield Path(value(arguments, "-o")) / target / f"lib{value(arguments, '-l')}.so", "ELF"
     if tool == "qnn-context-binary-generator":
         folder = Path(value(arguments, "--output_dir"))
-        yield folder / f"{value(arguments, '--binary_file')}.bin", "context"
+        yield folder / f"{value(arguments, '--binary_file')}.bin", TARGET
+        yield folder / "qnn-profiling-data_0.log", "binary"
+    if tool == "qnn-profile-viewer":
+        yield Path(value(arguments, "--output")), PROFILE
 
 
 def description(arguments: list[str]) -> str:

@@ -44,7 +44,7 @@ class Chain:
 
     def context(self) -> None:
         library = self.out / artefacts.model_library(MODEL, PRECISION, sdk.HOST)
-        sdk_context.main(self._arguments(library=library, target="iq9075"))
+        sdk_context.main(self._arguments(library=library, soc_model=77, vtcm_mb=8))
 
     def run(self) -> None:
         self.convert()
@@ -61,7 +61,7 @@ class Chain:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     made = tmp_path / "qairt"
-    for tool in sdk.TOOLS:
+    for tool in (*sdk.TOOLS, "qnn-profile-viewer"):
         path = made / "bin" / sdk.HOST / tool
         path.parent.mkdir(parents=True, exist_ok=True)
         text = (HERE / "stand_in_tool.py").read_text()
@@ -97,8 +97,9 @@ def test_a_mounted_sdk_takes_the_whole_chain(chain: Chain) -> None:
         "qnn-onnx-converter",
         "qnn-model-lib-generator",
         "qnn-context-binary-generator",
+        "qnn-profile-viewer",
     ]
-    assert (chain.out / artefacts.context_binary(PRECISION)).read_text() == "context"
+    assert (chain.out / artefacts.context_binary(PRECISION)).is_file()
 
 
 def test_only_documented_options_are_used(chain: Chain) -> None:
@@ -256,3 +257,12 @@ def test_missing_inputs_are_refused_before_a_tool_runs(chain: Chain) -> None:
     with pytest.raises(PipelineError, match="does not exist"):
         chain.compile()
     assert not chain.log.exists()
+
+
+def test_a_context_for_another_chip_is_refused(chain: Chain, root: Path) -> None:
+    tool = root / "bin" / sdk.HOST / "qnn-context-binary-generator"
+    tool.write_text(tool.read_text().replace("soc_type=QCS9100", "soc_type=SM8550"))
+    chain.convert()
+    chain.compile()
+    with pytest.raises(CompileError, match="built for .*SM8550"):
+        chain.context()
