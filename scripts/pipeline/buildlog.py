@@ -12,6 +12,7 @@ from scripts.pipeline.source import ROOT
 
 PATH = ROOT / "build" / "logs" / "image.log"
 _KEPT_LINES = 20
+_KEPT_COLUMNS = 160
 
 
 class BuildLog:
@@ -42,8 +43,8 @@ class BuildLog:
         self._file.flush()
 
     def tail(self) -> str:
-        """Return the last lines, indented."""
-        return "\n".join(f"    {line}" for line in self._tail)
+        """Return the last lines, indented; what is far too long for a screen is cut."""
+        return "\n".join(f"    {line[:_KEPT_COLUMNS]}" for line in self._tail)
 
     def run(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
         """Run a program with its output in the log; return its exit code."""
