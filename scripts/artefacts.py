@@ -43,6 +43,11 @@ def context_binary(precision: str) -> Path:
     return Path(f"final_binary/{precision}/dinov3_{precision}_htp.serialized.bin")
 
 
+def estimate(precision: str) -> Path:
+    """Return the compiler's estimate of the context's time on the device."""
+    return context_binary(precision).with_suffix(".estimate.json")
+
+
 def verify_report(precision: str) -> Path:
     """Return the accuracy report."""
     return Path(f"final_binary/{precision}/verify.json")

@@ -16,6 +16,7 @@ from scripts.pipeline.container import Mount
 from scripts.pipeline.request import Request
 
 BUILD = PurePosixPath("/build")
+HOST_TOOLCHAIN, BOARD_TOOLCHAIN = "x86_64-linux-clang", "aarch64-ubuntu-gcc9.4"
 
 
 @dataclass(frozen=True)
@@ -110,19 +111,33 @@ def _quantize(request: Request) -> list[Stage]:
     return [Stage(f"quantize-{request.precision.name}", "quantize", arguments, inputs)]
 
 
-def _context(request: Request) -> list[Stage]:
-    """Compile the HTP context binary for the target."""
-    model, precision, target = request.model.name, request.precision.name, request.target
-    eager = artefacts.eager_onnx(model)
-    files = _network_files(eager)
-    arguments: tuple[str, ...] = ("--precision", precision, *_soc(request))
+def _convert(request: Request) -> list[Stage]:
+    """Translate ONNX and encodings into a QNN model: `.cpp`, `.bin`, `_net.json`."""
+    source = artefacts.eager_onnx(request.model.name)
+    files: tuple[PurePosixPath, ...] = _network_files(source)
+    arguments: tuple[str, ...] = ()
     if request.precision.weights < 16:
         source, encodings = _quantized_files(request)
-        arguments += ("--onnx", _at(source), "--encodings", _at(encodings))
         files += (source, encodings)
-    else:
-        arguments += ("--onnx", _at(eager))
-    return [Stage(f"context-{precision}-{target.name}", "context", arguments, files)]
+        arguments = ("--encodings", _at(encodings))
+    arguments = (*_names(request), "--onnx", _at(source), *arguments)
+    return [Stage(f"convert-{request.precision.name}", "convert", arguments, files)]
+
+
+def _compile(request: Request) -> list[Stage]:
+    """Compile the model into libraries for this host (clang) and the board (GCC 11)."""
+    cpp = artefacts.model_cpp(request.model.name, request.precision.name)
+    weights = artefacts.with_suffix(cpp, ".bin")
+    arguments = (*_names(request), "--cpp", _at(cpp), "--bin", _at(weights))
+    return [Stage(f"compile-{request.precision.name}", "compile", arguments, (cpp, weights))]
+
+
+def _context(request: Request) -> list[Stage]:
+    """Compile the HTP context binary for the target, from the host's model library."""
+    precision, target = request.precision.name, request.target.name
+    library = artefacts.model_library(request.model.name, precision, HOST_TOOLCHAIN)
+    arguments = ("--precision", precision, "--library", _at(library), "--target", target)
+    return [Stage(f"context-{precision}-{target}", "context", arguments, (library,))]
 
 
 def _verify(request: Request) -> list[Stage]:
@@ -134,7 +149,7 @@ def _verify(request: Request) -> list[Stage]:
     arguments = (
         *_names(request),
         *("--context", _at(context), "--onnx", _at(source)),
-        *("--heldout", _at(_heldout_set()), "--images", pictures, *head, *_soc(request)),
+        *("--heldout", _at(_heldout_set()), "--images", pictures, *head),
         *(() if request.gate else ("--no-gate",)),
     )
     files = (context, *_network_files(source), _heldout_set(), *inputs)
@@ -145,9 +160,9 @@ def _profile(request: Request) -> list[Stage]:
     """Report the compiler's simulated time on the device."""
     precision = request.precision.name
     context = artefacts.context_binary(precision)
-    arguments = ("--precision", precision, "--context", _at(context), *_soc(request))
-    arguments += ("--inputs", _at(_heldout_set()))
-    return [Stage(f"profile-{precision}", "profile", arguments, (context, _heldout_set()))]
+    arguments = ("--precision", precision, "--context", _at(context))
+    files = (context, artefacts.estimate(precision))
+    return [Stage(f"profile-{precision}", "profile", arguments, files)]
 
 
 def _package(request: Request) -> list[Stage]:
@@ -158,6 +173,7 @@ def _package(request: Request) -> list[Stage]:
         "--verify": artefacts.verify_report(precision),
         "--profile": artefacts.profile_report(precision),
         "--export-report": artefacts.with_suffix(artefacts.eager_onnx(model), ".json"),
+        "--library": artefacts.model_library(model, precision, BOARD_TOOLCHAIN),
     }
     arguments = (*_names(request), "--target", request.target.name, "--weights", weights.argument)
     arguments += tuple(text for name, path in inputs.items() for text in (name, _at(path)))
@@ -172,6 +188,8 @@ _ORDER: tuple[Callable[[Request], list[Stage]], ...] = (
     _calibrate,
     _export,
     _quantize,
+    _convert,
+    _compile,
     _context,
     _verify,
     _profile,
@@ -205,11 +223,6 @@ def _at(path: PurePosixPath) -> str:
 
 def _names(request: Request) -> tuple[str, ...]:
     return ("--model", request.model.name, "--precision", request.precision.name)
-
-
-def _soc(request: Request) -> tuple[str, ...]:
-    target = request.target
-    return ("--soc-model", str(target.soc_model), "--vtcm-mb", str(target.vtcm_mb))
 
 
 def _calibration_set() -> PurePosixPath:

@@ -1,83 +1,102 @@
-"""Compile a network, with encodings or in float16, into an HTP context binary."""
+"""Compile a model library into the HTP context binary of a target, and keep the estimate of it."""
 
 from __future__ import annotations
 
 import argparse
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from scripts import artefacts, catalog
-from scripts.errors import CompileError, UsageError
-from scripts.stages import estimate, htp, htp_compiler, program, qdq
-from scripts.stages.progress import heartbeat, say
+from scripts import artefacts, catalog, sdk
+from scripts.catalog import Target
+from scripts.errors import CompileError
+from scripts.stages import estimate, htp, htp_config, modellib, program, progress, tools
+
+PROFILE = "qnn-profiling-data_0"
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write the context binary, and the compiler's estimate of it."""
+    """Run `qnn-context-binary-generator` of the SDK in force.
+
+    Raises:
+        ElfError: the library is damaged or not one for this host.
+        CompileError: the compiler refuses the graph, or compiled for another target.
+    """
+    modellib.check(arguments.library, sdk.HOST)
+    root = sdk.in_force()
+    target = catalog.pick(catalog.targets(), arguments.target, "target")
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
-    quantized = precision.weights == 8
-    if quantized != (arguments.encodings is not None):
-        raise UsageError(
-            f"Precision {precision.name} {'needs' if quantized else 'takes no'} --encodings."
-        )
-    settings = htp.Settings(arguments.soc_model, arguments.vtcm_mb, fp16=not quantized)
-    target = arguments.out / artefacts.context_binary(precision.name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _scratch(arguments.out) as scratch:
-        model = arguments.onnx
-        if quantized:
-            model = scratch / "network.onnx"
-            with heartbeat("quantising the weights"):
-                qdq.insert(arguments.onnx, arguments.encodings, model)
-        build = scratch / "build"
-        build.mkdir()
-        with heartbeat("compiling for the HTP"):
-            htp_compiler.compile_context(model, target, build, settings)
-        estimate.read_profile(build / htp.TRACE).save(target)
-    check_target(target, settings)
-    say(f"  {target.stat().st_size:,} bytes for {htp.target_of(target)}")
+    context = (arguments.out / artefacts.context_binary(precision.name)).absolute()
+    context.parent.mkdir(parents=True, exist_ok=True)
+    config = htp_config.write(
+        context.parent,
+        root.library("libQnnHtpNetRunExtensions.so"),
+        arguments.library.stem.removeprefix("lib"),
+        target,
+        is_fp16=precision.weights == 16,
+    )
+    with progress.heartbeat("compiling for the HTP"):
+        command = options(root, arguments.library, config, context)
+        _run(root, context.parent, "qnn-context-binary-generator", *command)
+    if not context.is_file():
+        raise CompileError(f"The compiler succeeded, but left no {context.name}.")
+    check_target(context, target)
+    _save_estimate(root, context)
+    progress.say(f"  {context.stat().st_size:,} bytes for {htp.target_of(context)}")
 
 
-def check_target(context: Path, settings: htp.Settings) -> None:
-    """Hold what the compiler wrote into a context against the catalog's target.
+def options(root: sdk.Sdk, library: Path, config: Path, context: Path) -> list[str | Path]:
+    """Return the generator's command line; it puts `.bin` behind the name of the file."""
+    return [
+        *("--model", library, "--backend", root.library("libQnnHtp.so")),
+        *("--config_file", config, "--output_dir", context.parent),
+        *("--binary_file", context.name.removesuffix(".bin"), "--profiling_level", "detailed"),
+    ]
+
+
+def check_target(context: Path, target: Target) -> None:
+    """Hold what the compiler wrote into a context against the target.
 
     Raises:
         CompileError: the file is for another chip, or another size of VTCM.
     """
-    known = [one for one in catalog.targets().values() if one.soc_model == settings.soc_model]
-    if not known:
-        raise UsageError(
-            f"No target in the catalog has the SoC number {settings.soc_model}.",
-            remedy="add it to scripts/catalog/targets.toml",
-        )
     wanted = {
-        "soc_type": known[0].soc_name,
-        "arch": known[0].arch.removeprefix("v"),
-        "vtcm_size": str(settings.vtcm_mb * 2**20),
+        "soc_type": target.soc_name,
+        "arch": target.arch.removeprefix("v"),
+        "vtcm_size": str(target.vtcm_mb * 2**20),
     }
     found = htp.target_of(context)
     if found != wanted:
-        raise CompileError(f"The context binary is for {found}, not for {wanted}.")
+        raise CompileError(f"The compiler built for {found}, not for {wanted}.")
 
 
-@contextmanager
-def _scratch(out: Path) -> Iterator[Path]:
-    """Yield a folder on the disk of the outputs, which is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=out) as folder:
-        yield Path(folder)
+def _save_estimate(root: sdk.Sdk, context: Path) -> None:
+    """Keep the compiler's estimate; where the profile is binary, its viewer makes the table."""
+    table = context.with_name(f"{PROFILE}.csv")
+    log = table.with_suffix(".log")
+    if not table.is_file():
+        _run(root, table.parent, "qnn-profile-viewer", "--input_log", log, "--output", table)
+    estimate.read_profile(table).save(context)
+    for path in (table, log):
+        path.unlink(missing_ok=True)
 
 
-def _arguments() -> argparse.Namespace:
-    parser = program.parser(__doc__)
-    parser.add_argument("--precision", required=True, help="name in the catalog")
-    parser.add_argument("--onnx", type=Path, required=True, help="float32 network")
-    parser.add_argument("--encodings", type=Path, help="AIMET encodings of that network")
-    parser.add_argument("--soc-model", type=int, required=True, help="Qualcomm's SoC number")
-    parser.add_argument("--vtcm-mb", type=int, required=True, help="VTCM of the target in MB")
-    return parser.parse_args()
+def _run(root: sdk.Sdk, folder: Path, tool: str, *arguments: str | Path) -> None:
+    tools.run(
+        root,
+        tool,
+        *arguments,
+        cwd=folder,
+        error=CompileError,
+        cause="an operator, shape or data type that the HTP does not take",
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = program.parser(__doc__)
+    made.add_argument("--precision", required=True, help="name in the catalog")
+    made.add_argument("--library", type=Path, required=True, help="built for x86_64-linux-clang")
+    made.add_argument("--target", required=True, help="board, by its name in the catalog")
+    return made
 
 
 if __name__ == "__main__":
-    program.run(main, _arguments())
+    program.run(main, _parser().parse_args())

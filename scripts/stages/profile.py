@@ -40,9 +40,6 @@ def _arguments() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--precision", required=True, help="name in the catalog")
     parser.add_argument("--context", type=Path, required=True, help="context binary")
-    parser.add_argument("--inputs", type=Path, help="image set, for a run on a device")
-    parser.add_argument("--soc-model", type=int, help="Qualcomm's SoC number")
-    parser.add_argument("--vtcm-mb", type=int, help="VTCM of the target in MB")
     return parser.parse_args()
 
 

@@ -21,12 +21,13 @@ import numpy as np
 from scripts import artefacts, catalog
 from scripts.catalog import Precision
 from scripts.errors import ArtefactError, CalibrationError, GateError, UsageError
-from scripts.stages import calibration, htp, metrics, preprocess, program
+from scripts.stages import calibration, metrics, preprocess, program, simulator
 from scripts.stages.calibration import Observer
 from scripts.stages.metrics import Features, Head
 from scripts.stages.onnx_network import Network
-from scripts.stages.progress import say, track
+from scripts.stages.progress import say
 
+INPUT, OUTPUT = "pixel_values", "last_hidden_state"
 DIGITS = 6
 
 
@@ -94,10 +95,9 @@ def main(arguments: argparse.Namespace) -> None:
     model = catalog.pick(catalog.models(), arguments.model, "model")
     network = Network.load(arguments.onnx)
     held_out = HeldOut.load(arguments.heldout)
-    size = network.shapes()[htp.INPUT][-1]
+    size = network.shapes()[INPUT][-1]
     reference, widest = run_reference(network, held_out.pixels(arguments.images, size))
-    settings = htp.Settings(arguments.soc_model, arguments.vtcm_mb, fp16=True)
-    found = run_context(arguments.context, network, held_out.folder, settings)
+    found = run_context(arguments.context, network, held_out.folder)
     require_finite(reference, found, held_out.sources)
     patches = (size // model.patch_size) ** 2
     report = {
@@ -125,10 +125,10 @@ def run_reference(
     tensors = list(network.float_tensors())
     for tensor in tensors:
         observer.add_range(tensor)
-    observer.add_output(htp.OUTPUT)
+    observer.add_output(OUTPUT)
     features, widest = [], dict.fromkeys(tensors, 0.0)
     for seen in observer.run(pictures, "float32 reference"):
-        features.append(seen[htp.OUTPUT])
+        features.append(seen[OUTPUT])
         for tensor in tensors:
             high = float(max(-seen[f"{tensor}:low"], seen[f"{tensor}:high"]))
             widest[tensor] = max(widest[tensor], high)
@@ -138,14 +138,12 @@ def run_reference(
     return np.concatenate(features), found
 
 
-def run_context(context: Path, network: Network, set_dir: Path, settings: htp.Settings) -> Features:
+def run_context(context: Path, network: Network, set_dir: Path) -> Features:
     """Return the features that a context binary makes of the raws of a set."""
-    shapes = network.shapes()
-    ends = shapes[htp.INPUT], shapes[htp.OUTPUT]
+    shape = tuple(network.shapes()[OUTPUT])
     with tempfile.TemporaryDirectory() as scratch:
-        simulator = htp.Simulator(context, ends, Path(scratch), settings)
-        files = track(calibration.raws(set_dir), "HTP simulator")
-        return np.concatenate([simulator(calibration.read_raw(one, ends[0])) for one in files])
+        raws = calibration.raws(set_dir)
+        return np.concatenate(list(simulator.run(context, raws, OUTPUT, shape, Path(scratch))))
 
 
 def apply_gate(figures: Mapping[str, float], precision: Precision, *, skip: bool) -> None:
@@ -255,8 +253,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--heldout", type=Path, required=True, help="held-out image set")
     parser.add_argument("--images", type=Path, required=True, help="the pictures of that set")
     parser.add_argument("--head", type=Path, help="linear head on CLS, safetensors")
-    parser.add_argument("--soc-model", type=int, required=True, help="Qualcomm's SoC number")
-    parser.add_argument("--vtcm-mb", type=int, required=True, help="VTCM of the target in MB")
     parser.add_argument("--no-gate", action="store_true", help="report, but never fail")
     return parser.parse_args()
 

@@ -11,15 +11,15 @@ import numpy as np
 import onnx
 import pytest
 
-from scripts import artefacts
-from scripts.errors import ArtefactError, CompileError, GateError
-from scripts.stages import calibrate, context, htp, quantize, verify
+from scripts import artefacts, sdk
+from scripts.errors import ArtefactError, ConversionError, GateError
+from scripts.stages import calibrate, context, convert, quantize, verify
+from scripts.stages import compile as compile_stage
 from scripts.stages.onnx_network import Network
 from tests.unit.stages import small_network
 
 pytestmark = pytest.mark.torch
 DIGITS = Path(__file__).parents[3] / "scripts" / "catalog" / "digits"
-SOC = {"soc_model": 77, "vtcm_mb": 8}
 
 
 class Build:
@@ -67,9 +67,15 @@ class Build:
             data = self.eager.with_suffix(".onnx_data")
             if out != self.root:
                 shutil.copy(data, network.parent)
-        context.main(
-            Namespace(out=out, precision=precision, onnx=network, encodings=encodings, **SOC)
-        )
+        return self.chain(precision, network, encodings, out)
+
+    def chain(self, precision: str, network: Path, encodings: Path | None, out: Path) -> Path:
+        names = {"model": "digits", "precision": precision, "out": out}
+        cpp = out / artefacts.model_cpp("digits", precision)
+        library = out / artefacts.model_library("digits", precision, sdk.HOST)
+        convert.main(Namespace(**names, onnx=network, encodings=encodings))
+        compile_stage.main(Namespace(**names, cpp=cpp, bin=cpp.with_suffix(".bin")))
+        context.main(Namespace(**names, library=library, target="iq9075"))
         return out / artefacts.context_binary(precision)
 
     def verify(
@@ -90,7 +96,6 @@ class Build:
                 images=self.pictures / "heldout",
                 head=DIGITS / "head.safetensors",
                 no_gate=False,
-                **SOC,
             )
         )
         report = self.root / artefacts.verify_report(precision)
@@ -151,7 +156,7 @@ def test_an_overflow_of_float16_fails(
 ) -> None:
     """A network whose last values exceed 65504: right in float32, cut off on the HTP."""
     network = Network.load(build.eager)
-    last = next(node for node in network.graph.node if htp.OUTPUT in node.output)
+    last = next(node for node in network.graph.node if verify.OUTPUT in node.output)
     gamma = np.asarray(network.array(last.input[1]), np.float32) * np.float32(1e6)
     network.constants[last.input[1]].CopyFrom(onnx.numpy_helper.from_array(gamma, last.input[1]))
     wide = tmp_path / artefacts.eager_onnx("digits").name
@@ -181,6 +186,9 @@ def test_nothing_is_left_beside_the_outputs(build: Build) -> None:
     assert not list(build.root.glob(".scratch*"))
     assert {path.name for path in binary.parent.iterdir()} <= {
         "dinov3_int8_htp.serialized.bin",
+        "dinov3_int8_htp.serialized.bin.sha256",
+        "backend_extensions.json",
+        "htp_config.json",
         "dinov3_int8_htp.serialized.estimate.json",
         "verify.json",
     }
@@ -195,7 +203,7 @@ def test_a_damaged_context_is_refused(build: Build, tmp_path: Path, damage: str)
         data[:64] = bytes(byte ^ 0xFF for byte in data[:64])
     broken = tmp_path / "c.serialized.bin"
     broken.write_bytes(data)
-    with pytest.raises(ArtefactError, match="not a whole HTP context"):
+    with pytest.raises(ArtefactError, match="qnn-net-run ended with"):
         build.verify("int8", broken)
 
 
@@ -205,5 +213,5 @@ def test_what_the_htp_cannot_take_is_refused_not_left_to_the_cpu(tmp_path: Path)
     model.graph.node[-1].op_type = "Mod"
     model.graph.node[-1].attribute.append(onnx.helper.make_attribute("fmod", 1))
     onnx.save(model, path)
-    with pytest.raises(CompileError, match="HTP compiler ended with"):
-        context.main(Namespace(out=tmp_path, precision="fp16", onnx=path, encodings=None, **SOC))
+    with pytest.raises(ConversionError, match="qnn-onnx-converter ended with"):
+        Build(tmp_path).chain("fp16", path, None, tmp_path)

@@ -16,7 +16,7 @@ import tomllib
 from scripts import artefacts, sdk
 from scripts.errors import CompileError, ConversionError, PipelineError
 from scripts.stages import compile as compile_stage
-from scripts.stages import convert, modellib, sdk_context
+from scripts.stages import context, convert, modellib
 from tests.unit.stages import small_network
 
 HERE = Path(__file__).parent
@@ -44,7 +44,7 @@ class Chain:
 
     def context(self) -> None:
         library = self.out / artefacts.model_library(MODEL, PRECISION, sdk.HOST)
-        sdk_context.main(self._arguments(library=library, soc_model=77, vtcm_mb=8))
+        context.main(self._arguments(library=library, target="iq9075"))
 
     def run(self) -> None:
         self.convert()

@@ -1,13 +1,14 @@
 """The parts of the provider's one place that need no provider."""
 
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from scripts.errors import ArtefactError, CompileError, UsageError
+from scripts import catalog
+from scripts.errors import ArtefactError, CompileError
 from scripts.stages import context, htp
 
+TARGET = catalog.targets()["iq9075"]
 HEAD = b"\x02\0\0\0x\0PICKLE/256/graph_1\0\x01"
 TAIL = b"\0soc_type=QCS9100;arch=73;num_nsps=1;l2tcm_kb=128;vtcm_size=8388608;02res\0"
 
@@ -22,7 +23,7 @@ def test_reads_what_a_context_says_of_itself(tmp_path: Path) -> None:
     path = _context(tmp_path, HEAD + b"\xff" * 5000 + TAIL)
     assert htp.graph_name(path) == "graph_1"
     assert htp.target_of(path) == {"soc_type": "QCS9100", "arch": "73", "vtcm_size": "8388608"}
-    context.check_target(path, htp.Settings(77, 8, fp16=False))
+    context.check_target(path, TARGET)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x7fELF" + b"\0" * 64])
@@ -48,25 +49,4 @@ def test_a_context_for_another_target_is_refused(
 ) -> None:
     path = _context(tmp_path, HEAD + TAIL.replace(right, wrong))
     with pytest.raises(CompileError, match="not for"):
-        context.check_target(path, htp.Settings(77, 8, fp16=False))
-
-
-def test_an_unknown_soc_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="SoC number 1"):
-        context.check_target(_context(tmp_path, HEAD + TAIL), htp.Settings(1, 8, fp16=False))
-
-
-@pytest.mark.parametrize(("precision", "encodings"), [("int8", None), ("fp16", Path("e.json"))])
-def test_encodings_are_for_quantised_precisions_only(
-    tmp_path: Path, precision: str, encodings: Path | None
-) -> None:
-    given = Namespace(
-        precision=precision,
-        onnx=tmp_path / "n.onnx",
-        encodings=encodings,
-        soc_model=77,
-        vtcm_mb=8,
-        out=tmp_path,
-    )
-    with pytest.raises(UsageError, match="encodings"):
-        context.main(given)
+        context.check_target(path, TARGET)
