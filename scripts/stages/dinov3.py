@@ -61,10 +61,10 @@ def skeleton(config: DINOv3ViTConfig) -> DINOv3ViTModel:
     """Return the network with parameters that take no memory, in evaluation mode."""
     config._attn_implementation = "eager"
     with torch.device("meta"):
-        network = DINOv3ViTModel(config).eval()
+        network = DINOv3ViTModel(config)
     # Its rotary frequencies are a buffer that no checkpoint holds: make them anew, for real.
     network.rope_embeddings = type(network.rope_embeddings)(config)
-    return network
+    return network.eval()
 
 
 def shapes(config: DINOv3ViTConfig) -> dict[str, tuple[int, ...]]:

@@ -98,12 +98,17 @@ def build(
 
 def _put(descriptor: int, one: Placed, weights: Weights) -> str:
     values = weights.read(one.name)
-    digest = sha256(f"{list(values.shape)}".encode() + values.tobytes()).hexdigest()
-    turned = (_transpose(values) if one.transposed else values).reshape(-1).view(np.uint8).data
+    digest = sha256(f"{list(values.shape)}".encode())
+    digest.update(_bytes(values))
+    turned = _bytes(_transpose(values) if one.transposed else values)
     done = 0
     while done < one.length:
         done += os.pwrite(descriptor, turned[done:], one.offset + done)
-    return digest
+    return digest.hexdigest()
+
+
+def _bytes(values: NDArray[np.float32]) -> memoryview:
+    return values.reshape(-1).view(np.uint8).data
 
 
 def _transpose(values: NDArray[np.float32]) -> NDArray[np.float32]:
