@@ -88,6 +88,7 @@ def reproduce(client: docker.DockerClient, lane: str) -> Image:
             raise ReproducibilityError(f"Two builds of lane {lane} differ, first in:\n  {paths}")
         log.say(f"two builds are equal in all of {len(first)} paths: {content.digest(first)}")
         made = _label(client, chosen, unlabelled, inputs, second, log)
+        recipe.sweep(client)
     if not _is_as_recorded(made):
         raise ReproducibilityError(
             f"Lane {lane} comes to {made.content_digest} here, twice, but not where its digest was"
@@ -118,6 +119,8 @@ def _build(
     inputs = recipe.inputs_digest(lane)
     unlabelled = recipe.build(client, lane, log, no_cache=no_cache)
     made = _label(client, lane, unlabelled, inputs, _contents(client, unlabelled, log), log)
+    if no_cache:
+        recipe.sweep(client)
     if not _is_as_recorded(made):
         log.say(f"WARNING: another machine got {locks.recorded(lane)['content']} from this")
     return made

@@ -13,6 +13,8 @@ from scripts.pipeline.buildlog import BuildLog
 from scripts.pipeline.lanes import DOCKER, Lane
 from scripts.pipeline.source import ROOT
 
+# Every stage of docker/Dockerfile has it.
+_STAGE_LABEL = "dinov3-qnn.stage"
 _BASE_REPOSITORY = "dinov3-qnn-base"
 _TOOLCHAINS = ROOT / "toolchains"
 # In the folders of the sources, but no part of them.
@@ -43,6 +45,11 @@ def label(
     """Put labels and a tag on an image."""
     dockerfile = f"FROM {image.removeprefix('sha256:')}\n".encode()
     builder.build(client, {"Dockerfile": dockerfile}, log, labels=labels, tag=tag)
+
+
+def sweep(client: docker.DockerClient) -> None:
+    """Remove the gigabytes that builds without cache leave in the engine for nobody."""
+    client.images.prune(filters={"dangling": True, "label": _STAGE_LABEL})
 
 
 def inputs_digest(lane: Lane) -> str:
@@ -87,4 +94,7 @@ def _imported(client: docker.DockerClient, lane: Lane, tar: Path, log: BuildLog)
     except ImageNotFound:
         log.say("importing the base")
         client.api.import_image_from_file(str(tar), repository=_BASE_REPOSITORY, tag=tag)
+        for old in client.images.list(f"{_BASE_REPOSITORY}:{lane.name}-*"):
+            if reference not in old.tags:
+                client.images.remove(old.tags[0], noprune=True)
     return reference

@@ -23,7 +23,7 @@ from scripts.pipeline.lanes import CACHE
 
 # A lock says "this very file"; the versions below 2.5 and above the lane's glibc cannot fit.
 _OLDEST_MANYLINUX = 5
-_UNMET = re.compile(r"No matching distribution found for (\S+)|^\s+(\S+) from .*:$", re.MULTILINE)
+_UNMET = re.compile(r"No matching distribution found for (\S+)|^\s+(\S+==\S+) from ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,9 @@ def download(lock: Path, platform: Platform, log: BuildLog) -> Path:
     Raises:
         ImageBuildError: a wheel cannot be had, or is not the one that was locked.
     """
+    family = f"wheels-{lock.stem}-{platform.machine}"
     key = digests.of_bytes(f"{platform}{lock.read_text()}".encode())[:12]
-    folder = CACHE / f"wheels-{key}"
+    folder = CACHE / f"{family}-{key}"
     if folder.is_dir():
         return folder
     log.say(f"fetching the wheels of {lock.name} for {platform.machine}")
@@ -94,6 +95,8 @@ def download(lock: Path, platform: Platform, log: BuildLog) -> Path:
     command += ["--no-deps", "-d", str(partial), "-r", str(lock), *platform.options()]
     if log.run(command):
         raise _unmet(lock, log)
+    for old in CACHE.glob(f"{family}-????????????"):
+        shutil.rmtree(old)
     partial.replace(folder)
     return folder
 

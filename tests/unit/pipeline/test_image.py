@@ -25,6 +25,7 @@ class Engine:
         self.present: dict[str, SimpleNamespace] = {}
         self.registry: dict[str, SimpleNamespace] = {}
         self.built: list[str] = []
+        self.swept = 0
 
     def get(self, tag: str) -> SimpleNamespace:
         if tag not in self.present:
@@ -35,6 +36,10 @@ class Engine:
         if reference not in self.registry:
             raise APIError("no such host")
         return self.registry[reference]
+
+    def prune(self, filters: dict[str, Any]) -> None:
+        assert filters == {"dangling": True, "label": "dinov3-qnn.stage"}
+        self.swept += 1
 
     def holds(self, inputs: str, tag: str = "dinov3-qnn:bookworm") -> SimpleNamespace:
         labels = {
@@ -125,6 +130,7 @@ def reproduce(engine: Engine) -> image.Image:
 def test_two_equal_builds_are_reproducible(engine: Engine) -> None:
     assert reproduce(engine).content_digest == content.digest(LISTING)
     assert engine.built == ["anew", "anew"]
+    assert engine.swept == 1
 
 
 def test_two_different_builds_are_not_and_the_path_is_named(
