@@ -24,9 +24,12 @@ def main(sdk: Path, wheels: Path, archs: str, root: Path, venv: Path) -> None:
     data = tomllib.loads(sdk.read_text())
     for pattern, folder in data["folders"].items():
         (wheel,) = wheels.glob(f"onnxruntime_qnn-*_{folder['machine']}.whl")
-        for arch in archs.split() if "{arch}" in pattern else [archs.split()[0]]:
-            target = root / pattern.format(arch=arch)
-            extract(wheel, expand(folder["files"], archs.split()), target)
+        if "{arch}" in pattern:
+            for arch in archs.split():
+                target = root / pattern.format(arch=arch)
+                extract(wheel, expand(folder["files"], [arch]), target)
+        else:
+            extract(wheel, expand(folder["files"], archs.split()), root / pattern)
     for link, target in data["links"].items():
         (root / link).symlink_to(target)
     check(root / "lib/x86_64-linux-clang/libQnnHtp.so", data["build_id"])

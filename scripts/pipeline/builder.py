@@ -12,6 +12,7 @@ from pathlib import Path
 import docker
 from scripts.errors import ImageBuildError, from_os_error
 from scripts.pipeline.buildlog import BuildLog
+from scripts.pipeline.lanes import CACHE
 
 _STEP = re.compile(r"Step (\d+/\d+) : (\w+ .{0,70})")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -36,7 +37,9 @@ def build(
     Raises:
         ImageBuildError: a step failed; the message has the last lines of the log.
     """
-    with tempfile.TemporaryFile() as scratch:
+    # Hundreds of megabytes: on the disk of the cache, not in a /tmp that may be memory.
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=CACHE) as scratch:
         _pack(context, scratch)
         scratch.seek(0)
         events = client.api.build(
