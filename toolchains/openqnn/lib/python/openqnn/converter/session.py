@@ -13,6 +13,7 @@ from pathlib import Path
 
 from openqnn import root
 from openqnn.converter import record as records
+from openqnn.converter import wholeness
 from openqnn.refusal import Refused
 
 RECORDED = "6777"  # kRecorded in src/recorder/recorder.cpp
@@ -41,13 +42,14 @@ def record(model: Path, folder: Path) -> records.Graph:
     )
     if done.returncode:
         raise Refused(_why(model, folder, done))
-    return records.load(folder)
+    graph = records.load(folder)
+    wholeness.check(graph, model)
+    return graph
 
 
 def _why(model: Path, folder: Path, done: subprocess.CompletedProcess[str]) -> str:
     if refused := records.refusals(folder):
-        more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""
-        return f"{model}: the HTP backend does not take {', '.join(refused[:3])}{more}."
+        return f"{model}: {wholeness.said(refused)}"
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     told = [line for line in lines if line.startswith("recorder: ")] or lines[-1:]
     return f"{model} cannot be translated: {' '.join(told) or f'exit code {done.returncode}'}"
@@ -64,6 +66,7 @@ def main(model: str) -> int:
     devices = [one for one in ort.get_ep_devices() if one.ep_name == "QNNExecutionProvider"]
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     options.add_provider_for_devices(devices[:1], provider_options())
     try:
