@@ -6,7 +6,7 @@ with the number of pictures.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,28 @@ class Range:
     def magnitude(self) -> float:
         """Return the largest absolute value."""
         return max(abs(self.low), abs(self.high))
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """The least and the greatest values seen, of a whole tensor or channel by channel."""
+
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
+
+    @property
+    def magnitude(self) -> NDArray[np.float32]:
+        """Return the largest absolute values."""
+        return np.maximum(np.abs(self.low), np.abs(self.high))
+
+    def scaled(self, factors: NDArray[np.float64]) -> Extremes:
+        """Return the extremes after every channel was multiplied by its positive factor."""
+        low, high = (side * factors.reshape(side.shape) for side in (self.low, self.high))
+        return Extremes(low.astype(np.float32), high.astype(np.float32))
+
+    def range(self) -> Range:
+        """Return the range of the whole tensor."""
+        return Range(float(self.low.min()), float(self.high.max()))
 
 
 def raws(set_dir: Path) -> list[Path]:
@@ -83,10 +105,11 @@ class Observer:
         self._constants: list[TensorProto] = []
         self._outputs: list[str] = []
 
-    def add_range(self, tensor: str) -> None:
-        """Observe `<tensor>:low` and `<tensor>:high`, scalars."""
+    def add_range(self, tensor: str, axes: Sequence[int] = ()) -> None:
+        """Observe `<tensor>:low` and `<tensor>:high` over some axes, or over all."""
+        inputs = [tensor, *([self._integers(f"{tensor}:axes", axes)] if axes else [])]
         for kind, operator in (("low", "ReduceMin"), ("high", "ReduceMax")):
-            self._probe(operator, [tensor], f"{tensor}:{kind}", keepdims=0)
+            self._probe(operator, inputs, f"{tensor}:{kind}", keepdims=0)
 
     def add_sample(self, tensor: str, size: int) -> None:
         """Observe `<tensor>:sample`, about `SAMPLE` of its `size` values, evenly spaced."""
@@ -97,13 +120,6 @@ class Observer:
         minus_one = self._integers(f"{tensor}:all", [-1])
         self._nodes.append(helper.make_node("Reshape", [tensor, minus_one], [flat]))
         self._probe("Slice", [flat, *names], f"{tensor}:sample")
-
-    def add_channels(self, tensor: str, axes: Sequence[int]) -> None:
-        """Observe `<tensor>:channels`, the greatest magnitude over `axes`."""
-        magnitude = f"{tensor}:abs"
-        self._nodes.append(helper.make_node("Abs", [tensor], [magnitude]))
-        over = self._integers(f"{tensor}:over", axes)
-        self._probe("ReduceMax", [magnitude, over], f"{tensor}:channels", keepdims=0)
 
     def add_output(self, tensor: str) -> None:
         """Observe the whole of `<tensor>`."""
@@ -132,6 +148,8 @@ class Observer:
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self._outputs)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        # Packed copies of the weights would double the memory of a large network.
+        options.add_session_config_entry("session.disable_prepacking", "1")
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(self._network.folder)
         )
@@ -149,29 +167,31 @@ class Observer:
         return name
 
 
-def ranges(network: Network, tensors: Sequence[str], pictures: Sequence[Path]) -> dict[str, Range]:
-    """Return the range of every tensor over the pictures.
+def extremes(
+    network: Network, axes: Mapping[str, Sequence[int]], pictures: Sequence[Path]
+) -> dict[str, Extremes]:
+    """Return the extremes of every tensor in `axes`, over those axes and all pictures.
 
     Raises:
         CalibrationError: a value is NaN or infinite.
     """
     observer = Observer(network)
-    for tensor in tensors:
-        observer.add_range(tensor)
-    low = dict.fromkeys(tensors, np.inf)
-    high = dict.fromkeys(tensors, -np.inf)
+    for tensor, over in axes.items():
+        observer.add_range(tensor, over)
+    found: dict[str, Extremes] = {}
     for seen in observer.run(pictures, "ranges"):
-        for tensor in tensors:
-            low[tensor] = min(low[tensor], float(seen[f"{tensor}:low"]))
-            high[tensor] = max(high[tensor], float(seen[f"{tensor}:high"]))
-    bad = [tensor for tensor in tensors if not np.isfinite(low[tensor] + high[tensor])]
+        for tensor in axes:
+            now = Extremes(seen[f"{tensor}:low"], seen[f"{tensor}:high"])
+            then = found.get(tensor, now)
+            found[tensor] = Extremes(np.minimum(then.low, now.low), np.maximum(then.high, now.high))
+    bad = [tensor for tensor, one in found.items() if not np.isfinite(one.magnitude).all()]
     if bad:
         raise CalibrationError(
             f"The network's tensor {bad[0]!r} is not finite on the calibration pictures.",
             cause="damaged weights, or float32 overflow",
             remedy="check the weights: `invoke export` compares them with torch",
         )
-    return {tensor: Range(low[tensor], high[tensor]) for tensor in tensors}
+    return found
 
 
 @dataclass

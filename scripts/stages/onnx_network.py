@@ -64,6 +64,14 @@ class Network:
                 remedy="run the stage that made it again",
             ) from error
 
+    def add_copy(self, name: str, copy: str) -> str:
+        """Add a constant under another name, sharing its bytes where they are external."""
+        tensor = self.graph.initializer.add()
+        tensor.CopyFrom(self.constants[name])
+        tensor.name = copy
+        self.constants[copy] = tensor
+        return copy
+
     def is_float(self, name: str) -> bool:
         """Tell whether a constant is float32."""
         return name in self.constants and self.constants[name].data_type == TensorProto.FLOAT
@@ -113,7 +121,7 @@ class DataFile:
 
     def store(self, name: str, array: NDArray[np.generic]) -> TensorProto:
         """Return a tensor whose bytes are in this file, or in itself where they are few."""
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")  # ascontiguousarray would give a scalar an axis
         if array.nbytes < INLINE_BYTES:
             return numpy_helper.from_array(array, name)
         self._file.write(b"\0" * (-self._file.tell() % ALIGNMENT))

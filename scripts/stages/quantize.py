@@ -15,12 +15,13 @@ import onnx
 
 from scripts import artefacts, catalog
 from scripts.errors import UsageError
-from scripts.stages import calibration, clipping, encodings, program, qdq, roles
+from scripts.stages import calibration, clipping, encodings, equalise, program, qdq, roles
 from scripts.stages.calibration import Range
 from scripts.stages.encodings import Encoding, Encodings
 from scripts.stages.onnx_network import Network
 from scripts.stages.progress import say, track
 from scripts.stages.roles import Role
+from scripts.stages.scaling import Scaling
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -34,12 +35,47 @@ def main(arguments: argparse.Namespace) -> None:
     network = Network.load(arguments.onnx)
     separate_constants(network)
     pictures = calibration.raws(arguments.calibration)
+    target = arguments.out / artefacts.quantized_onnx(arguments.model, arguments.precision)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    data = target.with_suffix(".onnx_data")
+    network, limits = scaled(network, pictures, data, equal=arguments.equalise)
     made = Encodings(
-        activation_encodings(network, pictures, arguments.method, precision.activations),
+        activation_encodings(network, limits, pictures, arguments.method, precision.activations),
         param_encodings(network, precision.activations),
     )
     qdq.check(network, made)
-    _save(network, arguments, made)
+    onnx.save(network.model, target)
+    made.save(arguments.out / artefacts.encodings(arguments.model, arguments.precision))
+    say(f"  {len(made.activations)} activations and {len(made.params)} constants have encodings")
+
+
+def scaled(
+    network: Network, pictures: Sequence[Path], data: Path, *, equal: bool
+) -> tuple[Network, dict[str, Range]]:
+    """Return the network with its channels made `equal`, and its activations' ranges thereafter.
+
+    One pass over the pictures gives both: a channel's extremes scale with it.
+    """
+    scaling = Scaling(network)
+    axes = {name: scaling.axes(name) for name in measured(network)}
+    seen = calibration.extremes(network, axes, pictures)
+    factors = np.ones(scaling.variables.count)
+    if equal:
+        factors = equalise.choose(network, scaling, seen)
+    for name in filter(axes.get, axes):
+        seen[name] = seen[name].scaled(equalise.by_label(scaling, factors, scaling.labels[name]))
+    network = equalise.apply(network, scaling, factors, data)
+    return network, {name: one.range() for name, one in seen.items()}
+
+
+def measured(network: Network) -> list[str]:
+    """Return the activations that need calibration: movers share, some outputs are in [0, 1]."""
+    producers = network.producers()
+    return [
+        name
+        for name in dict.fromkeys(sources(network).values())
+        if name not in producers or producers[name].op_type not in roles.UNIT_OUTPUT
+    ]
 
 
 def separate_constants(network: Network) -> None:
@@ -52,31 +88,20 @@ def separate_constants(network: Network) -> None:
         for index, name in enumerate(node.input):
             if not network.is_float(name):
                 continue
-            tensor = network.constants[name]
+            rank = len(network.constants[name].dims)
             part = roles.role(node, index)
-            use = (part, roles.output_axis(node, len(tensor.dims)) if part is Role.WEIGHT else 0)
+            use = (part, roles.output_axis(node, rank) if part is Role.WEIGHT else 0)
             if first.setdefault(name, use) == use:
                 continue
-            copy = network.graph.initializer.add()
-            copy.CopyFrom(tensor)
-            copy.name = f"{name}.{part.value}{use[1]}"
-            node.input[index] = copy.name
-            network.constants[copy.name] = copy
-            first[copy.name] = use
+            node.input[index] = network.add_copy(name, f"{name}.{part.value}{use[1]}")
+            first[node.input[index]] = use
 
 
 def activation_encodings(
-    network: Network, pictures: Sequence[Path], method: str, bits: int
+    network: Network, limits: dict[str, Range], pictures: Sequence[Path], method: str, bits: int
 ) -> dict[str, Encoding]:
-    """Return an encoding for every activation, calibrated on raw pictures."""
-    producers = network.producers()
-    source = sources(network)
-    measured = [
-        name
-        for name in dict.fromkeys(source.values())
-        if name not in producers or producers[name].op_type not in roles.UNIT_OUTPUT
-    ]
-    limits = calibration.ranges(network, measured, pictures)
+    """Return an encoding for every activation, given the ranges of the measured ones."""
+    producers, source = network.producers(), sources(network)
     _audit(limits)
     if method != "min-max":
         found = calibration.histograms(network, limits, pictures)
@@ -133,14 +158,6 @@ def _audit(limits: dict[str, Range]) -> None:
             say(f"  warning: {name} reaches {one.magnitude:.4g}: it would overflow in float16")
 
 
-def _save(network: Network, arguments: argparse.Namespace, made: Encodings) -> None:
-    target = arguments.out / artefacts.quantized_onnx(arguments.model, arguments.precision)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(network.model, target)
-    made.save(arguments.out / artefacts.encodings(arguments.model, arguments.precision))
-    say(f"  {len(made.activations)} activations and {len(made.params)} constants have encodings")
-
-
 def _arguments() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--model", required=True, help="name in the catalog")
@@ -148,6 +165,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--onnx", type=Path, required=True, help="float32 network")
     parser.add_argument("--calibration", type=Path, required=True, help="calibration set")
     parser.add_argument("--method", choices=clipping.METHODS, default="min-max")
+    parser.add_argument(
+        "--no-equalise", dest="equalise", action="store_false", help="keep channels as they are"
+    )
     return parser.parse_args()
 
 

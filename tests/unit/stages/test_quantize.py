@@ -26,6 +26,7 @@ def _quantize(folder: Path, precision: str, method: str = "min-max") -> tuple[Pa
             onnx=network,
             calibration=raws,
             method=method,
+            equalise=True,
             out=out,
         )
     )
@@ -180,4 +181,4 @@ def test_a_network_that_overflows_is_refused(tmp_path: Path) -> None:
     network = Network(model, tmp_path)
     raws = small_network.write_raws(tmp_path / "set")
     with pytest.raises(CalibrationError, match="not finite"):
-        quantize.activation_encodings(network, [raws / "000000.raw"], "min-max", 8)
+        quantize.scaled(network, [raws / "000000.raw"], tmp_path / "data", equal=True)
