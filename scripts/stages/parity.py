@@ -28,6 +28,8 @@ from scripts.stages.onnx_network import Network
 
 LARGEST_ERROR = 1e-3
 LEAST_COSINE = 0.999999
+# Packing copies every weight, which pays off only over many runs.
+PREPACKING = "session.disable_prepacking"
 EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 Pixels = NDArray[np.float32]
 
@@ -93,6 +95,7 @@ def run_torch(
 def run_onnx(onnx_file: Path, pictures: Sequence[Pixels]) -> list[NDArray[np.float32]]:
     """Return ONNX Runtime's `last_hidden_state` of every picture, [1, tokens, hidden] each."""
     options = onnxruntime.SessionOptions()
+    options.add_session_config_entry(PREPACKING, "1")
     options.add_session_config_entry(EXTERNAL_FOLDER, str(onnx_file.parent))
     network = Network.load(onnx_file)
     source = network.graph.input[0].name

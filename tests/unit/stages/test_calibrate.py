@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts.errors import CalibrationError, ImageFileError, UsageError
+from scripts.stages import calibrate, preprocess
+
+
+def add(folder: Path, name: str, seed: int) -> Path:
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(0, 256, (12, 10, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file)
+    return file
+
+
+def folder_of(root: Path, count: int) -> Path:
+    for number in range(count):
+        add(root / "pictures", f"{number % 4}/{number:03d}.png", number)
+    return root / "pictures"
+
+
+def run(images: Path, out: Path, **options: Any) -> dict[str, Any]:
+    values = {"set": "calibration", "size": 8, "count": None, "weights": None, "exclude": None}
+    calibrate.main(argparse.Namespace(images=images, out=out, **(values | options)))
+    name = options.get("set", "calibration")
+    manifest = json.loads((out / "calibration" / name / "manifest.json").read_text())
+    assert isinstance(manifest, dict)
+    return manifest
+
+
+def test_a_set_says_what_it_holds(tmp_path: Path) -> None:
+    images, out = folder_of(tmp_path, 20), tmp_path / "out"
+    manifest = run(images, out)
+    assert manifest["layout"] == "NCHW"
+    assert manifest["colour_order"] == "RGB"
+    assert len(manifest["images"]) == 20
+    for image in manifest["images"]:
+        raw = (out / "calibration/calibration" / image["raw"]).read_bytes()
+        file = images / image["source"]
+        pixels = preprocess.to_pixels(preprocess.load(file), preprocess.Preprocessing(8))
+        assert raw == pixels.tobytes()
+        assert image["raw_sha256"] == sha256(raw).hexdigest()
+        assert image["sha256"] == sha256(file.read_bytes()).hexdigest()
+        assert image["label"] == file.parent.name
+
+
+def test_the_input_list_names_the_tensors_as_the_container_sees_them(tmp_path: Path) -> None:
+    run(folder_of(tmp_path, 3), tmp_path / "out")
+    lines = (tmp_path / "out/calibration/calibration/input_list.txt").read_text().splitlines()
+    assert lines == [f"/build/calibration/calibration/{number:06d}.raw" for number in range(3)]
+
+
+def test_the_same_pictures_elsewhere_give_the_same_bytes(tmp_path: Path) -> None:
+    for place in ("here", "there"):
+        run(folder_of(tmp_path / place, 9), tmp_path / place / "out", count=5)
+    here, there = (sorted((tmp_path / place / "out").rglob("*.*")) for place in ("here", "there"))
+    assert [file.read_bytes() for file in here] == [file.read_bytes() for file in there]
+    assert len(here) == 7
+
+
+def test_fewer_pictures_are_the_first_of_more_and_evenly_spread() -> None:
+    files = [Path(str(number)) for number in range(1000)]
+    order = calibrate.spread(files)
+    assert sorted(order) == sorted(files)
+    assert order[:100] == calibrate.spread(files)[:100]
+    tenths = Counter(int(file.name) // 100 for file in order[:100])
+    assert len(tenths) == 10
+    assert set(tenths.values()) <= {9, 10, 11}
+
+
+def test_a_broken_picture_is_refused_by_name(tmp_path: Path) -> None:
+    images = folder_of(tmp_path, 4)
+    broken = images / "2" / "002.png"
+    broken.write_bytes(broken.read_bytes()[:80])
+    with pytest.raises(ImageFileError, match=r"2/002\.png"):
+        run(images, tmp_path / "out")
+
+
+def test_copies_and_single_colours_are_skipped_by_name_and_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = folder_of(tmp_path, 8)
+    add(images, "copy.png", 0)
+    Image.new("RGB", (9, 9), (40, 50, 60)).save(images / "grey.png")
+    manifest = run(images, tmp_path / "out", count=8)
+    assert len(manifest["images"]) == 8
+    assert len({image["raw_sha256"] for image in manifest["images"]}) == 8
+    everything = run(images, tmp_path / "all")
+    assert set(everything["skipped"]) <= {"copy.png", "0/000.png", "grey.png"}
+    assert len(everything["skipped"]) == 2
+    assert "grey.png has one colour only" in capsys.readouterr().out
+
+
+def test_a_folder_of_copies_is_refused(tmp_path: Path) -> None:
+    for number in range(6):
+        add(tmp_path / "pictures", f"{number}.png", 0)
+    with pytest.raises(CalibrationError, match="1 usable"):
+        run(tmp_path / "pictures", tmp_path / "out")
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CalibrationError, match="no picture"):
+        run(tmp_path, tmp_path / "out")
+
+
+def test_a_count_below_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        run(folder_of(tmp_path, 2), tmp_path / "out", count=0)
+
+
+def test_few_pictures_are_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(folder_of(tmp_path, 20), tmp_path / "out", count=16)
+    assert "warning" not in capsys.readouterr().out
+    run(folder_of(tmp_path, 20), tmp_path / "few", count=15)
+    assert "15 pictures are few" in capsys.readouterr().out
+
+
+def test_a_held_out_set_from_the_same_folder_stays_disjoint(tmp_path: Path) -> None:
+    images, out = folder_of(tmp_path, 24), tmp_path / "out"
+    seen = run(images, out, count=16)
+    held_out = run(images, out, set="heldout", count=8, exclude=out / "calibration" / "calibration")
+    names = [{image["source"] for image in made["images"]} for made in (seen, held_out)]
+    assert len(names[0]) == 16
+    assert len(names[1]) == 8
+    assert not names[0] & names[1]
+
+
+def test_a_set_with_nothing_left_for_it_is_refused(tmp_path: Path) -> None:
+    images, out = folder_of(tmp_path, 6), tmp_path / "out"
+    run(images, out)
+    with pytest.raises(CalibrationError, match="0 usable"):
+        run(images, out, set="heldout", exclude=out / "calibration" / "calibration")
