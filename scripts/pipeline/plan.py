@@ -118,7 +118,7 @@ def _convert(request: Request) -> list[Stage]:
     arguments: tuple[str, ...] = ()
     if request.precision.weights < 16:
         source, encodings = _quantized_files(request)
-        files += (source, encodings)
+        files = (*_network_files(source), encodings)
         arguments = ("--encodings", _at(encodings))
     arguments = (*_names(request), "--onnx", _at(source), *arguments)
     return [Stage(f"convert-{request.precision.name}", "convert", arguments, files)]
