@@ -14,7 +14,9 @@ from typing import Any
 from invoke import Collection, Context, Exit, Task, task
 
 from scripts.errors import INTERRUPTED, PipelineError
+from scripts.package import inspection, signature
 from scripts.pipeline import bench as benchmark
+from scripts.pipeline import deploy as deployment
 from scripts.pipeline import doctor as examination
 from scripts.pipeline import engine, plan, session, suites
 from scripts.pipeline import image as images
@@ -34,8 +36,14 @@ OPTIONS = {
     "sdk": "official QAIRT SDK to use instead of openqnn; default: $QAIRT_SDK_ROOT",
     "lane": "build image: see docker/lanes/",
     "memory": "memory limit of a stage in GB; default: nearly all there is",
+    "sign": "private SSH key to sign the archive with",
     "gate": "fail where verify falls short of the precision's gate; --no-gate records that it did",
 }
+
+DEVICE = "names or groups in devices.toml, separated by commas"
+ARCHIVE = "archive to deploy; default: that of `make build`"
+SIGNERS = "allowed_signers file; with it, the archive must be signed by one of them"
+DEFAULTS = {"model": "digits", "precision": "int8", "target": "iq9075", "sdk": ""}
 
 
 def command(body: Callable[..., None]) -> Callable[..., None]:
@@ -74,6 +82,7 @@ def _stage_task(verb: str) -> Task[Any, Any]:
         sdk: str = "",
         lane: str = DEFAULT_LANE,
         memory: int = 0,
+        sign: str = "",
         gate: bool = True,
     ) -> None:
         asked = _request(
@@ -89,6 +98,8 @@ def _stage_task(verb: str) -> Task[Any, Any]:
         )
         stages = plan.up_to(asked, verb) if verb != "build" else plan.stages(asked)
         session.run(session.builder(lane=lane, memory_gb=memory), asked, stages)
+        if sign and stages[-1].verb == "package":
+            Console().note(f"signature: {signature.sign(asked.archive, Path(sign))}")
 
     body.__doc__ = BUILD if verb == "build" else plan.says(verb)
     return Task(body, name=verb, help=OPTIONS, auto_shortflags=False)
@@ -197,7 +208,52 @@ def image_lock(c: Context, lane: str = DEFAULT_LANE) -> None:
     images.lock(engine.connect(), lane)
 
 
-namespace = Collection(reproduce, doctor, test, bench)
+@task(auto_shortflags=False, positional=["archive"], help={"signers": SIGNERS})
+@command
+def inspect(c: Context, archive: str, signers: str = "") -> None:
+    """Check every file of an archive against its manifest, and show what it is."""
+    for title, rows in inspection.tables(Path(archive), Path(signers) if signers else None):
+        Console().table(title, rows)
+
+
+@task(auto_shortflags=False, help={"device": DEVICE, "archive": ARCHIVE, "signers": SIGNERS})
+@command
+def deploy(c: Context, device: str, archive: str = "", signers: str = "") -> None:
+    """Bring an archive into use on boards over SSH: checked, resumable, switched in one step."""
+    chosen = Path(archive) if archive else _request(**DEFAULTS).archive
+    deployment.deploy(chosen, device.split(","), signers=Path(signers) if signers else None)
+
+
+@task(auto_shortflags=False, help={"device": DEVICE})
+@command
+def rollback(c: Context, device: str) -> None:
+    """Put boards back to the release before the current one."""
+    deployment.rollback(device.split(","))
+
+
+@task(auto_shortflags=False, help={"device": DEVICE})
+@command
+def remote_verify(c: Context, device: str) -> None:
+    """Hash the release in use on boards again, and try it on its golden input."""
+    deployment.remote_verify(device.split(","))
+
+
+@task(name="status", auto_shortflags=False, help={"device": DEVICE})
+@command
+def device_status(c: Context, device: str) -> None:
+    """Show what is in use on boards, and what else they hold."""
+    deployment.status(device.split(","))
+
+
+@task(name="trust", auto_shortflags=False, help={"device": "name in devices.toml"})
+@command
+def device_trust(c: Context, device: str) -> None:
+    """Show a board's host key and, if you say so, pin it in devices.toml."""
+    print(deployment.trust(device, lambda question: input(f"{question} [y/N] ").lower() == "y"))
+
+
+namespace = Collection(reproduce, doctor, test, bench, inspect, deploy, rollback, remote_verify)
 for verb in ("build", *plan.verbs()):
     namespace.add_task(_stage_task(verb))
 namespace.add_collection(Collection(image_build, image_reproduce, image_lock), name="image")
+namespace.add_collection(Collection(device_status, device_trust), name="device")

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath as Path
 
+# What only the host knows of a build, as JSON, reaches the stages in this variable.
+FACTS_VARIABLE = "DINOV3_QNN_FACTS"
+
 
 def eager_onnx(model: str) -> Path:
     """Return the exported fp32 network; its weights are in the `.onnx_data` beside it."""

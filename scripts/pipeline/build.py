@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import docker
-from scripts import errors
+from scripts import artefacts, errors
 from scripts.pipeline import container, digests, source
 from scripts.pipeline.console import Console
 from scripts.pipeline.container import Mount, Program
@@ -85,7 +86,7 @@ class Builder:
         program = Program(
             command=["python", "-m", stage.module, "--out", "/out", *stage.arguments],
             mounts=[*_standing_mounts(request, out), *stage.mounts],
-            environment=self.secrets if stage.network else {},
+            environment=self._environment(stage),
             network=stage.network,
             memory_bytes=self.memory_bytes,
             hostname=self.hostname,
@@ -94,6 +95,11 @@ class Builder:
         outcome = container.run(self.client, self.image.id, program)
         self._check(stage, outcome)
         return time.monotonic() - started
+
+    def _environment(self, stage: Stage) -> dict[str, str]:
+        facts = {"image": {"digest": self.image.content_digest}}
+        secrets = self.secrets if stage.network else {}
+        return {artefacts.FACTS_VARIABLE: json.dumps(facts), **secrets}
 
     def _check(self, stage: Stage, outcome: container.Outcome) -> None:
         if outcome.out_of_memory:

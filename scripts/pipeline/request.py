@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts import catalog
+from scripts import artefacts, catalog
 from scripts.catalog import Model, Precision, Target
 from scripts.errors import CalibrationError, CheckpointError, SdkError, UsageError
 from scripts.pipeline.source import ROOT
@@ -33,6 +33,12 @@ class Request:
     def root(self) -> Path:
         """Folder of all artefacts of this model."""
         return self.build_dir / self.model.name
+
+    @property
+    def archive(self) -> Path:
+        """The deployable archive of this build."""
+        names = (self.model.name, self.precision.name, self.target.name)
+        return self.root / artefacts.package(*names)
 
     @property
     def synthetic(self) -> bool:

@@ -7,6 +7,7 @@ licence texts, a manifest, an SBOM and provenance.
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from scripts import artefacts, catalog
@@ -74,7 +75,10 @@ def _parser() -> argparse.ArgumentParser:
         help="raw float32 input and the output expected of it, tried on the board",
     )  # fmt: skip
     made.add_argument("--sdk", type=Path, default=SDK, help="root of the SDK in force")
-    made.add_argument("--provenance-facts", default="", help="JSON of what only the host knows")
+    made.add_argument(
+        "--provenance-facts", default=os.environ.get(artefacts.FACTS_VARIABLE, ""),
+        help=f"JSON of what only the host knows; default: ${artefacts.FACTS_VARIABLE}",
+    )  # fmt: skip
     return made
 
 
