@@ -23,6 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
     modellib.check(arguments.library, sdk.HOST)
     root = sdk.in_force()
     target = catalog.pick(catalog.targets(), arguments.target, "target")
+    sdk.check_libraries(root, target.arch)
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
     context = (arguments.out / artefacts.context_binary(precision.name)).absolute()
     context.parent.mkdir(parents=True, exist_ok=True)

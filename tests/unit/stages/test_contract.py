@@ -14,7 +14,7 @@ import pytest
 import tomllib
 
 from scripts import artefacts, sdk
-from scripts.errors import CompileError, ConversionError, PipelineError
+from scripts.errors import CompileError, ConversionError, PipelineError, SdkError
 from scripts.stages import compile as compile_stage
 from scripts.stages import context, convert, modellib
 from tests.unit.stages import small_network
@@ -22,6 +22,12 @@ from tests.unit.stages import small_network
 HERE = Path(__file__).parent
 DOCUMENTED = tomllib.loads((HERE / "documented.toml").read_text())
 MODEL, PRECISION = "digits", "int8"
+LIBRARIES = (
+    f"{sdk.HOST}/libQnnHtp.so",
+    f"{sdk.HOST}/libQnnHtpNetRunExtensions.so",
+    f"{sdk.DEVICE}/libQnnHtp.so",
+    "hexagon-v73/unsigned/libQnnHtpV73Skel.so",
+)
 
 
 class Chain:
@@ -67,10 +73,10 @@ def root(tmp_path: Path) -> Path:
         text = (HERE / "stand_in_tool.py").read_text()
         path.write_text(text.replace("/usr/bin/env python3", sys.executable))
         path.chmod(0o755)
-    for name in ("libQnnHtp.so", "libQnnHtpNetRunExtensions.so"):
-        path = made / "lib" / sdk.HOST / name
+    for name in LIBRARIES:
+        path = made / "lib" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        path.write_bytes(b"v2.43.0.260128154321")
     (made / "sdk.yaml").write_text("version: 2.43.0.260128\n")
     return made
 
@@ -264,5 +270,14 @@ def test_a_context_for_another_chip_is_refused(chain: Chain, root: Path) -> None
     tool.write_text(tool.read_text().replace("soc_type=QCS9100", "soc_type=SM8550"))
     chain.convert()
     chain.compile()
-    with pytest.raises(CompileError, match="built for .*SM8550"):
+    with pytest.raises(CompileError, match=r"built for .*SM8550"):
         chain.context()
+
+
+def test_a_skel_of_another_build_is_refused_before_compiling(chain: Chain, root: Path) -> None:
+    chain.convert()
+    chain.compile()
+    (root / "lib" / LIBRARIES[-1]).write_bytes(b"v2.41.0.251128145156")
+    with pytest.raises(SdkError, match=r"is of build 2\.41\.0\.251128145156"):
+        chain.context()
+    assert "qnn-context-binary-generator" not in {call["tool"] for call in chain.calls()}
