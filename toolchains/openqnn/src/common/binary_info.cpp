@@ -47,6 +47,52 @@ struct HardwareInfo {
   uint32_t dspArch;
 };
 
+/** Far above any real description; a damaged one easily counts in billions. */
+constexpr uint32_t kMost         = 1 << 16;
+constexpr uint32_t kMostRank     = 8;
+constexpr uint64_t kMostElements = 1 << 28;
+
+bool plausible(const Qnn_Tensor_t& tensor) {
+  const Qnn_TensorV1_t& t = tensor.v1;
+  const bool known         = tensor.version == QNN_TENSOR_VERSION_1 || tensor.version == QNN_TENSOR_VERSION_2;
+  if (!known || t.name == nullptr || t.rank > kMostRank) return false;
+  if (t.rank != 0 && t.dimensions == nullptr) return false;
+  uint64_t elements = 1;
+  for (uint32_t i = 0; i < t.rank; ++i) {
+    elements *= t.dimensions[i];
+    if (elements == 0 || elements > kMostElements) return false;
+  }
+  const Qnn_AxisScaleOffset_t& axis = t.quantizeParams.axisScaleOffsetEncoding;
+  return t.quantizeParams.encodingDefinition != QNN_DEFINITION_DEFINED ||
+         t.quantizeParams.quantizationEncoding != QNN_QUANTIZATION_ENCODING_AXIS_SCALE_OFFSET ||
+         (axis.scaleOffset != nullptr && axis.numScaleOffsets <= kMost);
+}
+
+bool plausible(const Qnn_Tensor_t* tensors, uint32_t count) {
+  if (count > kMost || (count != 0 && tensors == nullptr)) return false;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!plausible(tensors[i])) return false;
+  }
+  return true;
+}
+
+/** libQnnSystem.so takes damaged numbers at their word; what is used later is looked at here. */
+bool plausible(const QnnSystemContext_BinaryInfo_t& info) {
+  if (info.version != QNN_SYSTEM_CONTEXT_BINARY_INFO_VERSION_3) return false;
+  const QnnSystemContext_BinaryInfoV3_t& b = info.contextBinaryInfoV3;
+  if (!plausible(b.contextTensors, b.numContextTensors)) return false;
+  if (b.numGraphs == 0 || b.numGraphs > kMost || b.graphs == nullptr) return false;
+  for (uint32_t i = 0; i < b.numGraphs; ++i) {
+    if (b.graphs[i].version != QNN_SYSTEM_CONTEXT_GRAPH_INFO_VERSION_3) return false;
+    const QnnSystemContext_GraphInfoV3_t& g = b.graphs[i].graphInfoV3;
+    if (g.graphName == nullptr || !plausible(g.graphInputs, g.numGraphInputs) ||
+        !plausible(g.graphOutputs, g.numGraphOutputs)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 const HtpGraphInfo* htpInfo(const QnnSystemContext_GraphInfoV3_t& graph) {
@@ -62,7 +108,7 @@ BinaryInfo::BinaryInfo(const void* data, uint64_t size, const std::string& name)
     throw Failure(Exit::internal, std::string(kLibrary) + " cannot make a context.");
   }
   const bool read = api.systemContextGetMetaData(handle_, data, size, &info_) == QNN_SUCCESS &&
-                    info_ != nullptr && info_->version == QNN_SYSTEM_CONTEXT_BINARY_INFO_VERSION_3;
+                    info_ != nullptr && plausible(*info_);
   if (read) return;
   api.systemContextFree(handle_);
   throw Failure(Exit::context, name + " is not a context binary, or it is damaged.");

@@ -21,7 +21,7 @@ enum class Exit : int {
   input    = 11,  ///< an input list or a tensor file does not fit the graph
   file     = 12,  ///< a file cannot be read or written; no space
   execute  = 13,  ///< the backend cannot run a graph
-  internal = 14,  ///< out of memory, or anything that has no better name
+  internal = 14,  ///< out of memory, a crash in a library, or anything without a better name
 };
 
 class Failure : public std::runtime_error {

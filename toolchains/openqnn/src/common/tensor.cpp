@@ -56,6 +56,7 @@ Half toHalf(float value) {
   const uint16_t sign = std::signbit(value) ? 0x8000 : 0;
   const float size    = std::fabs(value);
   if (std::isnan(value)) return {static_cast<uint16_t>(sign | 0x7E00)};
+  if (size == 0.0F) return {sign};
   if (size >= 65520.0F) return {static_cast<uint16_t>(sign | 0x7C00)};
   int exponent = 0;
   std::frexp(size, &exponent);
@@ -122,7 +123,9 @@ void packAll(const Qnn_Tensor_t& tensor, const float* values, void* native) {
   const Qnn_ScaleOffset_t q = scaleOf(tensor);
   const double scale         = q.scale;
   for (size_t i = 0, n = elementCount(tensor); i < n; ++i) {
-    const T one = Convert<T>::pack(static_cast<double>(values[i]) / scale - q.offset);
+    // Adding an offset of zero would turn a negative zero into a positive one.
+    const double stored = q.offset == 0 ? values[i] / scale : values[i] / scale - q.offset;
+    const T one         = Convert<T>::pack(stored);
     std::memcpy(static_cast<uint8_t*>(native) + i * sizeof(T), &one, sizeof(T));
   }
 }
@@ -130,10 +133,12 @@ void packAll(const Qnn_Tensor_t& tensor, const float* values, void* native) {
 template <typename T>
 void unpackAll(const Qnn_Tensor_t& tensor, const void* native, float* values) {
   const Qnn_ScaleOffset_t q = scaleOf(tensor);
+  const double scale         = q.scale;
   for (size_t i = 0, n = elementCount(tensor); i < n; ++i) {
     T one;
     std::memcpy(&one, static_cast<const uint8_t*>(native) + i * sizeof(T), sizeof(T));
-    values[i] = static_cast<float>((Convert<T>::unpack(one) + q.offset) * static_cast<double>(q.scale));
+    const double stored = Convert<T>::unpack(one);
+    values[i] = static_cast<float>((q.offset == 0 ? stored : stored + q.offset) * scale);
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "arguments.hpp"
 #include "binary_info.hpp"
+#include "digest.hpp"
 #include "files.hpp"
 #include "profile.hpp"
 #include "reproducible.hpp"
@@ -70,6 +71,7 @@ void writeContext(const Backend& backend, Qnn_ContextHandle_t context, const Con
   const BinaryInfo info(file.data(), written, path);
   checkTarget(info, config.device);
   checkGraphs(info, config.graphs);
+  writeDigest(path, file.data(), written);
   file.commit(written);
 }
 

@@ -2,6 +2,7 @@
 
 #include "arguments.hpp"
 #include "failure.hpp"
+#include "digest.hpp"
 #include "files.hpp"
 #include "json.hpp"
 
@@ -18,6 +19,7 @@ void body(int argc, char** argv) {
   const std::string path = arguments.value("context_binary");
   const std::string out  = arguments.value("json_file");
   const MappedFile file(path);
+  checkDigest(path, file.data(), file.size());
   const BinaryInfo info(file.data(), file.size(), path);
   const std::string text = describe(info).dump(2) + "\n";
   writeFile(out, text.data(), text.size());

@@ -4,6 +4,7 @@
 
 #include "arguments.hpp"
 #include "binary_info.hpp"
+#include "digest.hpp"
 #include "files.hpp"
 #include "metadata.hpp"
 #include "profile.hpp"
@@ -65,7 +66,7 @@ class ModelSource : public Source {
 class ContextSource : public Source {
  public:
   ContextSource(const Backend& backend, const std::string& path, const DeviceConfig& device)
-      : backend_(backend), file_(path), info_(file_.data(), file_.size(), path), configs_(target(device)) {
+      : backend_(backend), file_(path), info_(checked(path), file_.size(), path), configs_(target(device)) {
     device_  = createDevice(backend, configs_.list());
     context_ = createContextFromBinary(backend, device_.get(), file_.data(), file_.size(), path);
   }
@@ -84,6 +85,12 @@ class ContextSource : public Source {
   }
 
  private:
+  /** The bytes, of which the parts that no reader looks at are held against their digest. */
+  const void* checked(const std::string& path) const {
+    checkDigest(path, file_.data(), file_.size());
+    return file_.data();
+  }
+
   /** A simulator has to be told which SoC it is; the context knows. */
   DeviceConfig target(const DeviceConfig& asked) const {
     if (asked.socModel != 0 && asked.socModel != info_.socModel()) {

@@ -27,6 +27,7 @@ typedef struct {
   Qnn_Tensor_t* updateableTensors;
   uint32_t graphBlobInfoSize;
   void* graphBlobInfo;
+  uint64_t reserved;
 } QnnSystemContext_GraphInfoV3_t;
 
 typedef struct {
@@ -76,7 +77,7 @@ typedef Qnn_ErrorHandle_t (*QnnSystemContext_GetMetaDataFn_t)(
     const QnnSystemContext_BinaryInfo_t** info);
 typedef Qnn_ErrorHandle_t (*QnnSystemContext_FreeFn_t)(QnnSystemContext_Handle_t context);
 
-QNN_LAYOUT_ASSERT(sizeof(QnnSystemContext_GraphInfo_t) == 80);
+QNN_LAYOUT_ASSERT(sizeof(QnnSystemContext_GraphInfo_t) == 88);
 QNN_LAYOUT_ASSERT(offsetof(QnnSystemContext_GraphInfo_t, graphInfoV3.graphInputs) == 24);
 QNN_LAYOUT_ASSERT(offsetof(QnnSystemContext_GraphInfo_t, graphInfoV3.graphOutputs) == 40);
 QNN_LAYOUT_ASSERT(offsetof(QnnSystemContext_GraphInfo_t, graphInfoV3.graphBlobInfo) == 72);
