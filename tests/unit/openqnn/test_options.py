@@ -68,6 +68,7 @@ def test_a_missing_model_is_refused(tmp_path: Path) -> None:
         (["--input_list", "l.txt", "--float_fallback"], "contradict"),
         (["--input_list", "l.txt", "--quantization_overrides", "e.json"], "cannot be combined"),
         (["--input_list", "l.txt"], "pass --bias_bitwidth 32"),
+        (["--input_list", "l.txt", "--bias_bitwidth", "32"], "pass --use_per_row_quantization"),
     ],
 )
 def test_contradictions_are_refused(network: str, given: list[str], says: str) -> None:

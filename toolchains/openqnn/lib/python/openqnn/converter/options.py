@@ -48,6 +48,7 @@ UNSUPPORTED = MappingProxyType(
         "--param_quantizer": _ENCODINGS,
         "--act_quantizer_schema": _ENCODINGS,
         "--param_quantizer_calibration": _ENCODINGS,
+        "--percentile_calibration_value": "it is 99.99",
         "--param_quantizer_schema": _ENCODINGS,
         "--use_per_channel_quantization": "use --use_per_row_quantization",
         "--enable_per_row_quantized_bias": "biases are 32 bits wide",
@@ -122,7 +123,6 @@ def parser() -> argparse.ArgumentParser:
     add("--bias_bitwidth", type=int, choices=(8, 32), default=8)
     add("--use_per_row_quantization", action="store_true", help="a scale for each row of a weight")
     add("--act_quantizer_calibration", choices=CALIBRATIONS, default="min-max")
-    add("--percentile_calibration_value", type=float, default=99.99)
     return made
 
 
@@ -149,3 +149,8 @@ def _check(options: argparse.Namespace) -> None:
         )
     if options.input_list and options.bias_bitwidth != 32:
         raise Refused("Biases of 8 bits are not supported by this SDK: pass --bias_bitwidth 32.")
+    if options.input_list and not options.use_per_row_quantization:
+        raise Refused(
+            "One scale for a whole weight is not supported by this SDK: "
+            "pass --use_per_row_quantization."
+        )
