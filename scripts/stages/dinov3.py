@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import DINOv3ViTConfig, DINOv3ViTModel
 
 from scripts.catalog import Model
@@ -26,7 +27,7 @@ def config_of_directory(directory: Path, model: Model) -> DINOv3ViTConfig:
     raw = checkpoint.read_config(directory)
     try:
         config = DINOv3ViTConfig.from_dict(raw)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, StrictDataclassError) as error:
         raise CheckpointError(f"{directory / 'config.json'}: {error}.") from error
     known = config_of_catalog(model)
     for key in IDENTITY:

@@ -30,24 +30,29 @@ def digit_pictures() -> Iterator[Entry]:
 
 
 def photo_crops() -> Iterator[Entry]:
-    """Yield 70 crops for calibration from the left of each photograph, 16 held out, from the right.
-
-    Both parts are cut at several scales; the photographs are 640 x 427 pixels.
-    """
+    """Yield 70 crops for calibration and 16 held out, named by split and photograph."""
     from sklearn.datasets import load_sample_images
 
     samples = load_sample_images()
     for pixels, source in zip(samples.images, samples.filenames, strict=True):
-        photo, name = Image.fromarray(pixels), Path(source).stem
-        left = photo.crop((0, 0, PHOTO_SPLIT_X, photo.height))
-        right = photo.crop((PHOTO_SPLIT_X, 0, photo.width, photo.height))
-        parts = (("calibration", left, CALIBRATION_CROPS), ("heldout", right, HELD_OUT_CROPS))
-        for part, area, plan in parts:
-            for number, crop in enumerate(_crops(area, plan)):
-                yield PurePosixPath(part, name, f"{number:02d}.png"), crop
+        for path, crop in crops(Image.fromarray(pixels)):
+            yield PurePosixPath(path.parent, Path(source).stem, path.name), crop
 
 
-def _crops(area: Image.Image, plan: tuple[tuple[int, int, int], ...]) -> Iterator[Image.Image]:
+def crops(photo: Image.Image) -> Iterator[Entry]:
+    """Yield squares of a 640 x 427 photograph at several scales.
+
+    Those for calibration are from its left, the held-out ones from its right.
+    """
+    left = photo.crop((0, 0, PHOTO_SPLIT_X, photo.height))
+    right = photo.crop((PHOTO_SPLIT_X, 0, photo.width, photo.height))
+    parts = (("calibration", left, CALIBRATION_CROPS), ("heldout", right, HELD_OUT_CROPS))
+    for part, area, plan in parts:
+        for number, square in enumerate(_squares(area, plan)):
+            yield PurePosixPath(part, f"{number:02d}.png"), square
+
+
+def _squares(area: Image.Image, plan: tuple[tuple[int, int, int], ...]) -> Iterator[Image.Image]:
     for side, across, down in plan:
         for top in _positions(area.height - side, down):
             for left in _positions(area.width - side, across):

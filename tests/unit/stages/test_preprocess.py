@@ -27,17 +27,27 @@ def test_pixels_are_those_of_the_hugging_face_processor() -> None:
 
 @pytest.mark.torch
 @pytest.mark.parametrize(("height", "width", "size"), SIZES)
-def test_resize_is_torch_s_antialiased_bilinear(height: int, width: int, size: int) -> None:
-    import torch
+def test_every_size_is_resized_as_the_processor_does(height: int, width: int, size: int) -> None:
+    from transformers import DINOv3ViTImageProcessor
 
-    picture, how = noise(height, width), Preprocessing(size)
-    scaled = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
-    resized = torch.nn.functional.interpolate(
-        scaled, (size, size), mode="bilinear", antialias=True, align_corners=False
-    )
-    expected = (resized[0].permute(1, 2, 0).numpy() - how.mean) / how.std
-    pixels = preprocess.to_pixels(Image.fromarray(picture), how)
-    assert np.abs(pixels.transpose(1, 2, 0) - expected).max() < 5e-5
+    picture = Image.fromarray(noise(height, width))
+    processor = DINOv3ViTImageProcessor(size={"height": size, "width": size})
+    expected = processor(picture, return_tensors="np")["pixel_values"][0]
+    pixels = preprocess.to_pixels(picture, Preprocessing(size))
+    assert np.abs(pixels - expected).max() < 5e-5
+
+
+@pytest.mark.torch
+def test_files_are_read_as_transformers_reads_them(tmp_path: Path) -> None:
+    from transformers.image_utils import load_image
+
+    exif = Image.Exif()
+    exif[0x112] = 8
+    picture = Image.fromarray(noise(20, 40, 4))
+    picture.convert("RGB").save(tmp_path / "turned.jpg", exif=exif)
+    picture.save(tmp_path / "transparent.png")
+    for file in tmp_path.iterdir():
+        assert preprocess.load(file).tobytes() == load_image(str(file)).tobytes()
 
 
 def test_one_colour_stays_one_colour_in_rgb_order() -> None:
