@@ -140,5 +140,5 @@ def _failed(lane: Lane, log: BuildLog) -> ImageBuildError:
 
 def _key(lane: Lane, pins: Mapping[str, str]) -> str:
     sources = os.environ.get(SOURCES_VARIABLE, "")
-    parts = [*command(lane, pins, Path("/work")), HOOK.read_text(), sources]
+    parts = [*command(lane, pins, Path("/base")), HOOK.read_text(), sources]
     return digests.of_bytes("\0".join([*parts, str(lane.source_date_epoch)]).encode())[:12]

@@ -20,7 +20,7 @@ from scripts.errors import ImageBuildError
 from scripts.pipeline.buildlog import BuildLog
 from scripts.pipeline.lanes import Lane
 
-_IN_CONTAINER = Path("/work")
+_IN_CONTAINER = Path("/base")
 
 
 def run(

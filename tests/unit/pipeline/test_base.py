@@ -62,9 +62,9 @@ def make(log: BuildLog, **options: bool) -> Path:
 
 
 def test_every_package_is_asked_for_at_its_version() -> None:
-    argv = base.command(BOOKWORM, PINS, Path("/work"))
+    argv = base.command(BOOKWORM, PINS, Path("/base"))
     assert "--include=libc6=2.36-9,make=4.3-4.1" in argv
-    assert argv[-2:] == ["bookworm", "/work/base.tar"]
+    assert argv[-2:] == ["bookworm", "/base/base.tar"]
 
 
 def test_without_pins_the_lanes_own_list_is_asked_for() -> None:
@@ -125,5 +125,5 @@ def test_another_sources_list_can_be_named(
     with pytest.raises(UsageError, match="is not a file"):
         make(log)
     monkeypatch.setenv(base.SOURCES_VARIABLE, __file__)
-    assert base.command(BOOKWORM, PINS, Path("/work"))[-1] == "/work/sources.list"
+    assert base.command(BOOKWORM, PINS, Path("/base"))[-1] == "/base/sources.list"
     assert make(log).is_file()
