@@ -12,6 +12,8 @@ from scripts.sdk import Sdk
 from scripts.stages import progress
 
 LAST_LINES = 12
+# What the simulator prints at every start, whatever is run.
+NOISE = "LIBNATIVE: No alternate configuration"
 
 
 def run(
@@ -37,8 +39,9 @@ def run(
         errors="replace",
     ) as process:
         for line in process.stdout or ():
-            progress.say(f"  {line.rstrip()}")
-            last.append(line.rstrip())
+            if NOISE not in line:
+                progress.say(f"  {line.rstrip()}")
+                last.append(line.rstrip())
     if process.returncode:
         raise _failure(name, process.returncode, "\n".join(last), error, cause)
 
