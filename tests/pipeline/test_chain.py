@@ -13,7 +13,9 @@ pytestmark = pytest.mark.pipeline
 MOUNTED = ("scripts", "tests", "toolchains", "docker", "pyproject.toml")
 
 
-@pytest.mark.parametrize("suite", ["same_bytes", "refusals", "input_list", "aarch64", "equal"])
+@pytest.mark.parametrize(
+    "suite", ["same_bytes", "refusals", "input_list", "memory", "aarch64", "equal"]
+)
 def test_chain(builder: Builder, tmp_path: Path, suite: str) -> None:
     out = tmp_path / "out"
     out.mkdir()

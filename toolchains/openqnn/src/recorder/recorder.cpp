@@ -17,6 +17,7 @@
 #include <memory>
 
 #include "journal.hpp"
+#include "spill.hpp"
 
 namespace {
 
@@ -40,8 +41,10 @@ Qnn_ErrorHandle_t create_graph(Qnn_ContextHandle_t, const char* name,
 }
 
 Qnn_ErrorHandle_t create_tensor(Qnn_GraphHandle_t, Qnn_Tensor_t* tensor) {
-  tensor->v1.id = ++last_id;
-  return answer(journal->tensor(*tensor));
+  tensor->v1.id       = ++last_id;
+  const bool recorded = journal->tensor(*tensor);
+  openqnn::spill_blocks();
+  return answer(recorded);
 }
 
 Qnn_ErrorHandle_t add_node(Qnn_GraphHandle_t, Qnn_OpConfig_t op) {

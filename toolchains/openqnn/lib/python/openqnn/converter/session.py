@@ -31,6 +31,8 @@ def record(model: Path, folder: Path) -> records.Graph:
         **os.environ,
         "OPENQNN_BACKEND": str(root.host_library("libQnnHtp.so")),
         "OPENQNN_RECORD": str(folder),
+        # It keeps large blocks of memory on the disk: see src/recorder/spill.cpp.
+        "LD_PRELOAD": str(root.host_library("recorder/libQnnHtp.so")),
         "PYTHONPATH": f"{root.path() / 'lib/python'}:{os.environ.get('PYTHONPATH', '')}",
     }
     done = subprocess.run(
