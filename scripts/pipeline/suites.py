@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.errors import TestsFailedError
 from scripts.pipeline import container, session
+from scripts.pipeline.build import Builder
 from scripts.pipeline.console import Console
 from scripts.pipeline.container import Mount, Program
 from scripts.pipeline.source import ROOT
 
 BIN = Path(sys.executable).parent
+MOUNTED = ("scripts", "tests", "toolchains", "docker", "pyproject.toml")
+PYTEST_IN_IMAGE = ("-q", "-p", "no:cacheprovider", "--basetemp", "/out/pytest")
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ STATIC = (
     Suite("mypy", ("mypy",)),
 )
 FAST = Suite("unit tests", ("pytest", "-q", "-m", "not torch", "tests/unit"))
+IN_IMAGE = (
+    Suite("unit tests in the image", ("-m", "torch", "tests/unit")),
+    Suite("openqnn's own tests", ("toolchains/openqnn/tests",)),
+)
 ENGINE = (
     Suite("image tests", ("pytest", "-q", "tests/image")),
     Suite("device tests", ("pytest", "-q", "tests/device")),
@@ -51,40 +59,36 @@ def fast(console: Console) -> None:
 def everything(console: Console) -> None:
     """Run all there is: fast suites, those inside the image, and builds from end to end."""
     fast(console)
-    _run_in_image(console)
+    made = session.builder()
+    for suite in IN_IMAGE:
+        console.started(suite.name)
+        _require(suite, in_image(made, *suite.command))
     for suite in ENGINE:
         _run(console, suite)
+
+
+def in_image(made: Builder, *tests: str) -> bool:
+    """Run pytest inside the image, which alone has torch, the compilers and the SDK.
+
+    Returns:
+        Whether all tests passed.
+    """
+    with tempfile.TemporaryDirectory() as out:
+        mounts = [Mount(ROOT / name, f"/src/{name}") for name in MOUNTED]
+        program = Program(
+            command=["python", "-m", "pytest", *PYTEST_IN_IMAGE, *tests],
+            mounts=[*mounts, Mount(Path(out), "/out", writable=True)],
+        )
+        return container.run(made.client, made.image.id, program).exit_code == 0
 
 
 def _run(console: Console, suite: Suite) -> None:
     console.started(suite.name)
     program, *arguments = suite.command
-    done = subprocess.run([str(BIN / program), *arguments], cwd=ROOT, check=False)
-    if done.returncode:
+    command = [str(BIN / program), *arguments]
+    _require(suite, not subprocess.run(command, cwd=ROOT, check=False).returncode)
+
+
+def _require(suite: Suite, passed: bool) -> None:
+    if not passed:
         raise TestsFailedError(f"{suite.name} failed; see above.")
-
-
-def _run_in_image(console: Console) -> None:
-    """Run the unit tests that need torch and transformers, which only the image has."""
-    console.started("unit tests in the image")
-    made = session.builder()
-    program = Program(
-        command=[
-            "python",
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-m",
-            "torch",
-            "tests/unit",
-        ],
-        mounts=[Mount(ROOT / name, f"/src/{name}") for name in MOUNTED],
-    )
-    if container.run(made.client, made.image.id, program).exit_code:
-        raise TestsFailedError("unit tests in the image failed; see above.")
-
-
-IN_IMAGE = ("-q", "-p", "no:cacheprovider", "-m", "torch", "tests/unit")
-MOUNTED = ("scripts", "tests", "toolchains", "docker", "pyproject.toml")
