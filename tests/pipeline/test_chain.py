@@ -1,14 +1,20 @@
 """The QNN chain itself, inside the image: see tests/chain."""
 
+from collections.abc import Callable
+
 import pytest
 
+from scripts import artefacts
 from scripts.pipeline import suites
 from scripts.pipeline.build import Builder, Done
+from scripts.pipeline.request import Request
+from scripts.stages import modellib
 
 pytestmark = pytest.mark.pipeline
+SUITES = ["same_bytes", "refusals", "input_list", "memory", "aarch64", "equal"]
 
 
-@pytest.mark.parametrize("suite", ["same_bytes", "refusals", "input_list", "aarch64", "equal"])
+@pytest.mark.parametrize("suite", SUITES)
 def test_chain(builder: Builder, suite: str) -> None:
     assert suites.in_image(builder, f"tests/chain/test_{suite}.py")
 
