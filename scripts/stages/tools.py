@@ -58,7 +58,7 @@ def _failure(
     if "No space left on device" in words:
         return DiskFullError(
             f"No space left on the device while {name} ran.",
-            cause="a model library is built beside its weights: three times their size",
+            cause="a model library is built beside its weights: twice their size",
             remedy="free some space, or pass --build-dir on a larger disk",
         )
     return error(f"{name} ended with {code}:\n{words}", cause=cause)
