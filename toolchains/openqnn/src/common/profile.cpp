@@ -32,17 +32,17 @@ constexpr const char* kHeader =
 
 }  // namespace
 
-Profile::Profile(const Backend& backend, const std::string& level) : backend_(backend) {
-  if (level.empty()) return;
+Profile::Profile(const Backend& backend, const std::string& level, bool always)
+    : backend_(backend), level_(level) {
+  if ((level.empty() && !always) || backend.api().profileCreate == nullptr) return;
   Qnn_ProfileHandle_t profile = nullptr;
-  const auto number = level == "basic" ? QNN_PROFILE_LEVEL_BASIC : QNN_PROFILE_LEVEL_DETAILED;
-  backend.check(backend.api().profileCreate(backend.handle(), number, &profile), Exit::internal,
-                "The backend cannot record a profile");
+  backend.check(backend.api().profileCreate(backend.handle(), QNN_PROFILE_LEVEL_DETAILED, &profile),
+                Exit::internal, "The backend cannot record a profile");
   profile_ = {profile, backend.api().profileFree};
 }
 
 void Profile::collect() {
-  if (handle() == nullptr) return;
+  if (handle() == nullptr || level_.empty()) return;
   const QnnProfile_EventId_t* events = nullptr;
   uint32_t count                     = 0;
   backend_.check(backend_.api().profileGetEvents(handle(), &events, &count), Exit::internal,
@@ -57,6 +57,7 @@ void Profile::collectEvent(QnnProfile_EventId_t event, const char* level) {
   rows_ += std::string("0,") + kindOf(data.type) + "," + std::to_string(data.value) + "," +
            unitOf(data.unit) + ",BACKEND," + level + "," +
            (data.identifier == nullptr ? "" : data.identifier) + "\n";
+  if (level_ == "basic") return;
   const QnnProfile_EventId_t* subEvents = nullptr;
   uint32_t count                        = 0;
   if (api.profileGetSubEvents(event, &subEvents, &count) != QNN_SUCCESS) return;
@@ -64,7 +65,7 @@ void Profile::collectEvent(QnnProfile_EventId_t event, const char* level) {
 }
 
 void Profile::write(const std::string& folder) const {
-  if (handle() == nullptr) return;
+  if (level_.empty()) return;
   const std::string text = kHeader + rows_;
   writeFile(folder + "/qnn-profiling-data_0.csv", text.data(), text.size());
 }

@@ -9,8 +9,11 @@ namespace openqnn {
 
 class Profile {
  public:
-  /** @param level empty for none, `basic` or `detailed` */
-  Profile(const Backend& backend, const std::string& level);
+  /**
+   * @param level empty for none, `basic` for the events at the root, `detailed` for all
+   * @param always record even where nothing is wanted, so that it makes no difference to a compile
+   */
+  Profile(const Backend& backend, const std::string& level, bool always = false);
 
   /** Null where nothing is recorded. */
   Qnn_ProfileHandle_t handle() const { return profile_.get(); }
@@ -25,6 +28,7 @@ class Profile {
   void collectEvent(QnnProfile_EventId_t event, const char* level);
 
   const Backend& backend_;
+  std::string level_;
   Owned<Qnn_ProfileHandle_t> profile_;
   std::string rows_;
 };

@@ -77,11 +77,12 @@ void writeContext(const Backend& backend, Qnn_ContextHandle_t context, const Con
 
 void generate(const Arguments& arguments, const Config& config, const Backend& backend,
               std::vector<ModelLibrary>& models) {
-  Profile profile(backend, arguments.choice("profiling_level", {"basic", "detailed"}, ""));
+  // Recording takes memory on the compiler's heap, and so has a part in the bytes: always record.
+  Profile profile(backend, arguments.choice("profiling_level", {"basic", "detailed"}, ""), true);
   const Compiled compiled(backend, models, config, arguments.has("enable_intermediate_outputs"),
                           profile.handle());
-  profile.collect();
   writeContext(backend, compiled.context(), config, outputPath(arguments));
+  profile.collect();
   profile.write(arguments.value("output_dir", "./output"));
 }
 
