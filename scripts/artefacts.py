@@ -16,6 +16,11 @@ def eager_onnx(model: str) -> Path:
     return Path(f"models/dinov3_{model}_eager.onnx")
 
 
+def lowered_onnx(model: str, precision: str) -> Path:
+    """Return the fp32 network in the forms that the HTP is fast at for a precision."""
+    return Path(f"models/dinov3_{model}_{precision}_lowered.onnx")
+
+
 def quantized_onnx(model: str, precision: str) -> Path:
     """Return the fp32 network that `encodings` belong to (equalised, weights not yet rounded)."""
     return Path(f"models/dinov3_{model}_{precision}.onnx")

@@ -1,0 +1,121 @@
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from scripts.errors import UsageError
+from scripts.stages import lower, rewrites
+from scripts.stages.onnx_network import Network
+from scripts.stages.rewrites import linears
+from tests.unit.stages import vit
+
+NAMES = [rewrite.name for rewrite in rewrites.REWRITES]
+
+
+def _run(path: Path) -> np.ndarray:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    shape = (1, 3, vit.SIZE, vit.SIZE)
+    pixels = np.random.default_rng(7).standard_normal(shape, np.float32)
+    return session.run(["last_hidden_state"], {"pixel_values": pixels})[0]
+
+
+def _lowered(source: Path, precision: str, *without: str) -> Path:
+    target = source.with_name(f"{precision}{len(without)}.onnx")
+    lower.lower(source, target, precision, list(without))
+    return target
+
+
+def _operators(path: Path) -> Counter[str]:
+    return Counter(node.op_type for node in onnx.load(path).graph.node)
+
+
+def _assert_same(found: np.ndarray, wanted: np.ndarray) -> None:
+    assert found.shape == wanted.shape
+    found, wanted = found.astype(np.float64), wanted.astype(np.float64)
+    norms = np.linalg.norm(found, axis=-1) * np.linalg.norm(wanted, axis=-1)
+    assert ((found * wanted).sum(-1) / norms).min() > 0.9999999
+    np.testing.assert_allclose(found, wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("gated", [True, False])
+@pytest.mark.parametrize("precision", rewrites.EVERY)
+def test_the_function_stays(
+    tmp_path: Path, precision: str, gated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linears, "NARROW_WEIGHTS", 200)
+    source = vit.write(tmp_path, gated=gated)
+    _assert_same(_run(_lowered(source, precision)), _run(source))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("precision", ["fp16", "w8a16"])
+def test_each_rewrite_can_be_left_out(tmp_path: Path, name: str, precision: str) -> None:
+    source = vit.write(tmp_path)
+    _assert_same(_run(_lowered(source, precision, name)), _run(source))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_rewrite_changes_the_network_and_not_the_function(tmp_path: Path, name: str) -> None:
+    rewrite = next(one for one in rewrites.REWRITES if one.name == name)
+    precision = rewrite.precisions[0]
+    needed = {name, *rewrite.needs}
+    source = vit.write(tmp_path)
+    others = [other for other in NAMES if other not in needed]
+    alone = _lowered(source, precision, *others)
+    without = _lowered(source, precision, *others, name)
+    _assert_same(_run(alone), _run(source))
+    if name != "narrow-linears":
+        assert onnx.load(alone) != onnx.load(without)
+
+
+def test_unknown_names_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no-such"):
+        lower.lower(vit.write(tmp_path), tmp_path / "out.onnx", "int8", ["no-such"])
+
+
+def test_what_builds_on_a_rewrite_goes_with_it() -> None:
+    names = {one.name for one in rewrites.choose("int8", ["whole-rotary"])}
+    assert not names & {"whole-rotary", "matrix-rotary", "pad-tokens"}
+    assert "split-heads" in names
+
+
+def test_bytes_are_the_same_every_time(tmp_path: Path) -> None:
+    source = vit.write(tmp_path)
+    written = []
+    for name in ("a", "b"):
+        target = tmp_path / name / "lowered.onnx"
+        lower.lower(source, target, "fp16", [])
+        written.append([target.read_bytes(), target.with_suffix(".onnx_data").read_bytes()])
+    assert written[0] == written[1]
+
+
+def test_attention_has_no_shuffles(tmp_path: Path) -> None:
+    lowered = _operators(_lowered(vit.write(tmp_path, layers=1), "int8"))
+    assert lowered["Split"] == 3
+    assert lowered["Transpose"] == 1 + vit.HEADS
+    assert lowered["Reshape"] == 2
+    assert lowered["Softmax"] == vit.HEADS
+    assert not lowered["Neg"]
+
+
+def test_repeated_tokens_do_what_the_last_register_does(tmp_path: Path) -> None:
+    path = _lowered(vit.write(tmp_path), "int8")
+    model = onnx.load(path)
+    model.graph.output.append(onnx.helper.make_empty_tensor_value_info("last_hidden_state.rows"))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    pixels = np.ones((1, 3, vit.SIZE, vit.SIZE), np.float32)
+    rows = session.run(["last_hidden_state.rows"], {"pixel_values": pixels})[0]
+    assert rows.shape == (32, vit.WIDTH)
+    register = np.repeat(rows[vit.REGISTERS : vit.REGISTERS + 1], 32 - vit.TOKENS, axis=0)
+    np.testing.assert_allclose(rows[vit.TOKENS :], register, atol=1e-5)
+
+
+def test_shapes_are_told(tmp_path: Path) -> None:
+    network = Network.load(_lowered(vit.write(tmp_path), "w8a16"))
+    told = {value.name for value in network.graph.value_info} | {network.graph.output[0].name}
+    assert told == set(network.float_tensors()) - {network.graph.input[0].name}
