@@ -3,8 +3,8 @@
  *
  * These headers are openqnn's own. They declare the part of the binary interface that openqnn uses,
  * under the public API's names, so that a generated model compiles against them or against the
- * headers of an official SDK. Sizes and offsets were measured on the libraries of QAIRT 2.51 and are
- * asserted here for every compiler that includes them.
+ * headers of an official SDK. Sizes and offsets were measured on the libraries of QAIRT 2.51 and
+ * are asserted here for every compiler that includes them.
  */
 #ifndef QNN_COMMON_H
 #define QNN_COMMON_H

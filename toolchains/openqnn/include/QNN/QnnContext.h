@@ -8,8 +8,8 @@ typedef uint64_t Qnn_ContextBinarySize_t;
 typedef void* QnnContext_CustomConfig_t;
 
 typedef enum {
-  QNN_CONTEXT_CONFIG_OPTION_CUSTOM    = 0,
-  QNN_CONTEXT_CONFIG_OPTION_PRIORITY  = 1,
+  QNN_CONTEXT_CONFIG_OPTION_CUSTOM = 0,
+  QNN_CONTEXT_CONFIG_OPTION_PRIORITY = 1,
   QNN_CONTEXT_CONFIG_OPTION_UNDEFINED = 0x7FFFFFFF
 } QnnContext_ConfigOption_t;
 

@@ -9,9 +9,9 @@ typedef struct QnnDevice_PlatformInfo_s QnnDevice_PlatformInfo_t;
 typedef struct QnnDevice_Infrastructure_s* QnnDevice_Infrastructure_t;
 
 typedef enum {
-  QNN_DEVICE_CONFIG_OPTION_CUSTOM        = 0,
+  QNN_DEVICE_CONFIG_OPTION_CUSTOM = 0,
   QNN_DEVICE_CONFIG_OPTION_PLATFORM_INFO = 1,
-  QNN_DEVICE_CONFIG_OPTION_UNDEFINED     = 0x7FFFFFFF
+  QNN_DEVICE_CONFIG_OPTION_UNDEFINED = 0x7FFFFFFF
 } QnnDevice_ConfigOption_t;
 
 typedef struct {

@@ -29,9 +29,9 @@ Arguments::Arguments(const char* program, const char* purpose, std::vector<Optio
 
 void Arguments::take(const std::string& word, int argc, char** argv, int& next) {
   if (word.rfind("--", 0) != 0) throw Failure(Exit::usage, "Stray argument \"" + word + "\".");
-  const size_t equals    = word.find('=');
+  const size_t equals = word.find('=');
   const std::string name = word.substr(2, equals == std::string::npos ? equals : equals - 2);
-  const Option& option   = find(name);
+  const Option& option = find(name);
   std::string value;
   if (*option.placeholder == '\0') {
     if (equals != std::string::npos) throw Failure(Exit::usage, "--" + name + " takes no value.");
@@ -79,8 +79,8 @@ std::string Arguments::choice(const std::string& name, const std::vector<std::st
 unsigned Arguments::number(const std::string& name, unsigned otherwise, unsigned least) const {
   if (!has(name)) return otherwise;
   const std::string& text = value(name);
-  char* end               = nullptr;
-  const unsigned long n   = std::strtoul(text.c_str(), &end, 10);
+  char* end = nullptr;
+  const unsigned long n = std::strtoul(text.c_str(), &end, 10);
   if (*end != '\0' || text[0] == '-' || n < least || n > 1000000000) {
     throw Failure(Exit::usage, "--" + name + " " + text + " is not a number of at least " +
                                    std::to_string(least) + ".");

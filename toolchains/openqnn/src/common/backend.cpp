@@ -15,7 +15,8 @@ QnnLog_Level_t parseLevel(const std::string& name) {
   for (int i = 0; i < 5; ++i) {
     if (name == kNames[i]) return static_cast<QnnLog_Level_t>(QNN_LOG_LEVEL_ERROR + i);
   }
-  throw Failure(Exit::usage, "--log_level " + name + " is not one of: error, warn, info, verbose, debug.");
+  throw Failure(Exit::usage,
+                "--log_level " + name + " is not one of: error, warn, info, verbose, debug.");
 }
 
 std::string text(const Qnn_Version_t& version) {
@@ -32,7 +33,7 @@ QnnInterface_t provider(const SharedLibrary& library) {
   const auto getProviders =
       library.function<QnnInterface_GetProvidersFn_t>("QnnInterface_getProviders");
   const QnnInterface_t** providers = nullptr;
-  uint32_t count                   = 0;
+  uint32_t count = 0;
   if (getProviders(&providers, &count) != QNN_SUCCESS || providers == nullptr || count == 0) {
     throw Failure(Exit::library, library.path() + " provides no interface.");
   }
@@ -42,11 +43,10 @@ QnnInterface_t provider(const SharedLibrary& library) {
     if (speaksOurs(core)) return *providers[i];
     versions += (i == 0 ? "" : ", ") + text(core);
   }
-  throw Failure(Exit::version, library.path() + " speaks QNN API " + versions +
-                                   "; this program was written for " +
-                                   std::to_string(QNN_API_VERSION_MAJOR) + "." +
-                                   std::to_string(QNN_API_VERSION_MINOR) +
-                                   ": take both from one SDK.");
+  throw Failure(Exit::version,
+                library.path() + " speaks QNN API " + versions + "; this program was written for " +
+                    std::to_string(QNN_API_VERSION_MAJOR) + "." +
+                    std::to_string(QNN_API_VERSION_MINOR) + ": take both from one SDK.");
 }
 
 }  // namespace
@@ -67,8 +67,7 @@ Backend::Backend(const std::string& path, const std::string& logLevel)
   if (api().logCreate != nullptr) {
     check(api().logCreate(logToStderr, logLevel_, &log_), Exit::library, "Its log cannot be made");
   }
-  check(api().backendCreate(log_, nullptr, &handle_), Exit::library,
-        "Its backend cannot be made");
+  check(api().backendCreate(log_, nullptr, &handle_), Exit::library, "Its backend cannot be made");
 }
 
 Backend::~Backend() {
@@ -78,7 +77,7 @@ Backend::~Backend() {
 
 std::string Backend::describe(Qnn_ErrorHandle_t error) const {
   const char* message = nullptr;
-  const auto code     = QNN_GET_ERROR_CODE(error);
+  const auto code = QNN_GET_ERROR_CODE(error);
   if (api().errorGetMessage != nullptr) api().errorGetMessage(code, &message);
   const std::string number = "error " + std::to_string(code);
   return message == nullptr ? number : number + ", " + message;
@@ -92,7 +91,7 @@ void Backend::check(Qnn_ErrorHandle_t error, Exit code, const std::string& what)
 Owned<Qnn_DeviceHandle_t> createDevice(const Backend& backend, const QnnDevice_Config_t** configs) {
   if (backend.api().deviceCreate == nullptr) return {};
   Qnn_DeviceHandle_t device = nullptr;
-  const auto error          = backend.api().deviceCreate(backend.log(), configs, &device);
+  const auto error = backend.api().deviceCreate(backend.log(), configs, &device);
   // A backend without devices says so; the null device is then the one to use.
   if (QNN_GET_ERROR_CODE(error) == QNN_COMMON_ERROR_NOT_SUPPORTED && configs == nullptr) return {};
   backend.check(error, Exit::target, "The backend does not know the device that is asked for");
@@ -102,7 +101,7 @@ Owned<Qnn_DeviceHandle_t> createDevice(const Backend& backend, const QnnDevice_C
 Owned<Qnn_ContextHandle_t> createContext(const Backend& backend, Qnn_DeviceHandle_t device,
                                          const QnnContext_Config_t** configs) {
   Qnn_ContextHandle_t context = nullptr;
-  const Api& api              = backend.api();
+  const Api& api = backend.api();
   backend.check(api.contextCreate(backend.handle(), device, configs, &context), Exit::compile,
                 "The backend cannot make a context");
   return {context, [free = api.contextFree](Qnn_ContextHandle_t c) { free(c, nullptr); }};
@@ -112,10 +111,10 @@ Owned<Qnn_ContextHandle_t> createContextFromBinary(const Backend& backend,
                                                    Qnn_DeviceHandle_t device, const void* data,
                                                    uint64_t size, const std::string& name) {
   Qnn_ContextHandle_t context = nullptr;
-  const Api& api              = backend.api();
-  backend.check(api.contextCreateFromBinary(backend.handle(), device, nullptr, data, size, &context,
-                                            nullptr),
-                Exit::context, name + ": the backend cannot read this context binary");
+  const Api& api = backend.api();
+  backend.check(
+      api.contextCreateFromBinary(backend.handle(), device, nullptr, data, size, &context, nullptr),
+      Exit::context, name + ": the backend cannot read this context binary");
   return {context, [free = api.contextFree](Qnn_ContextHandle_t c) { free(c, nullptr); }};
 }
 

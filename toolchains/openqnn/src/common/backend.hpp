@@ -41,7 +41,7 @@ class Backend {
   QnnInterface_t interface_{};
   std::string name_;
   QnnLog_Level_t logLevel_;
-  Qnn_LogHandle_t log_         = nullptr;
+  Qnn_LogHandle_t log_ = nullptr;
   Qnn_BackendHandle_t handle_ = nullptr;
 };
 

@@ -17,7 +17,8 @@ std::string libraryPath() {
   std::error_code error;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
   const auto platform = program.parent_path().filename();
-  const auto beside   = program.parent_path().parent_path().parent_path() / "lib" / platform / kLibrary;
+  const auto beside =
+      program.parent_path().parent_path().parent_path() / "lib" / platform / kLibrary;
   return std::filesystem::exists(beside, error) ? beside.string() : kLibrary;
 }
 
@@ -25,7 +26,7 @@ QnnSystemInterface_t provider(const SharedLibrary& library) {
   const auto getProviders =
       library.function<QnnSystemInterface_GetProvidersFn_t>("QnnSystemInterface_getProviders");
   const QnnSystemInterface_t** providers = nullptr;
-  uint32_t count                         = 0;
+  uint32_t count = 0;
   if (getProviders(&providers, &count) != QNN_SUCCESS || count == 0) {
     throw Failure(Exit::library, library.path() + " provides no interface.");
   }
@@ -34,11 +35,11 @@ QnnSystemInterface_t provider(const SharedLibrary& library) {
       version.minor >= QNN_SYSTEM_API_VERSION_MINOR) {
     return *providers[0];
   }
-  throw Failure(Exit::version, library.path() + " speaks system API " +
-                                   std::to_string(version.major) + "." +
-                                   std::to_string(version.minor) + "; this program was written for " +
-                                   std::to_string(QNN_SYSTEM_API_VERSION_MAJOR) + "." +
-                                   std::to_string(QNN_SYSTEM_API_VERSION_MINOR) + ".");
+  throw Failure(Exit::version,
+                library.path() + " speaks system API " + std::to_string(version.major) + "." +
+                    std::to_string(version.minor) + "; this program was written for " +
+                    std::to_string(QNN_SYSTEM_API_VERSION_MAJOR) + "." +
+                    std::to_string(QNN_SYSTEM_API_VERSION_MINOR) + ".");
 }
 
 /** What `hwInfoBlob` points at. */
@@ -48,13 +49,14 @@ struct HardwareInfo {
 };
 
 /** Far above any real description; a damaged one easily counts in billions. */
-constexpr uint32_t kMost         = 1 << 16;
-constexpr uint32_t kMostRank     = 8;
+constexpr uint32_t kMost = 1 << 16;
+constexpr uint32_t kMostRank = 8;
 constexpr uint64_t kMostElements = 1 << 28;
 
 bool plausible(const Qnn_Tensor_t& tensor) {
   const Qnn_TensorV1_t& t = tensor.v1;
-  const bool known         = tensor.version == QNN_TENSOR_VERSION_1 || tensor.version == QNN_TENSOR_VERSION_2;
+  const bool known =
+      tensor.version == QNN_TENSOR_VERSION_1 || tensor.version == QNN_TENSOR_VERSION_2;
   if (!known || t.name == nullptr || t.rank > kMostRank) return false;
   if (t.rank != 0 && t.dimensions == nullptr) return false;
   uint64_t elements = 1;
@@ -97,7 +99,8 @@ bool plausible(const QnnSystemContext_BinaryInfo_t& info) {
 
 const HtpGraphInfo* htpInfo(const QnnSystemContext_GraphInfoV3_t& graph) {
   const auto* info = static_cast<const HtpGraphInfo*>(graph.graphBlobInfo);
-  const bool known = info != nullptr && graph.graphBlobInfoSize >= sizeof(*info) && info->version == 1;
+  const bool known =
+      info != nullptr && graph.graphBlobInfoSize >= sizeof(*info) && info->version == 1;
   return known ? info : nullptr;
 }
 

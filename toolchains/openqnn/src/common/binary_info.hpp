@@ -21,7 +21,8 @@ struct HtpGraphInfo {
   uint32_t reserved2;
   uint32_t numHvxThreads;  ///< 0: the backend's own choice
 };
-static_assert(offsetof(HtpGraphInfo, vtcmSize) == 16 && offsetof(HtpGraphInfo, numHvxThreads) == 32);
+static_assert(offsetof(HtpGraphInfo, vtcmSize) == 16 &&
+              offsetof(HtpGraphInfo, numHvxThreads) == 32);
 
 /** Null where a graph has no such description. */
 const HtpGraphInfo* htpInfo(const QnnSystemContext_GraphInfoV3_t& graph);
@@ -45,7 +46,7 @@ class BinaryInfo {
  private:
   SharedLibrary library_;
   QnnSystemInterface_t interface_;
-  QnnSystemContext_Handle_t handle_          = nullptr;
+  QnnSystemContext_Handle_t handle_ = nullptr;
   const QnnSystemContext_BinaryInfo_t* info_ = nullptr;
 };
 

@@ -18,19 +18,30 @@ using nlohmann::json;
 using Names = std::vector<const char*>;
 
 /** Known to the schema; openqnn has no means to honour them. */
-const Names kGraphUnsupported = {
-    "vtcm_size",       "hmx_op_bounding",           "num_cores",
-    "cached_weights",  "advanced_activation_fusion", "dynamic_partitioning",
-    "monolithic_lstm", "high_precision_sigmoid",    "assume_same_quant",
-    "finalize_config", "precision_compensation",    "share_io_buffer",
-    "dlbc_weights",    "sparse_weights_compression", "fp16_clamp_overflow",
-    "weights_packing", "slc_alloc_enable",          "vtcm_retention"};
-const Names kDeviceUnsupported = {"core_type",        "device_type",      "enable_async_execute",
-                                  "async_voting",     "profiling_level",  "use_dynamic_partitioning",
-                                  "use_client_context", "enable_htp_extension",
-                                  "consolidate_htp_extension"};
+const Names kGraphUnsupported = {"vtcm_size",
+                                 "hmx_op_bounding",
+                                 "num_cores",
+                                 "cached_weights",
+                                 "advanced_activation_fusion",
+                                 "dynamic_partitioning",
+                                 "monolithic_lstm",
+                                 "high_precision_sigmoid",
+                                 "assume_same_quant",
+                                 "finalize_config",
+                                 "precision_compensation",
+                                 "share_io_buffer",
+                                 "dlbc_weights",
+                                 "sparse_weights_compression",
+                                 "fp16_clamp_overflow",
+                                 "weights_packing",
+                                 "slc_alloc_enable",
+                                 "vtcm_retention"};
+const Names kDeviceUnsupported = {
+    "core_type",          "device_type",          "enable_async_execute",
+    "async_voting",       "profiling_level",      "use_dynamic_partitioning",
+    "use_client_context", "enable_htp_extension", "consolidate_htp_extension"};
 /** What only tunes a running device: right to give, without effect where nothing runs on one. */
-const Names kGraphRuntime  = {"perf_profile"};
+const Names kGraphRuntime = {"perf_profile"};
 const Names kDeviceRuntime = {"device_id", "core_id", "pd_session", "cores"};
 
 bool contains(const Names& names, const std::string& name) {
@@ -53,8 +64,9 @@ class Section {
     for (const auto& item : value_.items()) {
       if (contains(known, item.key()) || contains(idle, item.key())) continue;
       const bool real = contains(unsupported, item.key());
-      throw Failure(Exit::config, place_ + "." + item.key() +
-                                      (real ? " is not supported by openqnn." : " is an unknown key."));
+      throw Failure(Exit::config,
+                    place_ + "." + item.key() +
+                        (real ? " is not supported by openqnn." : " is an unknown key."));
     }
   }
 
@@ -71,7 +83,8 @@ class Section {
     const int64_t n = whole ? value->get<int64_t>() : -1;
     if (n < least || n > most) {
       Section(json::object(), place_ + "." + key)
-          .fail("must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+          .fail("must be a whole number from " + std::to_string(least) + " to " +
+                std::to_string(most));
     }
     return static_cast<uint32_t>(n);
   }
@@ -121,7 +134,8 @@ class DuplicateKeys {
   bool operator()(int, json::parse_event_t event, json& parsed) {
     if (event == json::parse_event_t::object_start) open_.emplace_back();
     if (event == json::parse_event_t::object_end) open_.pop_back();
-    if (event == json::parse_event_t::key && !open_.back().insert(parsed.get<std::string>()).second) {
+    if (event == json::parse_event_t::key &&
+        !open_.back().insert(parsed.get<std::string>()).second) {
       throw std::runtime_error("the key \"" + parsed.get<std::string>() + "\" is given twice");
     }
     return true;
@@ -145,7 +159,7 @@ Section readSection(const std::string& path) {
 
 std::vector<std::string> readNames(const Section& section) {
   const json* names = section.find("graph_names");
-  const bool texts  = names != nullptr && names->is_array() && !names->empty() &&
+  const bool texts = names != nullptr && names->is_array() && !names->empty() &&
                      std::all_of(names->begin(), names->end(), [](const json& name) {
                        return name.is_string() && !name.get<std::string>().empty();
                      });
@@ -158,31 +172,34 @@ GraphConfig readGraph(const Section& section) {
                  "fold_relu_activation_into_conv_off", "short_depth_conv_on_hmx_off"},
                 kGraphRuntime, kGraphUnsupported);
   GraphConfig graph;
-  graph.names             = readNames(section);
-  graph.vtcmMb            = section.number("vtcm_mb", 0, 1024);
-  graph.optimization      = section.number("O", 1, 3);
-  graph.hvxThreads        = section.number("hvx_threads", 1, 64);
-  graph.fp16              = section.boolean("fp16_relaxed_precision");
-  graph.dlbc              = section.boolean("dlbc");
-  graph.foldReluOff       = section.boolean("fold_relu_activation_into_conv_off");
+  graph.names = readNames(section);
+  graph.vtcmMb = section.number("vtcm_mb", 0, 1024);
+  graph.optimization = section.number("O", 1, 3);
+  graph.hvxThreads = section.number("hvx_threads", 1, 64);
+  graph.fp16 = section.boolean("fp16_relaxed_precision");
+  graph.dlbc = section.boolean("dlbc");
+  graph.foldReluOff = section.boolean("fold_relu_activation_into_conv_off");
   graph.shortDepthConvOff = section.boolean("short_depth_conv_on_hmx_off");
   return graph;
 }
 
 uint32_t readArch(const Section& section) {
-  const std::string arch  = section.string("dsp_arch");
+  const std::string arch = section.string("dsp_arch");
   const std::string alias = section.string("htp_arch");
-  if (!arch.empty() && !alias.empty() && arch != alias) section.fail("has dsp_arch and htp_arch, and they differ");
+  if (!arch.empty() && !alias.empty() && arch != alias)
+    section.fail("has dsp_arch and htp_arch, and they differ");
   const std::string text = arch.empty() ? alias : arch;
   if (text.empty()) return 0;
-  const bool valid = text.size() == 3 && text[0] == 'v' && std::isdigit(text[1]) && std::isdigit(text[2]);
+  const bool valid =
+      text.size() == 3 && text[0] == 'v' && std::isdigit(text[1]) && std::isdigit(text[2]);
   if (!valid) section.fail("has a dsp_arch \"" + text + "\" that is not of the form v73");
   return static_cast<uint32_t>((text[1] - '0') * 10 + text[2] - '0');
 }
 
 DeviceConfig readDevice(const Section& section) {
-  section.allow({"soc_id", "soc_model", "dsp_arch", "htp_arch"}, kDeviceRuntime, kDeviceUnsupported);
-  const auto id    = section.number("soc_id", 0, 0xFFFF);
+  section.allow({"soc_id", "soc_model", "dsp_arch", "htp_arch"}, kDeviceRuntime,
+                kDeviceUnsupported);
+  const auto id = section.number("soc_id", 0, 0xFFFF);
   const auto model = section.number("soc_model", 0, 0xFFFF);
   if (id && model && *id != *model) section.fail("has soc_id and soc_model, and they differ");
   return {model.value_or(id.value_or(0)), readArch(section)};

@@ -17,18 +17,18 @@ namespace openqnn {
 
 struct GraphConfig {
   std::vector<std::string> names;
-  std::optional<uint32_t> vtcmMb;       ///< 0: all the device has
-  std::optional<uint32_t> optimization; ///< 1 to 3
+  std::optional<uint32_t> vtcmMb;        ///< 0: all the device has
+  std::optional<uint32_t> optimization;  ///< 1 to 3
   std::optional<uint32_t> hvxThreads;
   std::optional<bool> fp16;
-  std::optional<bool> dlbc;             ///< compress activations on their way to memory
+  std::optional<bool> dlbc;  ///< compress activations on their way to memory
   std::optional<bool> foldReluOff;
   std::optional<bool> shortDepthConvOff;
 };
 
 struct DeviceConfig {
   uint32_t socModel = 0;  ///< 0: not said
-  uint32_t dspArch  = 0;  ///< 73 for v73; 0: not said
+  uint32_t dspArch = 0;   ///< 73 for v73; 0: not said
 };
 
 struct Config {

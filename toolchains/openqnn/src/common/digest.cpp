@@ -14,7 +14,7 @@ namespace openqnn {
 namespace {
 
 constexpr size_t kBlock = 64;
-using State              = std::array<uint32_t, 8>;
+using State = std::array<uint32_t, 8>;
 
 /** FIPS 180-4, 4.2.2: the fractions of the cube roots of the first 64 primes. */
 constexpr std::array<uint32_t, 64> kRound = {
@@ -38,20 +38,20 @@ std::array<uint32_t, 64> expand(const uint8_t* block) {
   for (size_t i = 16; i < 64; ++i) {
     const uint32_t s0 = turn(w[i - 15], 7) ^ turn(w[i - 15], 18) ^ w[i - 15] >> 3;
     const uint32_t s1 = turn(w[i - 2], 17) ^ turn(w[i - 2], 19) ^ w[i - 2] >> 10;
-    w[i]              = w[i - 16] + s0 + w[i - 7] + s1;
+    w[i] = w[i - 16] + s0 + w[i - 7] + s1;
   }
   return w;
 }
 
 void mix(State& state, const uint8_t* block) {
   const auto w = expand(block);
-  State s      = state;
+  State s = state;
   for (size_t i = 0; i < 64; ++i) {
-    const uint32_t s1     = turn(s[4], 6) ^ turn(s[4], 11) ^ turn(s[4], 25);
+    const uint32_t s1 = turn(s[4], 6) ^ turn(s[4], 11) ^ turn(s[4], 25);
     const uint32_t choice = (s[4] & s[5]) ^ (~s[4] & s[6]);
-    const uint32_t one    = s[7] + s1 + choice + kRound[i] + w[i];
-    const uint32_t s0     = turn(s[0], 2) ^ turn(s[0], 13) ^ turn(s[0], 22);
-    const uint32_t most   = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
+    const uint32_t one = s[7] + s1 + choice + kRound[i] + w[i];
+    const uint32_t s0 = turn(s[0], 2) ^ turn(s[0], 13) ^ turn(s[0], 22);
+    const uint32_t most = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
     s = {one + s0 + most, s[0], s[1], s[2], s[3] + one, s[4], s[5], s[6]};
   }
   for (size_t i = 0; i < 8; ++i) state[i] += s[i];
@@ -61,7 +61,7 @@ void mix(State& state, const uint8_t* block) {
 void mixTail(State& state, const uint8_t* tail, size_t rest, uint64_t size) {
   std::array<uint8_t, 2 * kBlock> last{};
   if (rest != 0) std::memcpy(last.data(), tail, rest);
-  last[rest]           = 0x80;
+  last[rest] = 0x80;
   const size_t length = rest + 9 > kBlock ? 2 * kBlock : kBlock;
   for (size_t i = 0; i < 8; ++i) last[length - 1 - i] = static_cast<uint8_t>(size * 8 >> 8 * i);
   for (size_t i = 0; i < length; i += kBlock) mix(state, last.data() + i);
@@ -72,7 +72,7 @@ void mixTail(State& state, const uint8_t* tail, size_t rest, uint64_t size) {
 std::string sha256(const void* data, size_t size) {
   State state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                  0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  const auto* bytes  = static_cast<const uint8_t*>(data);
+  const auto* bytes = static_cast<const uint8_t*>(data);
   const size_t whole = size / kBlock * kBlock;
   for (size_t i = 0; i < whole; i += kBlock) mix(state, bytes + i);
   mixTail(state, bytes + whole, size - whole, size);
@@ -93,7 +93,8 @@ void checkDigest(const std::string& path, const void* data, size_t size) {
   const std::string file = path + ".sha256";
   if (::access(file.c_str(), R_OK) != 0) return;
   if (readText(file).substr(0, 64) == sha256(data, size)) return;
-  throw Failure(Exit::context, path + " is damaged: its bytes are not those that " + file + " was written for.");
+  throw Failure(Exit::context,
+                path + " is damaged: its bytes are not those that " + file + " was written for.");
 }
 
 }  // namespace openqnn

@@ -12,7 +12,8 @@ std::string sha256(const void* data, size_t size);
 /** Write the digest of `path`, whose bytes these are, beside it. */
 void writeDigest(const std::string& path, const void* data, size_t size);
 
-/** Refuse bytes that the digest beside `path` does not fit; without one there is nothing to hold. */
+/** Refuse bytes that the digest beside `path` does not fit; without one there is nothing to hold.
+ */
 void checkDigest(const std::string& path, const void* data, size_t size);
 
 }  // namespace openqnn

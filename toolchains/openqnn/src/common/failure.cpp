@@ -19,8 +19,9 @@ int report(const char* program, Exit code, const char* message) {
 
 /** A library that dies is still answered for; only what is safe in a signal is done here. */
 void onCrash(int signal) {
-  const char* text = signal == SIGABRT ? "A library gave up (abort); its last words are above.\n"
-                                       : "A library crashed; the file it was reading may be damaged.\n";
+  const char* text = signal == SIGABRT
+                         ? "A library gave up (abort); its last words are above.\n"
+                         : "A library crashed; the file it was reading may be damaged.\n";
   const ssize_t ignored = ::write(STDERR_FILENO, text, std::strlen(text));
   static_cast<void>(ignored);
   ::_exit(static_cast<int>(Exit::internal));

@@ -26,7 +26,7 @@ MappedFile::MappedFile(const std::string& path) {
   if (descriptor < 0) fail(path, errno);
   struct stat status {};
   const bool regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
-  size_              = regular ? static_cast<size_t>(status.st_size) : 0;
+  size_ = regular ? static_cast<size_t>(status.st_size) : 0;
   if (size_ != 0) data_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
   const int error = errno;
   ::close(descriptor);
@@ -63,8 +63,7 @@ OutputFile::~OutputFile() {
 
 void OutputFile::commit(size_t size) {
   const bool whole = ::ftruncate(descriptor_, static_cast<off_t>(size)) == 0 &&
-                     ::fsync(descriptor_) == 0 &&
-                     ::rename(partial_.c_str(), path_.c_str()) == 0;
+                     ::fsync(descriptor_) == 0 && ::rename(partial_.c_str(), path_.c_str()) == 0;
   if (!whole) fail(path_, errno);
   if (data_ != nullptr) ::munmap(data_, size_);
   ::close(descriptor_);

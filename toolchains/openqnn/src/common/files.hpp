@@ -19,7 +19,7 @@ class MappedFile {
   size_t size() const { return size_; }
 
  private:
-  void* data_  = nullptr;
+  void* data_ = nullptr;
   size_t size_ = 0;
 };
 
@@ -44,8 +44,8 @@ class OutputFile {
   std::string path_;
   std::string partial_;
   int descriptor_ = -1;
-  void* data_     = nullptr;
-  size_t size_    = 0;
+  void* data_ = nullptr;
+  size_t size_ = 0;
 };
 
 std::string readText(const std::string& path);

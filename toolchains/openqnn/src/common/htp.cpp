@@ -6,14 +6,14 @@ namespace {
 
 QnnHtpGraph_CustomConfig_t optimization(QnnHtpGraph_OptimizationType_t type, float value) {
   QnnHtpGraph_CustomConfig_t custom{};
-  custom.option             = QNN_HTP_GRAPH_CONFIG_OPTION_OPTIMIZATION;
+  custom.option = QNN_HTP_GRAPH_CONFIG_OPTION_OPTIMIZATION;
   custom.optimizationOption = {type, value};
   return custom;
 }
 
 QnnHtpGraph_CustomConfig_t precision(bool fp16) {
   QnnHtpGraph_CustomConfig_t custom{};
-  custom.option    = QNN_HTP_GRAPH_CONFIG_OPTION_PRECISION;
+  custom.option = QNN_HTP_GRAPH_CONFIG_OPTION_PRECISION;
   custom.precision = fp16 ? QNN_PRECISION_FLOAT16 : QNN_PRECISION_FLOAT32;
   return custom;
 }
@@ -31,16 +31,16 @@ QnnHtpGraph_CustomConfig_t number(QnnHtpGraph_ConfigOption_t option, uint64_t va
 HtpDeviceConfigs::HtpDeviceConfigs(const DeviceConfig& device) {
   if (device.socModel != 0) {
     // The SoC implies the architecture; the backend warns when it is told both.
-    custom_.option   = QNN_HTP_DEVICE_CONFIG_OPTION_SOC;
+    custom_.option = QNN_HTP_DEVICE_CONFIG_OPTION_SOC;
     custom_.socModel = device.socModel;
   } else {
     custom_.option = QNN_HTP_DEVICE_CONFIG_OPTION_ARCH;
-    custom_.arch   = {0, device.dspArch};
+    custom_.arch = {0, device.dspArch};
   }
   if (device.socModel == 0 && device.dspArch == 0) return;
-  config_.option       = QNN_DEVICE_CONFIG_OPTION_CUSTOM;
+  config_.option = QNN_DEVICE_CONFIG_OPTION_CUSTOM;
   config_.customConfig = &custom_;
-  list_                = {&config_, nullptr};
+  list_ = {&config_, nullptr};
 }
 
 const QnnDevice_Config_t** HtpDeviceConfigs::list() {
@@ -87,7 +87,7 @@ HtpGraphConfigs::ConfigList HtpGraphConfigs::translate(const GraphConfig& graph)
 void HtpGraphConfigs::add(ConfigList& list, const QnnHtpGraph_CustomConfig_t& custom) {
   customs_.push_back(custom);
   QnnGraph_Config_t config{};
-  config.option       = QNN_GRAPH_CONFIG_OPTION_CUSTOM;
+  config.option = QNN_GRAPH_CONFIG_OPTION_CUSTOM;
   config.customConfig = &customs_.back();
   configs_.push_back(config);
   list.push_back(&configs_.back());

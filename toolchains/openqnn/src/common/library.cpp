@@ -29,7 +29,8 @@ std::string nameOf(Elf64_Half machine) {
   return "ELF machine " + std::to_string(machine);
 }
 
-/** The loader maps segments that a truncated file no longer has; the first access would be fatal. */
+/** The loader maps segments that a truncated file no longer has; the first access would be fatal.
+ */
 bool holdsItsSegments(const MappedFile& file, const Elf64_Ehdr& header) {
   const uint64_t end = header.e_phoff + uint64_t{header.e_phnum} * sizeof(Elf64_Phdr);
   if (header.e_phentsize != sizeof(Elf64_Phdr) || end > file.size()) return false;

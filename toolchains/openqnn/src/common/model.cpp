@@ -47,8 +47,9 @@ void ModelLibrary::compose(const Backend& backend, Qnn_ContextHandle_t context,
 
 void ModelLibrary::failed(qnn_wrapper_api::ModelError_t error) const {
   if (error == qnn_wrapper_api::MODEL_INVALID_ARGUMENT_ERROR) {
-    throw Failure(Exit::graph, library_.path() + ": the graph_names of the configuration are not "
-                               "those of its graphs.");
+    throw Failure(Exit::graph, library_.path() +
+                                   ": the graph_names of the configuration are not "
+                                   "those of its graphs.");
   }
   throw Failure(Exit::model, library_.path() + " cannot compose its graph: the backend refuses " +
                                  nameOf(error) + " (error " + std::to_string(error) +

@@ -12,10 +12,12 @@ namespace openqnn {
 using GraphInfo = qnn_wrapper_api::GraphInfo_t;
 
 /** The C++ form of a generated model's two exports. */
-using ComposeGraphs = qnn_wrapper_api::ModelError_t (*)(
-    Qnn_BackendHandle_t, QNN_INTERFACE_VER_TYPE, Qnn_ContextHandle_t,
-    const qnn_wrapper_api::GraphConfigInfo_t**, uint32_t, qnn_wrapper_api::GraphInfoPtr_t**,
-    uint32_t*, bool, QnnLog_Callback_t, QnnLog_Level_t);
+using ComposeGraphs = qnn_wrapper_api::ModelError_t (*)(Qnn_BackendHandle_t, QNN_INTERFACE_VER_TYPE,
+                                                        Qnn_ContextHandle_t,
+                                                        const qnn_wrapper_api::GraphConfigInfo_t**,
+                                                        uint32_t, qnn_wrapper_api::GraphInfoPtr_t**,
+                                                        uint32_t*, bool, QnnLog_Callback_t,
+                                                        QnnLog_Level_t);
 using FreeGraphsInfo = qnn_wrapper_api::ModelError_t (*)(qnn_wrapper_api::GraphInfoPtr_t**,
                                                          uint32_t);
 
@@ -39,7 +41,7 @@ class ModelLibrary {
   ComposeGraphs composeGraphs_;
   FreeGraphsInfo freeGraphsInfo_;
   qnn_wrapper_api::GraphInfoPtr_t* infos_ = nullptr;
-  uint32_t count_                         = 0;
+  uint32_t count_ = 0;
 };
 
 /** Load the libraries of a comma-separated list. */

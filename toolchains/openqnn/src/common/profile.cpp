@@ -44,7 +44,7 @@ Profile::Profile(const Backend& backend, const std::string& level, bool always)
 void Profile::collect() {
   if (handle() == nullptr || level_.empty()) return;
   const QnnProfile_EventId_t* events = nullptr;
-  uint32_t count                     = 0;
+  uint32_t count = 0;
   backend_.check(backend_.api().profileGetEvents(handle(), &events, &count), Exit::internal,
                  "The recorded profile cannot be read");
   for (uint32_t i = 0; i < count; ++i) collectEvent(events[i], "ROOT");
@@ -59,7 +59,7 @@ void Profile::collectEvent(QnnProfile_EventId_t event, const char* level) {
            (data.identifier == nullptr ? "" : data.identifier) + "\n";
   if (level_ == "basic") return;
   const QnnProfile_EventId_t* subEvents = nullptr;
-  uint32_t count                        = 0;
+  uint32_t count = 0;
   if (api.profileGetSubEvents(event, &subEvents, &count) != QNN_SUCCESS) return;
   for (uint32_t i = 0; i < count; ++i) collectEvent(subEvents[i], "SUB-EVENT");
 }

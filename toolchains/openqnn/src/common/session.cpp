@@ -9,7 +9,9 @@ void checkNames(const Config& config, const std::vector<const GraphInfo*>& graph
     for (const std::string& name : graph.names) {
       bool found = false;
       for (const GraphInfo* one : graphs) found = found || name == one->graphName;
-      if (!found) throw Failure(Exit::graph, "The configuration is for a graph " + name + " that no model holds.");
+      if (!found)
+        throw Failure(Exit::graph,
+                      "The configuration is for a graph " + name + " that no model holds.");
     }
   }
 }
@@ -33,7 +35,7 @@ Config configOf(const Arguments& arguments) {
 Compiled::Compiled(const Backend& backend, std::vector<ModelLibrary>& models, const Config& config,
                    bool debug, Qnn_ProfileHandle_t profile)
     : deviceConfigs_(config.device), graphConfigs_(config.graphs) {
-  device_  = createDevice(backend, deviceConfigs_.list());
+  device_ = createDevice(backend, deviceConfigs_.list());
   context_ = createContext(backend, device_.get(), nullptr);
   for (ModelLibrary& model : models) {
     model.compose(backend, context_.get(), graphConfigs_.infos(), graphConfigs_.count(), debug);

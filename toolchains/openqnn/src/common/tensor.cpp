@@ -44,9 +44,9 @@ struct Half {
 };
 
 float toReal(Half half) {
-  const int exponent   = half.bits >> 10 & 0x1F;
-  const int fraction   = half.bits & 0x3FF;
-  const float sign     = half.bits >> 15 != 0 ? -1.0F : 1.0F;
+  const int exponent = half.bits >> 10 & 0x1F;
+  const int fraction = half.bits & 0x3FF;
+  const float sign = half.bits >> 15 != 0 ? -1.0F : 1.0F;
   if (exponent == 0x1F) return fraction != 0 ? std::nanf("") : sign * INFINITY;
   if (exponent == 0) return sign * std::ldexp(static_cast<float>(fraction), -24);
   return sign * std::ldexp(static_cast<float>(fraction + 0x400), exponent - 25);
@@ -54,14 +54,14 @@ float toReal(Half half) {
 
 Half toHalf(float value) {
   const uint16_t sign = std::signbit(value) ? 0x8000 : 0;
-  const float size    = std::fabs(value);
+  const float size = std::fabs(value);
   if (std::isnan(value)) return {static_cast<uint16_t>(sign | 0x7E00)};
   if (size == 0.0F) return {sign};
   if (size >= 65520.0F) return {static_cast<uint16_t>(sign | 0x7C00)};
   int exponent = 0;
   std::frexp(size, &exponent);
   // The unit in the last place; it no longer shrinks among the subnormal numbers.
-  const int unit       = std::max(exponent - 11, -24);
+  const int unit = std::max(exponent - 11, -24);
   const auto fraction = static_cast<int>(std::nearbyint(std::ldexp(size, -unit)));
   // A fraction that rounds up to the next power of two carries into the exponent by itself.
   const int bits = unit == -24 ? fraction : ((unit + 24) << 10) + fraction;
@@ -70,9 +70,9 @@ Half toHalf(float value) {
 
 template <typename T>
 T fromReal(double value) {
-  constexpr double kLow  = static_cast<double>(std::numeric_limits<T>::lowest());
+  constexpr double kLow = static_cast<double>(std::numeric_limits<T>::lowest());
   constexpr double kHigh = static_cast<double>(std::numeric_limits<T>::max());
-  const double whole     = std::isnan(value) ? 0.0 : std::nearbyint(value);
+  const double whole = std::isnan(value) ? 0.0 : std::nearbyint(value);
   if (whole <= kLow) return std::numeric_limits<T>::lowest();
   if (whole >= kHigh) return std::numeric_limits<T>::max();
   return static_cast<T>(whole);
@@ -103,7 +103,7 @@ bool isFixedPoint(Qnn_DataType_t type) { return (type >> 8) == 3 || (type >> 8) 
 
 /** real = scale * (stored + offset); one and zero for what is not quantised. */
 Qnn_ScaleOffset_t scaleOf(const Qnn_Tensor_t& tensor) {
-  const Qnn_TensorV1_t& t             = common(tensor);
+  const Qnn_TensorV1_t& t = common(tensor);
   const Qnn_QuantizeParams_t& params = t.quantizeParams;
   if (!isFixedPoint(t.dataType)) return {1.0F, 0};
   if (params.encodingDefinition == QNN_DEFINITION_DEFINED) {
@@ -114,18 +114,19 @@ Qnn_ScaleOffset_t scaleOf(const Qnn_Tensor_t& tensor) {
       return {params.bwScaleOffsetEncoding.scale, params.bwScaleOffsetEncoding.offset};
     }
   }
-  throw Failure(Exit::input, std::string("Tensor ") + t.name +
-                                 " is quantised in a way that has no float form; use native files.");
+  throw Failure(Exit::input,
+                std::string("Tensor ") + t.name +
+                    " is quantised in a way that has no float form; use native files.");
 }
 
 template <typename T>
 void packAll(const Qnn_Tensor_t& tensor, const float* values, void* native) {
   const Qnn_ScaleOffset_t q = scaleOf(tensor);
-  const double scale         = q.scale;
+  const double scale = q.scale;
   for (size_t i = 0, n = elementCount(tensor); i < n; ++i) {
     // Adding an offset of zero would turn a negative zero into a positive one.
     const double stored = q.offset == 0 ? values[i] / scale : values[i] / scale - q.offset;
-    const T one         = Convert<T>::pack(stored);
+    const T one = Convert<T>::pack(stored);
     std::memcpy(static_cast<uint8_t*>(native) + i * sizeof(T), &one, sizeof(T));
   }
 }
@@ -133,7 +134,7 @@ void packAll(const Qnn_Tensor_t& tensor, const float* values, void* native) {
 template <typename T>
 void unpackAll(const Qnn_Tensor_t& tensor, const void* native, float* values) {
   const Qnn_ScaleOffset_t q = scaleOf(tensor);
-  const double scale         = q.scale;
+  const double scale = q.scale;
   for (size_t i = 0, n = elementCount(tensor); i < n; ++i) {
     T one;
     std::memcpy(&one, static_cast<const uint8_t*>(native) + i * sizeof(T), sizeof(T));
@@ -183,7 +184,8 @@ size_t elementSize(Qnn_DataType_t type) {
   for (const TypeName& one : kTypes) {
     if (one.type == type) return one.size;
   }
-  throw Failure(Exit::input, "Elements of type number " + std::to_string(type) + " have no fixed width.");
+  throw Failure(Exit::input,
+                "Elements of type number " + std::to_string(type) + " have no fixed width.");
 }
 
 size_t elementCount(const Qnn_Tensor_t& tensor) {

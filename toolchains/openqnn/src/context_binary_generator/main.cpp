@@ -50,10 +50,14 @@ void checkGraphs(const BinaryInfo& info, const std::vector<GraphConfig>& configs
   for (const GraphConfig& config : configs) {
     for (uint32_t i = 0; i < info.get().numGraphs; ++i) {
       const QnnSystemContext_GraphInfoV3_t& graph = info.get().graphs[i].graphInfoV3;
-      const HtpGraphInfo* made                     = htpInfo(graph);
-      const bool meant = std::find(config.names.begin(), config.names.end(), graph.graphName) != config.names.end();
-      if (!meant || made == nullptr || !config.hvxThreads || made->numHvxThreads == *config.hvxThreads) continue;
-      throw Failure(Exit::target, std::string("Graph ") + graph.graphName + ": the device has fewer than " +
+      const HtpGraphInfo* made = htpInfo(graph);
+      const bool meant = std::find(config.names.begin(), config.names.end(), graph.graphName) !=
+                         config.names.end();
+      if (!meant || made == nullptr || !config.hvxThreads ||
+          made->numHvxThreads == *config.hvxThreads)
+        continue;
+      throw Failure(Exit::target, std::string("Graph ") + graph.graphName +
+                                      ": the device has fewer than " +
                                       std::to_string(*config.hvxThreads) + " hvx_threads.");
     }
   }
@@ -61,8 +65,8 @@ void checkGraphs(const BinaryInfo& info, const std::vector<GraphConfig>& configs
 
 void writeContext(const Backend& backend, Qnn_ContextHandle_t context, const Config& config,
                   const std::string& path) {
-  const Api& api  = backend.api();
-  uint64_t size    = 0;
+  const Api& api = backend.api();
+  uint64_t size = 0;
   uint64_t written = 0;
   backend.check(api.contextGetBinarySize(context, &size), Exit::compile, "The context has no size");
   OutputFile file(path, size);

@@ -30,7 +30,7 @@ namespace openqnn {
 namespace {
 
 constexpr const char* kMark = "OPENQNN_RESTARTED";
-constexpr rlim_t kStack     = 8 << 20;
+constexpr rlim_t kStack = 8 << 20;
 
 std::vector<std::string> keptEnvironment() {
   std::vector<std::string> kept = {std::string(kMark) + "=1"};

@@ -47,28 +47,28 @@ json describeEncoding(const Qnn_QuantizeParams_t& params) {
   switch (params.quantizationEncoding) {
     case QNN_QUANTIZATION_ENCODING_SCALE_OFFSET:
       encoding["quantizationEncoding"] = "QNN_QUANTIZATION_ENCODING_SCALE_OFFSET";
-      encoding["scaleOffset"] = scaleOffset(params.scaleOffsetEncoding.scale, params.scaleOffsetEncoding.offset);
+      encoding["scaleOffset"] =
+          scaleOffset(params.scaleOffsetEncoding.scale, params.scaleOffsetEncoding.offset);
       break;
     case QNN_QUANTIZATION_ENCODING_AXIS_SCALE_OFFSET:
       encoding["quantizationEncoding"] = "QNN_QUANTIZATION_ENCODING_AXIS_SCALE_OFFSET";
-      encoding["axisScaleOffset"]       = axisScaleOffset(params.axisScaleOffsetEncoding);
+      encoding["axisScaleOffset"] = axisScaleOffset(params.axisScaleOffsetEncoding);
       break;
-    default:
-      encoding["quantizationEncoding"] = static_cast<uint32_t>(params.quantizationEncoding);
+    default: encoding["quantizationEncoding"] = static_cast<uint32_t>(params.quantizationEncoding);
   }
   return encoding;
 }
 
 json describeTensor(const Qnn_Tensor_t& tensor) {
   const Qnn_TensorV1_t& t = common(tensor);
-  json info               = {{"id", t.id},
-                             {"name", text(t.name)},
-                             {"type", nameOfType(t.type)},
-                             {"dataFormat", t.dataFormat},
-                             {"dataType", nameOf(t.dataType)},
-                             {"rank", t.rank},
-                             {"dimensions", std::vector<uint32_t>(t.dimensions, t.dimensions + t.rank)},
-                             {"quantizeParams", describeEncoding(t.quantizeParams)}};
+  json info = {{"id", t.id},
+               {"name", text(t.name)},
+               {"type", nameOfType(t.type)},
+               {"dataFormat", t.dataFormat},
+               {"dataType", nameOf(t.dataType)},
+               {"rank", t.rank},
+               {"dimensions", std::vector<uint32_t>(t.dimensions, t.dimensions + t.rank)},
+               {"quantizeParams", describeEncoding(t.quantizeParams)}};
   return {{"version", static_cast<int>(tensor.version)}, {"info", info}};
 }
 
@@ -99,7 +99,7 @@ json describeGraph(const QnnSystemContext_GraphInfo_t& graph) {
 
 json describe(const BinaryInfo& binary) {
   const QnnSystemContext_BinaryInfoV3_t& b = binary.get();
-  json graphs                               = json::array();
+  json graphs = json::array();
   for (uint32_t i = 0; i < b.numGraphs; ++i) graphs.push_back(describeGraph(b.graphs[i]));
   json info = {{"backendId", b.backendId},
                {"buildId", text(b.buildId)},

@@ -1,8 +1,8 @@
 /** qnn-context-binary-utility: writes what a context binary says about itself as JSON. */
 
 #include "arguments.hpp"
-#include "failure.hpp"
 #include "digest.hpp"
+#include "failure.hpp"
 #include "files.hpp"
 #include "json.hpp"
 
@@ -17,7 +17,7 @@ void body(int argc, char** argv) {
                              {"json_file", "JSON", "where the description is written"}},
                             argc, argv);
   const std::string path = arguments.value("context_binary");
-  const std::string out  = arguments.value("json_file");
+  const std::string out = arguments.value("json_file");
   const MappedFile file(path);
   checkDigest(path, file.data(), file.size());
   const BinaryInfo info(file.data(), file.size(), path);

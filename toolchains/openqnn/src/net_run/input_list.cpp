@@ -12,8 +12,8 @@ namespace {
 
 void addWord(const std::string& word, const std::vector<std::string>& inputs, size_t position,
              Sample& sample) {
-  const size_t mark       = word.find(":=");
-  const bool named        = mark != std::string::npos;
+  const size_t mark = word.find(":=");
+  const bool named = mark != std::string::npos;
   const std::string path = named ? word.substr(mark + 2) : word;
   if (!named && position >= inputs.size()) {
     throw Failure(Exit::input, "has more files than the graph has inputs");
@@ -48,7 +48,8 @@ std::vector<Sample> readInputList(const std::string& path, const std::vector<std
     try {
       samples.push_back(readLine(line, inputs));
     } catch (const Failure& failure) {
-      throw Failure(failure.code(), path + ", line " + std::to_string(number) + " " + failure.what() + ".");
+      throw Failure(failure.code(),
+                    path + ", line " + std::to_string(number) + " " + failure.what() + ".");
     }
   }
   if (samples.empty()) throw Failure(Exit::input, path + " lists no files.");

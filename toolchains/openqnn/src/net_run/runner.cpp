@@ -22,7 +22,7 @@ Runner::Runner(const Backend& backend, Qnn_GraphHandle_t graph, std::string name
                const Qnn_Tensor_t* inputs, uint32_t numInputs, const Qnn_Tensor_t* outputs,
                uint32_t numOutputs, FileFormat format)
     : backend_(backend), graph_(graph), name_(std::move(name)), format_(format) {
-  inputs_  = allocate(inputs, numInputs);
+  inputs_ = allocate(inputs, numInputs);
   outputs_ = allocate(outputs, numOutputs);
 }
 
@@ -30,8 +30,9 @@ std::vector<Qnn_Tensor_t> Runner::allocate(const Qnn_Tensor_t* tensors, uint32_t
   std::vector<Qnn_Tensor_t> owned(tensors, tensors + count);
   for (Qnn_Tensor_t& tensor : owned) {
     buffers_.emplace_back(elementCount(tensor) * elementSize(common(tensor).dataType));
-    common(tensor).memType   = QNN_TENSORMEMTYPE_RAW;
-    common(tensor).clientBuf = {buffers_.back().data(), static_cast<uint32_t>(buffers_.back().size())};
+    common(tensor).memType = QNN_TENSORMEMTYPE_RAW;
+    common(tensor).clientBuf = {buffers_.back().data(),
+                                static_cast<uint32_t>(buffers_.back().size())};
   }
   return owned;
 }
@@ -51,8 +52,8 @@ void Runner::loadTensor(const Qnn_Tensor_t& tensor, const std::string& path) con
   const MappedFile file(path);
   const size_t width = format_.nativeInputs ? elementSize(t.dataType) : sizeof(float);
   if (file.size() != elementCount(tensor) * width) {
-    throw Failure(Exit::input, path + " has " + std::to_string(file.size()) + " bytes; input " + t.name +
-                                   " " + shapeOf(tensor) + " needs " +
+    throw Failure(Exit::input, path + " has " + std::to_string(file.size()) + " bytes; input " +
+                                   t.name + " " + shapeOf(tensor) + " needs " +
                                    std::to_string(elementCount(tensor) * width) + " of " +
                                    (format_.nativeInputs ? nameOf(t.dataType) : "float32") + ".");
   }
@@ -73,7 +74,7 @@ void Runner::execute(Qnn_ProfileHandle_t profile) {
 void Runner::save(const std::string& folder) const {
   for (const Qnn_Tensor_t& tensor : outputs_) {
     const Qnn_ClientBuffer_t& buffer = common(tensor).clientBuf;
-    const std::string stem            = folder + "/" + fileName(tensor);
+    const std::string stem = folder + "/" + fileName(tensor);
     if (format_.nativeOutputs) {
       writeFile(stem + "_native.raw", buffer.data, buffer.dataSize);
       continue;

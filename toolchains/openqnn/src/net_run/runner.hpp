@@ -13,7 +13,7 @@ namespace openqnn {
 
 /** In which form files hold tensors: as float32, or as the tensor's own bytes. */
 struct FileFormat {
-  bool nativeInputs  = false;
+  bool nativeInputs = false;
   bool nativeOutputs = false;
 };
 

@@ -7,7 +7,7 @@ static const QnnInterface_t* providers[] = {&provider};
 QNN_API Qnn_ErrorHandle_t ENTRY(const QnnInterface_t*** list, uint32_t* count);
 
 Qnn_ErrorHandle_t ENTRY(const QnnInterface_t*** list, uint32_t* count) {
-  *list  = providers;
+  *list = providers;
   *count = 1;
   return QNN_SUCCESS;
 }

@@ -13,7 +13,7 @@
 typedef Qnn_Handle_t QnnSystemContext_Handle_t;
 
 typedef enum {
-  QNN_SYSTEM_CONTEXT_GRAPH_INFO_VERSION_3         = 3,
+  QNN_SYSTEM_CONTEXT_GRAPH_INFO_VERSION_3 = 3,
   QNN_SYSTEM_CONTEXT_GRAPH_INFO_VERSION_UNDEFINED = 0x7FFFFFFF
 } QnnSystemContext_GraphInfoVersion_t;
 
@@ -38,7 +38,7 @@ typedef struct {
 } QnnSystemContext_GraphInfo_t;
 
 typedef enum {
-  QNN_SYSTEM_CONTEXT_BINARY_INFO_VERSION_3         = 3,
+  QNN_SYSTEM_CONTEXT_BINARY_INFO_VERSION_3 = 3,
   QNN_SYSTEM_CONTEXT_BINARY_INFO_VERSION_UNDEFINED = 0x7FFFFFFF
 } QnnSystemContext_BinaryInfoVersion_t;
 

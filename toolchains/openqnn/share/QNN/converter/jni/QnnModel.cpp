@@ -14,10 +14,10 @@ ModelError_t QnnModel::initialize(const Qnn_BackendHandle_t& backend,
   if (backend == nullptr || context == nullptr || graphName == nullptr || graph_ != nullptr) {
     return MODEL_INVALID_ARGUMENT_ERROR;
   }
-  backend_           = backend;
-  interface_         = interface;
-  name_              = graphName;
-  debug_             = debug;
+  backend_ = backend;
+  interface_ = interface;
+  name_ = graphName;
+  debug_ = debug;
   doNodeValidations_ = doNodeValidations != 0;
   const Qnn_ErrorHandle_t error = interface_.graphCreate(context, graphName, graphConfigs, &graph_);
   if (error == QNN_SUCCESS && graph_ != nullptr) return MODEL_NO_ERROR;
@@ -55,8 +55,8 @@ ModelError_t QnnModel::addNode(Qnn_OpConfigVersion_t version, const char* name,
 
   Qnn_OpConfig_t config{};
   config.version = version;
-  config.v1      = {name,        packageName,   type,         numOfParams,  params,
-                    numOfInputs, inputs.data(), numOfOutputs, outputTensors};
+  config.v1 = {name,        packageName,   type,         numOfParams,  params,
+               numOfInputs, inputs.data(), numOfOutputs, outputTensors};
   if (doNodeValidations_) {
     const Qnn_ErrorHandle_t refused = interface_.backendValidateOpConfig(backend_, config);
     if (refused != QNN_SUCCESS) {

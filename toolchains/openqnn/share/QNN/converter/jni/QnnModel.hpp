@@ -27,7 +27,8 @@ class QnnModel {
    * Create the graph. With `debug` every intermediate tensor becomes an output; with
    * `doNodeValidations` the backend is asked about each node before it is added.
    */
-  ModelError_t initialize(const Qnn_BackendHandle_t& backend, const QNN_INTERFACE_VER_TYPE& interface,
+  ModelError_t initialize(const Qnn_BackendHandle_t& backend,
+                          const QNN_INTERFACE_VER_TYPE& interface,
                           const Qnn_ContextHandle_t& context, const char* graphName, bool debug,
                           uint8_t doNodeValidations = 1,
                           const QnnGraph_Config_t** graphConfigs = nullptr);
@@ -58,10 +59,10 @@ class QnnModel {
   QNN_INTERFACE_VER_TYPE interface_{};
   Qnn_GraphHandle_t graph_ = nullptr;
   std::string name_;
-  bool debug_             = false;
+  bool debug_ = false;
   bool doNodeValidations_ = true;
   std::map<std::string, Qnn_Tensor_t> tensors_;
-  std::vector<Qnn_Tensor_t> inputs_;   // these two share what `tensors_` owns
+  std::vector<Qnn_Tensor_t> inputs_;  // these two share what `tensors_` owns
   std::vector<Qnn_Tensor_t> outputs_;
 };
 

@@ -23,11 +23,11 @@ void copyEncoding(Qnn_QuantizeParams_t& params) {
   if (params.encodingDefinition != QNN_DEFINITION_DEFINED) return;
   if (params.quantizationEncoding == QNN_QUANTIZATION_ENCODING_AXIS_SCALE_OFFSET) {
     Qnn_AxisScaleOffset_t& axis = params.axisScaleOffsetEncoding;
-    axis.scaleOffset            = copyArray(axis.scaleOffset, axis.numScaleOffsets);
+    axis.scaleOffset = copyArray(axis.scaleOffset, axis.numScaleOffsets);
   } else if (params.quantizationEncoding == QNN_QUANTIZATION_ENCODING_BW_AXIS_SCALE_OFFSET) {
     Qnn_BwAxisScaleOffset_t& axis = params.bwAxisScaleOffsetEncoding;
-    axis.scales                   = copyArray(axis.scales, axis.numElements);
-    axis.offsets                  = copyArray(axis.offsets, axis.numElements);
+    axis.scales = copyArray(axis.scales, axis.numElements);
+    axis.offsets = copyArray(axis.offsets, axis.numElements);
   }
 }
 
@@ -55,13 +55,13 @@ void freeTensors(Qnn_Tensor_t* tensors, uint32_t count) {
 }
 
 ModelError_t describe(const QnnModel& model, GraphInfo_t& info) {
-  info.graph            = model.graph();
-  info.graphName        = copyString(model.name().c_str());
-  info.inputTensors     = copyTensors(model.inputs());
-  info.numInputTensors  = static_cast<uint32_t>(model.inputs().size());
-  info.outputTensors    = copyTensors(model.outputs());
+  info.graph = model.graph();
+  info.graphName = copyString(model.name().c_str());
+  info.inputTensors = copyTensors(model.inputs());
+  info.numInputTensors = static_cast<uint32_t>(model.inputs().size());
+  info.outputTensors = copyTensors(model.outputs());
   info.numOutputTensors = static_cast<uint32_t>(model.outputs().size());
-  const bool whole      = info.graphName && info.inputTensors && info.outputTensors;
+  const bool whole = info.graphName && info.inputTensors && info.outputTensors;
   return whole ? MODEL_NO_ERROR : MODEL_MEMORY_ALLOCATE_ERROR;
 }
 
@@ -76,7 +76,7 @@ uint32_t elementBits(Qnn_DataType_t type) {
 
 uint64_t tensorBytes(const Qnn_Tensor_t& tensor) {
   const Qnn_TensorV1_t& t = common(tensor);
-  const uint32_t bits     = elementBits(t.dataType);
+  const uint32_t bits = elementBits(t.dataType);
   // Four-bit elements take a byte each unless they were packed; the size then says nothing.
   uint64_t bytes = bits < 8 ? 0 : bits / 8;
   for (uint32_t i = 0; i < t.rank; ++i) bytes *= t.dimensions[i];
@@ -86,8 +86,8 @@ uint64_t tensorBytes(const Qnn_Tensor_t& tensor) {
 Qnn_Tensor_t copyTensor(const Qnn_Tensor_t& tensor) {
   Qnn_Tensor_t copy = tensor;
   Qnn_TensorV1_t& t = common(copy);
-  t.name            = copyString(t.name);
-  t.dimensions      = copyArray(t.dimensions, t.rank);
+  t.name = copyString(t.name);
+  t.dimensions = copyArray(t.dimensions, t.rank);
   copyEncoding(t.quantizeParams);
   if (copy.version == QNN_TENSOR_VERSION_2) {
     copy.v2.isDynamicDimensions = copyArray(copy.v2.isDynamicDimensions, t.rank);
@@ -121,7 +121,7 @@ ModelError_t getQnnGraphConfigFromInfo(const char* graphName, const GraphConfigI
 ModelError_t getGraphInfoFromModels(QnnModel* models, uint32_t numModels, GraphInfoPtr_t** infos) {
   if (models == nullptr || numModels == 0 || infos == nullptr) return MODEL_INVALID_ARGUMENT_ERROR;
   auto** list = static_cast<GraphInfo_t**>(std::calloc(numModels, sizeof(GraphInfo_t*)));
-  auto* all   = static_cast<GraphInfo_t*>(std::calloc(numModels, sizeof(GraphInfo_t)));
+  auto* all = static_cast<GraphInfo_t*>(std::calloc(numModels, sizeof(GraphInfo_t)));
   if (list == nullptr || all == nullptr) {
     std::free(list);
     std::free(all);

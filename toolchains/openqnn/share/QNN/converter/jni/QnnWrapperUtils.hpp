@@ -10,18 +10,18 @@
 namespace qnn_wrapper_api {
 
 typedef enum ModelError {
-  MODEL_NO_ERROR               = 0,
-  MODEL_TENSOR_ERROR           = 1,
-  MODEL_PARAMS_ERROR           = 2,
-  MODEL_NODES_ERROR            = 3,
-  MODEL_GRAPH_ERROR            = 4,
-  MODEL_CONTEXT_ERROR          = 5,
-  MODEL_GENERATION_ERROR       = 6,
-  MODEL_SETUP_ERROR            = 7,
+  MODEL_NO_ERROR = 0,
+  MODEL_TENSOR_ERROR = 1,
+  MODEL_PARAMS_ERROR = 2,
+  MODEL_NODES_ERROR = 3,
+  MODEL_GRAPH_ERROR = 4,
+  MODEL_CONTEXT_ERROR = 5,
+  MODEL_GENERATION_ERROR = 6,
+  MODEL_SETUP_ERROR = 7,
   MODEL_INVALID_ARGUMENT_ERROR = 8,
-  MODEL_FILE_ERROR             = 9,
-  MODEL_MEMORY_ALLOCATE_ERROR  = 10,
-  MODEL_UNKNOWN_ERROR          = 0x7FFFFFFF
+  MODEL_FILE_ERROR = 9,
+  MODEL_MEMORY_ALLOCATE_ERROR = 10,
+  MODEL_UNKNOWN_ERROR = 0x7FFFFFFF
 } ModelError_t;
 
 /** A composed graph and copies of its inputs and outputs, owned by the model library. */
@@ -74,24 +74,24 @@ uint64_t tensorBytes(const Qnn_Tensor_t& tensor);
 }  // namespace qnn_wrapper_api
 
 /** Leave the enclosing function with the error of `call`, saying which call it was. */
-#define VALIDATE(call, error)                                               \
-  do {                                                                      \
-    error = (call);                                                         \
-    if (error != qnn_wrapper_api::MODEL_NO_ERROR) {                         \
+#define VALIDATE(call, error)                                                         \
+  do {                                                                                \
+    error = (call);                                                                   \
+    if (error != qnn_wrapper_api::MODEL_NO_ERROR) {                                   \
       qnn_wrapper_api::printError("%s: error %d in %s", __func__, (int)error, #call); \
-      return error;                                                         \
-    }                                                                       \
+      return error;                                                                   \
+    }                                                                                 \
   } while (0)
 
 /** Start and length of the weight `name`, embedded from `obj/binary/<name>.raw`. */
-#define BINVARSTART(name)                                          \
-  ({                                                               \
-    extern const uint8_t _binary_obj_binary_##name##_raw_start[];  \
-    const_cast<uint8_t*>(_binary_obj_binary_##name##_raw_start);   \
+#define BINVARSTART(name)                                         \
+  ({                                                              \
+    extern const uint8_t _binary_obj_binary_##name##_raw_start[]; \
+    const_cast<uint8_t*>(_binary_obj_binary_##name##_raw_start);  \
   })
-#define BINVAREND(name)                                            \
-  ({                                                               \
-    extern const uint8_t _binary_obj_binary_##name##_raw_end[];    \
-    const_cast<uint8_t*>(_binary_obj_binary_##name##_raw_end);     \
+#define BINVAREND(name)                                         \
+  ({                                                            \
+    extern const uint8_t _binary_obj_binary_##name##_raw_end[]; \
+    const_cast<uint8_t*>(_binary_obj_binary_##name##_raw_end);  \
   })
 #define BINLEN(name) (static_cast<uint32_t>(BINVAREND(name) - BINVARSTART(name)))
