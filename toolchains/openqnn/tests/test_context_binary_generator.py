@@ -111,8 +111,10 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     (device(htp_arch="v75"), CONFIG, "dsp_arch and htp_arch, and they differ"),
     (device(dsp_arch="73"), CONFIG, "not of the form v73"),
     (device(dsp_arch="v75"), TARGET, "asks for dsp_arch v75; its SoC has v73"),
+    ({"graphs": [], **device(dsp_arch="v68")}, TARGET, "asks for dsp_arch v68; its SoC has v73"),
     (device(soc_model=9999), TARGET, "does not know the device"),
     ({"devices": [DEVICE, DEVICE]}, CONFIG, "more than one device"),
+    (graph(vtcm_mb=16), TARGET, "asks for vtcm_mb 16; the device has 8"),
     (graph(hvx_threads=40), TARGET, "fewer than 40 hvx_threads"),
 ]
 

@@ -1,12 +1,9 @@
 /** qnn-context-binary-generator: compiles model libraries into one serialised context. */
 
-#include <algorithm>
-#include <memory>
-
 #include "arguments.hpp"
-#include "binary_info.hpp"
 #include "digest.hpp"
 #include "files.hpp"
+#include "probe.hpp"
 #include "profile.hpp"
 #include "reproducible.hpp"
 #include "session.hpp"
@@ -31,40 +28,7 @@ std::string outputPath(const Arguments& arguments) {
   return name[0] == '/' ? name : arguments.value("output_dir", "./output") + "/" + name;
 }
 
-/** The backend takes a dsp_arch that is not the SoC's without a word; the result tells. */
-void checkTarget(const BinaryInfo& info, const DeviceConfig& device) {
-  if (device.socModel != 0 && info.socModel() != device.socModel) {
-    throw Failure(Exit::target, "The backend compiled for SoC " + std::to_string(info.socModel()) +
-                                    ", the configuration asks for " +
-                                    std::to_string(device.socModel) + ".");
-  }
-  if (device.dspArch != 0 && info.dspArch() != 0 && info.dspArch() != device.dspArch) {
-    throw Failure(Exit::target, "The configuration asks for dsp_arch v" +
-                                    std::to_string(device.dspArch) + "; its SoC has v" +
-                                    std::to_string(info.dspArch()) + ".");
-  }
-}
-
-/** The compiler quietly puts its own choice in the place of a number it cannot use. */
-void checkGraphs(const BinaryInfo& info, const std::vector<GraphConfig>& configs) {
-  for (const GraphConfig& config : configs) {
-    for (uint32_t i = 0; i < info.get().numGraphs; ++i) {
-      const QnnSystemContext_GraphInfoV3_t& graph = info.get().graphs[i].graphInfoV3;
-      const HtpGraphInfo* made = htpInfo(graph);
-      const bool meant = std::find(config.names.begin(), config.names.end(), graph.graphName) !=
-                         config.names.end();
-      if (!meant || made == nullptr || !config.hvxThreads ||
-          made->numHvxThreads == *config.hvxThreads)
-        continue;
-      throw Failure(Exit::target, std::string("Graph ") + graph.graphName +
-                                      ": the device has fewer than " +
-                                      std::to_string(*config.hvxThreads) + " hvx_threads.");
-    }
-  }
-}
-
-void writeContext(const Backend& backend, Qnn_ContextHandle_t context, const Config& config,
-                  const std::string& path) {
+void writeContext(const Backend& backend, Qnn_ContextHandle_t context, const std::string& path) {
   const Api& api = backend.api();
   uint64_t size = 0;
   uint64_t written = 0;
@@ -72,20 +36,18 @@ void writeContext(const Backend& backend, Qnn_ContextHandle_t context, const Con
   OutputFile file(path, size);
   backend.check(api.contextGetBinary(context, file.data(), size, &written), Exit::compile,
                 "The context cannot be serialised");
-  const BinaryInfo info(file.data(), written, path);
-  checkTarget(info, config.device);
-  checkGraphs(info, config.graphs);
   writeDigest(path, file.data(), written);
   file.commit(written);
 }
 
 void generate(const Arguments& arguments, const Config& config, const Backend& backend,
               std::vector<ModelLibrary>& models) {
+  probeTarget(backend, config);
   // Recording takes memory on the compiler's heap, and so has a part in the bytes: always record.
   Profile profile(backend, arguments.choice("profiling_level", {"basic", "detailed"}, ""), true);
   const Compiled compiled(backend, models, config, arguments.has("enable_intermediate_outputs"),
                           profile.handle());
-  writeContext(backend, compiled.context(), config, outputPath(arguments));
+  writeContext(backend, compiled.context(), outputPath(arguments));
   profile.collect();
   profile.write(arguments.value("output_dir", "./output"));
 }
