@@ -19,7 +19,7 @@ from scripts.pipeline.deploy.progress import Progress
 from scripts.pipeline.deploy.survey import plan, survey
 from scripts.pipeline.deploy.upload import check, upload
 
-_ATTEMPTS = 4
+ATTEMPTS = 4
 SECONDS_BEFORE_RETRY = 2.0
 Say = Callable[[str], None]
 
@@ -36,11 +36,11 @@ async def install(login: Login, shipment: Unpacked, say: Say) -> str:
         GateError: the network gives wrong results on the board; the old release stays in use.
         DeviceError: anything else the board refuses.
     """
-    for attempt in range(1, _ATTEMPTS):
+    for attempt in range(1, ATTEMPTS):
         try:
             return await _install(login, shipment, say)
         except TransferError as error:
-            say(f"{error.what} Attempt {attempt + 1} of {_ATTEMPTS} follows.")
+            say(f"{error.what} Attempt {attempt + 1} of {ATTEMPTS} follows.")
             await asyncio.sleep(SECONDS_BEFORE_RETRY * attempt)
     return await _install(login, shipment, say)
 

@@ -20,7 +20,7 @@ from scripts.pipeline.deploy.connection import Board, losses, lost
 from scripts.pipeline.deploy.resources import script
 
 SECONDS_TO_WAIT = 1800.0
-_SECONDS_BETWEEN_BEATS = 10.0
+SECONDS_BETWEEN_BEATS = 10.0
 _SECONDS_TO_RELEASE = 5.0
 
 
@@ -75,7 +75,7 @@ async def _kept(board: Board, holder: asyncssh.SSHClientProcess[bytes]) -> Async
             while not holder.stdout.at_eof():
                 holder.stdin.write(b".")
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(holder.wait_closed(), _SECONDS_BETWEEN_BEATS)
+                    await asyncio.wait_for(holder.wait_closed(), SECONDS_BETWEEN_BEATS)
         gone = True
         if block:
             block.cancel()

@@ -1,6 +1,8 @@
-# Appends standard input to the file $2 of the upload folder $1.
+# Appends standard input to the file $2 of the upload folder $1. The lock on ../.writing, which holds
+# the process id, lasts as long as bytes may still be written.
 set -e
 cd "$1"
-exec 8>>"../.writing"
-flock 8
-cat >>"$2"
+exec 8>>../.writing
+flock -n 8
+echo $$ >../.writing
+exec cat >>"$2"

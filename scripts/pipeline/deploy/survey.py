@@ -46,13 +46,17 @@ class Plan:
         return sum(entry.size - offset for entry, offset in self.send)
 
 
-async def survey(board: Board, digest: str = "") -> Survey:
+async def survey(board: Board, digest: str = "", *, locked: bool = False) -> Survey:
     """Look at a board's releases, and at the parts of the upload of `digest`.
+
+    `locked` says that we hold the lock, and so may end what a lost connection left writing.
 
     Raises:
         DeviceError: the folder cannot be read.
     """
-    return parse(await board.run(script("survey.sh"), board.device.path, digest))
+    return parse(
+        await board.run(script("survey.sh"), board.device.path, digest, "mine" if locked else "")
+    )
 
 
 def parse(answer: str) -> Survey:

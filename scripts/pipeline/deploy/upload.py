@@ -70,7 +70,7 @@ def damages(answer: str, digest: str, expected: Iterable[str]) -> list[str]:
 
 async def _transfer(board: Board, shipment: Unpacked, progress: Progress, *, link: bool) -> None:
     package = shipment.package
-    found = await survey(board, package.digest)
+    found = await survey(board, package.digest, locked=True)
     todo = await asyncio.to_thread(plan, shipment, found, link=link)
     await _prepare(board, package, _orders(package, todo))
     progress.start(package.size, package.size - todo.size)

@@ -1,0 +1,86 @@
+"""A wire between us and a board that can be cut: a TCP proxy on loopback."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+_RESET = struct.pack("ii", 1, 0)
+
+
+@dataclass
+class Wire:
+    """Passes bytes on; connection n is torn apart once it has sent `cuts[n]` bytes to the board.
+
+    `freeze` makes such a connection fall silent instead, as when a network cable is pulled.
+    """
+
+    target: int
+    cuts: list[int] = field(default_factory=list)
+    freeze: bool = False
+    sent: list[int] = field(default_factory=list)
+    port: int = 0
+    _open: list[socket.socket] = field(default_factory=list)
+
+    def serve(self, server: socket.socket) -> None:
+        """Pass connections on until the server is closed."""
+        while True:
+            try:
+                near, _ = server.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self.target))
+            number = len(self.sent)
+            self.sent.append(0)
+            self._open += [near, far]
+            threading.Thread(target=self._up, args=(near, far, number), daemon=True).start()
+            threading.Thread(target=_pass, args=(far, near), daemon=True).start()
+
+    def close(self) -> None:
+        """End all connections."""
+        for one in self._open:
+            with suppress(OSError):
+                one.close()
+
+    def _up(self, near: socket.socket, far: socket.socket, number: int) -> None:
+        limit = self.cuts[number] if number < len(self.cuts) else None
+        with suppress(OSError):
+            while piece := near.recv(1 << 14):
+                if limit is not None and self.sent[number] + len(piece) >= limit:
+                    far.sendall(piece[: limit - self.sent[number]])
+                    self.sent[number] = limit
+                    self._tear(near, far)
+                    return
+                self.sent[number] += len(piece)
+                far.sendall(piece)
+        far.close()
+
+    def _tear(self, *both: socket.socket) -> None:
+        if self.freeze:
+            return
+        for one in both:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+
+@contextmanager
+def wire(target: int, cuts: Sequence[int] = ()) -> Iterator[Wire]:
+    """Lay a wire to a port of this machine."""
+    made = Wire(target, list(cuts))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        made.port = server.getsockname()[1]
+        threading.Thread(target=made.serve, args=(server,), daemon=True).start()
+        yield made
+    made.close()
+
+
+def _pass(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while piece := source.recv(1 << 16):
+            target.sendall(piece)
+        target.shutdown(socket.SHUT_WR)
