@@ -1,5 +1,6 @@
 """The source of a model: documented form, numbers that read back the same, nothing lost."""
 
+import json
 import math
 import re
 from pathlib import Path
@@ -112,9 +113,12 @@ def test_strings_are_quoted() -> None:
 
 
 def test_description_lists_tensors_and_nodes(tmp_path: Path) -> None:
-    import json
-
-    made = model(recorded.graph(tmp_path / "record"), tmp_path)
+    lines = recorded.calls()
+    lines[3]["quantization"] = {
+        "encoding": 1,
+        "value": {"axis": 0, "scales": recorded.SCALES, "offsets": recorded.OFFSETS},
+    }
+    made = model(recorded.graph(tmp_path / "record", lines), tmp_path)
     netjson.write(tmp_path / "tiny_net.json", made)
     read = json.loads((tmp_path / "tiny_net.json").read_text())
     assert read["model.bin"] == "tiny.bin"
@@ -122,6 +126,8 @@ def test_description_lists_tensors_and_nodes(tmp_path: Path) -> None:
     assert tensors["pixel_values"]["dims"] == [2, 4]
     assert tensors["fc.weight"]["params_count"] == 12
     assert "perm" not in tensors
+    by_axis = tensors["fc.weight"]["quant_params"]["axis_scale_offset"]
+    assert (by_axis["scales"], by_axis["offsets"]) == (recorded.SCALES, [0])
     assert nodes["fc"]["input_names"] == ["pixel_values", "fc.weight", "fc/bias"]
     assert nodes["fc"]["scalar_params"] == {"keep_dims": {str(qnn.BOOL_8): 0}}
     assert nodes["fc"]["macs_per_inference"] == "24"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -17,20 +18,34 @@ JSON_TYPES = {"ElementWiseBinary": "Eltwise_Binary", "ElementWiseUnary": "Eltwis
 
 
 def write(path: Path, model: Model) -> None:
-    """Write the description; `path` is `<stem>_net.json`."""
+    """Write the description; `path` is `<stem>_net.json`. Each tensor and node has a line."""
     stem = path.name.removesuffix("_net.json")
-    document = {
+    head = {
         "model.cpp": f"{stem}.cpp",
         "model.bin": f"{stem}.bin" if model.stored else "NA",
         "converter_command": model.command,
         "copyright_str": "",
         "op_types": sorted({_type(node) for node in model.graph.nodes}),
-        "graph": {
-            "tensors": {t.name: _tensor(t) for t in model.graph.tensors if _is_listed(model, t)},
-            "nodes": {node.name: _node(model, node) for node in model.graph.nodes},
-        },
     }
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    tensors = ((t.name, _tensor(t)) for t in model.graph.tensors if _is_listed(model, t))
+    nodes = ((node.name, _node(model, node)) for node in model.graph.nodes)
+    with path.open("w") as out:
+        out.write(f'{_dumped(head)[:-1]},\n"graph": {{\n"tensors": {{')
+        _write_lines(out, tensors)
+        out.write('},\n"nodes": {')
+        _write_lines(out, nodes)
+        out.write("}}}\n")
+
+
+def _write_lines(out: TextIO, entries: Iterable[tuple[str, dict[str, Any]]]) -> None:
+    separator = "\n"
+    for name, entry in entries:
+        out.write(f"{separator}{_dumped(name)}: {_dumped(entry)}")
+        separator = ",\n"
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def _is_listed(model: Model, tensor: Tensor) -> bool:
@@ -61,16 +76,26 @@ def _quant_params(tensor: Tensor) -> dict[str, Any]:
     if quantization is None:
         empty = {"scale": 0.0, "offset": 0}
         return {"definition": qnn.UNDEFINED, "encoding": qnn.UNDEFINED, "scale_offset": empty}
-    values = [_scale_offset(tensor, quantization, i) for i in range(len(quantization.scales))]
     known = {"definition": 1, "encoding": quantization.encoding}
-    if quantization.encoding in (qnn.AXIS_SCALE_OFFSET, qnn.BW_AXIS_SCALE_OFFSET):
-        return known | {"axis_scale_offset": {"axis": quantization.axis, "scale_offsets": values}}
-    return known | {"scale_offset": values[0]}
-
-
-def _scale_offset(tensor: Tensor, quantization: Quantization, index: int) -> dict[str, Any]:
     bits = quantization.bitwidth or qnn.bits(tensor.datatype)
-    scale, offset = quantization.scales[index], quantization.offsets[index]
+    if quantization.encoding in (qnn.AXIS_SCALE_OFFSET, qnn.BW_AXIS_SCALE_OFFSET):
+        return known | {"axis_scale_offset": _by_axis(quantization, bits)}
+    return known | {"scale_offset": _scale_offset(tensor, quantization, bits)}
+
+
+def _by_axis(quantization: Quantization, bits: int) -> dict[str, Any]:
+    """List the encodings of all rows; a weight has thousands, their offsets mostly equal."""
+    offsets = sorted(set(quantization.offsets))
+    return {
+        "axis": quantization.axis,
+        "bitwidth": bits,
+        "scales": quantization.scales,
+        "offsets": offsets if len(offsets) == 1 else quantization.offsets,
+    }
+
+
+def _scale_offset(tensor: Tensor, quantization: Quantization, bits: int) -> dict[str, Any]:
+    scale, offset = quantization.scales[0], quantization.offsets[0]
     low = -(1 << (bits - 1)) if tensor.datatype >> 8 == 3 else 0
     return {
         "bitwidth": bits,
