@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from docker.errors import DockerException, ImageNotFound
@@ -66,7 +66,7 @@ def build(client: docker.DockerClient, lane: str, *, no_cache: bool = False) -> 
         ImageBuildError: a step failed, or a pin cannot be met.
     """
     log = BuildLog()
-    with _alone(log):
+    with _alone(log), recipe.swept(client) if no_cache else nullcontext():
         return _build(client, load(lane), log, no_cache=no_cache)
 
 
@@ -78,17 +78,8 @@ def reproduce(client: docker.DockerClient, lane: str) -> Image:
             the first paths.
     """
     log, chosen = BuildLog(), load(lane)
-    with _alone(log):
-        inputs = recipe.inputs_digest(chosen)
-        first = _contents(client, recipe.build(client, chosen, log, no_cache=True), log)
-        unlabelled = recipe.build(client, chosen, log, no_cache=True)
-        second = _contents(client, unlabelled, log)
-        if different := content.differences(first, second):
-            paths = "\n  ".join(different)
-            raise ReproducibilityError(f"Two builds of lane {lane} differ, first in:\n  {paths}")
-        log.say(f"two builds are equal in all of {len(first)} paths: {content.digest(first)}")
-        made = _label(client, chosen, unlabelled, inputs, second, log)
-        recipe.sweep(client)
+    with _alone(log), recipe.swept(client):
+        made = _built_twice(client, chosen, log)
     if not _is_as_recorded(made):
         raise ReproducibilityError(
             f"Lane {lane} comes to {made.content_digest} here, twice, but not where its digest was"
@@ -119,11 +110,21 @@ def _build(
     inputs = recipe.inputs_digest(lane)
     unlabelled = recipe.build(client, lane, log, no_cache=no_cache)
     made = _label(client, lane, unlabelled, inputs, _contents(client, unlabelled, log), log)
-    if no_cache:
-        recipe.sweep(client)
     if not _is_as_recorded(made):
         log.say(f"WARNING: another machine got {locks.recorded(lane)['content']} from this")
     return made
+
+
+def _built_twice(client: docker.DockerClient, lane: Lane, log: BuildLog) -> Image:
+    inputs = recipe.inputs_digest(lane)
+    first = _contents(client, recipe.build(client, lane, log, no_cache=True), log)
+    unlabelled = recipe.build(client, lane, log, no_cache=True)
+    second = _contents(client, unlabelled, log)
+    if different := content.differences(first, second):
+        paths = "\n  ".join(different)
+        raise ReproducibilityError(f"Two builds of lane {lane.name} differ, first in:\n  {paths}")
+    log.say(f"two builds are equal in all of {len(first)} paths: {content.digest(first)}")
+    return _label(client, lane, unlabelled, inputs, second, log)
 
 
 def _is_as_recorded(made: Image) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from docker.errors import ImageNotFound
+from docker.errors import APIError, ImageNotFound
 
 import docker
 from scripts.pipeline import base, builder, digests, locks, wheels
@@ -47,9 +48,18 @@ def label(
     builder.build(client, {"Dockerfile": dockerfile}, log, labels=labels, tag=tag)
 
 
-def sweep(client: docker.DockerClient) -> None:
-    """Remove the gigabytes that builds without cache leave in the engine for nobody."""
-    client.images.prune(filters={"dangling": True, "label": _STAGE_LABEL})
+@contextmanager
+def swept(client: docker.DockerClient) -> Iterator[None]:
+    """Remove, in the end, the gigabytes that builds without cache leave in the engine."""
+    before = {image.id for image in client.images.list()}
+    try:
+        yield
+    finally:
+        for image in client.images.list(filters={"dangling": True, "label": _STAGE_LABEL}):
+            # What another image or a container is made of stays: the engine refuses to remove it.
+            if image.id not in before:
+                with suppress(APIError):
+                    client.images.remove(str(image.id))
 
 
 def inputs_digest(lane: Lane) -> str:

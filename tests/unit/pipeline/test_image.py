@@ -25,7 +25,9 @@ class Engine:
         self.present: dict[str, SimpleNamespace] = {}
         self.registry: dict[str, SimpleNamespace] = {}
         self.built: list[str] = []
-        self.swept = 0
+        self.listed = [SimpleNamespace(id="older")]
+        self.dangling = ["older", "in use", "left behind"]
+        self.removed: list[str] = []
 
     def get(self, tag: str) -> SimpleNamespace:
         if tag not in self.present:
@@ -37,9 +39,13 @@ class Engine:
             raise APIError("no such host")
         return self.registry[reference]
 
-    def prune(self, filters: dict[str, Any]) -> None:
-        assert filters == {"dangling": True, "label": "dinov3-qnn.stage"}
-        self.swept += 1
+    def list(self, filters: dict[str, Any] | None = None) -> list[SimpleNamespace]:
+        return [SimpleNamespace(id=name) for name in self.dangling] if filters else self.listed
+
+    def remove(self, name: str) -> None:
+        if name == "in use":
+            raise APIError("conflict")
+        self.removed.append(name)
 
     def holds(self, inputs: str, tag: str = "dinov3-qnn:bookworm") -> SimpleNamespace:
         labels = {
@@ -130,7 +136,11 @@ def reproduce(engine: Engine) -> image.Image:
 def test_two_equal_builds_are_reproducible(engine: Engine) -> None:
     assert reproduce(engine).content_digest == content.digest(LISTING)
     assert engine.built == ["anew", "anew"]
-    assert engine.swept == 1
+
+
+def test_what_two_builds_leave_behind_is_removed_and_nothing_else(engine: Engine) -> None:
+    reproduce(engine)
+    assert engine.removed == ["left behind"]
 
 
 def test_two_different_builds_are_not_and_the_path_is_named(
