@@ -1,7 +1,8 @@
-"""Gives a network the outliers of real DINO models, without changing what it computes.
+"""Gives a network the outliers of real DINO models.
 
-A few channels are scaled up by a factor of up to `STRENGTH`, wherever the weights that read them
-can undo it: after a LayerNorm, between queries and keys, values and output projection, up and down.
+`write` changes nothing of what it computes: a few channels are scaled up by a factor of up to
+`STRENGTH`, wherever the weights that read them can undo it. `write_massive` makes another network,
+two channels of whose residual stream are far from zero for every token.
 """
 
 from pathlib import Path
@@ -30,4 +31,25 @@ def write(source: Path, out: Path, seed: int) -> Path:
         )
     scaled = equalise.apply(network, scaling, factors, out.with_suffix(".onnx_data"))
     onnx.save(scaled.model, out)
+    return out
+
+
+def write_massive(source: Path, out: Path, height: float = 25.0) -> Path:
+    """Write the network of `source` with channels 0 and 1 of the residual at +-`height`."""
+    network = Network.load(source)
+    stem = next(node for node in network.graph.node if node.op_type == "Concat")
+    convolution = next(node for node in network.graph.node if node.op_type == "Conv")
+    for name in [convolution.input[2], *(name for name in stem.input if network.is_float(name))]:
+        values = np.array(network.array(name), np.float32)
+        values[..., :2] += (height, -height)
+        network.constants[name].CopyFrom(onnx.numpy_helper.from_array(values, name))
+    for node in network.graph.node:
+        if node.op_type == "LayerNormalization":
+            gamma = np.array(network.array(node.input[1]), np.float32)
+            # The others stay about as wide, although they are divided by the two.
+            gamma *= np.where(np.arange(gamma.size) < 2, 0.05, height * gamma.size**-0.5)
+            network.constants[node.input[1]].CopyFrom(
+                onnx.numpy_helper.from_array(gamma, node.input[1])
+            )
+    onnx.save(network.model, out)
     return out

@@ -1,0 +1,93 @@
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts import artefacts
+from scripts.stages import encodings as grids
+from scripts.stages import metrics, qdq, quantize, widths
+from scripts.stages.encodings import Encodings
+from scripts.stages.onnx_network import Network
+from tests.unit.stages import outliers, vit
+from tests.unit.stages.test_equalise import _features, _pictures
+
+RESIDUAL = "Add to Add and LayerNormalization"
+
+
+def _int8(folder: Path, network: Path) -> tuple[Path, Encodings]:
+    quantize.main(
+        Namespace(
+            model="digits",
+            precision="int8",
+            onnx=network,
+            calibration=folder / "calibration",
+            method="min-max",
+            equalise=True,
+            out=folder,
+        )
+    )
+    encodings = folder / artefacts.encodings("digits", "int8")
+    made = folder / "int8.onnx"
+    qdq.insert(folder / artefacts.quantized_onnx("digits", "int8"), encodings, made)
+    return made, Encodings.load(encodings)
+
+
+@pytest.mark.parametrize("form", vit.FORMS)
+def test_a_massive_residual_gets_16_bits_and_little_else_does(tmp_path: Path, form: str) -> None:
+    _pictures(tmp_path / "calibration", 10, seed=1)
+    held_out = _pictures(tmp_path / "heldout", 8, seed=2)
+    network = outliers.write_massive(vit.write(tmp_path, form=form), tmp_path / "massive.onnx")
+    made, encodings = _int8(tmp_path, network)
+    cosines = metrics.cosine(_features(network, held_out), _features(made, held_out))
+    assert cosines[:, 0].mean() > 0.99
+    wide = {name for name, one in encodings.activations.items() if one.bits == widths.WIDE}
+    residual = widths.kinds(Network.load(network))[RESIDUAL]
+    assert wide.intersection(residual)
+    assert len(wide) < len(encodings.activations) / 2
+
+
+def test_an_easy_network_stays_at_8_bits(tmp_path: Path) -> None:
+    _pictures(tmp_path / "calibration", 10, seed=1)
+    _, encodings = _int8(tmp_path, vit.write(tmp_path))
+    assert {one.bits for one in encodings.activations.values()} == {widths.NARROW}
+
+
+def test_a_trial_predicts_the_quantised_network(tmp_path: Path) -> None:
+    _pictures(tmp_path / "calibration", 10, seed=1)
+    (picture,) = _pictures(tmp_path / "heldout", 1, seed=2)
+    made, encodings = _int8(tmp_path, vit.write(tmp_path))
+    (tmp_path / "scratch").mkdir()
+    network = tmp_path / artefacts.quantized_onnx("digits", "int8")
+    trial = widths.Trial(network, encodings, tmp_path / "scratch")
+    pixels = np.fromfile(picture, np.float32).reshape(1, 3, vit.SIZE, vit.SIZE)
+    exact = _features(network, [picture])
+    tried, real = trial(encodings.activations, [pixels]), _features(made, [picture])
+    loss = 1 - metrics.cosine(exact, real).mean()
+    assert 1 - metrics.cosine(exact, tried).mean() == pytest.approx(loss, rel=0.5)
+    wide = widths.at(encodings.activations, encodings.activations, widths.WIDE)
+    assert 1 - metrics.cosine(exact, trial(wide, [pixels])).mean() < loss / 2
+
+
+def test_what_reads_a_raised_tensor_works_at_16_bits(tmp_path: Path) -> None:
+    network = Network.load(vit.write(tmp_path, layers=1))
+    source = widths.quantized_as(network)
+    narrow = grids.asymmetric(-1, 1, 8)
+    made = Encodings(dict.fromkeys(source, narrow), {})
+    norm = next(node for node in network.graph.node if node.op_type == "LayerNormalization")
+    constants = quantize.param_encodings(network, 8)
+    raised = widths.raised(network, Encodings(made.activations, constants), [norm.input[0]])
+    assert raised.activations[norm.input[0]].bits == 16
+    assert raised.activations[norm.output[0]].bits == 16
+    assert raised.params[norm.input[1]].bits == 16
+    after = next(node for node in network.graph.node if norm.output[0] in node.input)
+    assert raised.activations[after.output[0]].bits == 8
+
+
+def test_kinds_see_through_movers(tmp_path: Path) -> None:
+    kinds = widths.kinds(Network.load(vit.write(tmp_path)))
+    assert "Softmax to MatMul" in kinds
+    assert "MatMul to MatMul" in kinds  # attention's output, transposed and reshaped
+    assert not any("Reshape" in kind or "Transpose" in kind for kind in kinds)
+    every = [name for names in kinds.values() for name in names]
+    assert len(every) == len(set(every))
