@@ -36,7 +36,7 @@ STATIC = (
 )
 FAST = Suite("unit tests", ("pytest", "-q", "-m", "not torch", "tests/unit"))
 IN_IMAGE = (
-    Suite("unit tests in the image", ("-m", "torch", "tests/unit")),
+    Suite("unit tests in the image", ("-m", "torch", "tests/unit/stages")),
     Suite("openqnn's own tests", ("toolchains/openqnn/tests",)),
 )
 ENGINE = (
