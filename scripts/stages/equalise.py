@@ -32,7 +32,7 @@ def choose(
 ) -> Factors:
     """Return a factor for every variable; `seen` has extremes channel by channel."""
     count = scaling.variables.count
-    plus, minus = np.zeros(count), np.zeros(count)
+    plus, minus, weights = np.zeros(count), np.zeros(count), np.zeros(count)
     for tensor, extremes in seen.items():
         if scaling.axes(tensor):
             roots, powers = scaling.variables.resolve(scaling.labels[tensor])
@@ -42,10 +42,10 @@ def choose(
                 np.maximum.at(side, roots[here], magnitude[here])
     for carrier in track(scaling.readers(), "weights' magnitudes"):
         roots, powers = scaling.variables.resolve(carrier.labels)
-        magnitude = _row_magnitudes(network, carrier)
-        for side, power in ((minus, 1), (plus, -1)):
-            here = (roots != FIXED) & (powers == power)
-            np.maximum.at(side, roots[here], magnitude[here])
+        here = (roots != FIXED) & (powers == 1)
+        np.maximum.at(weights, roots[here], _row_magnitudes(network, carrier)[here])
+    # Between queries and keys there may be the constants of a rotation, but they do not count.
+    minus = np.where(minus > 0, minus, weights)
     return _factors(scaling, plus, minus, migration)
 
 

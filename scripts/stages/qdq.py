@@ -159,9 +159,8 @@ class _Inserter:
         self._dequantize(integers, target, encoding)
 
     def _dequantize(self, integers: str, target: str, encoding: Encoding, axis: int = 0) -> None:
-        made = helper.make_node(
-            "DequantizeLinear", [integers, *self._grid(integers, encoding)], [target], target
-        )
+        inputs = [integers, *self._grid(integers, encoding)]
+        made = helper.make_node("DequantizeLinear", inputs, [target], f"{integers}.dequantized")
         if len(encoding.scales) > 1:
             made.attribute.append(helper.make_attribute("axis", axis))
         self._nodes.append(made)
