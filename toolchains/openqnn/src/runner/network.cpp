@@ -1,0 +1,42 @@
+#include "network.hpp"
+
+#include <chrono>
+
+#include "tensor.hpp"
+
+namespace openqnn {
+
+Network::Network(const Backend& backend, const std::string& path, const MappedFile& file,
+                 const BinaryInfo& info, const DeviceConfig& device)
+    : configs_(device) {
+  const QnnSystemContext_GraphInfoV3_t& graph = info.get().graphs[0].graphInfoV3;
+  if (info.get().numGraphs != 1 || graph.numGraphInputs != 1 || graph.numGraphOutputs != 1) {
+    throw Failure(Exit::graph, path + " does not hold one network with one input and one output.");
+  }
+  device_ = createDevice(backend, configs_.list());
+  context_ = createContextFromBinary(backend, device_.get(), file.data(), file.size(), path);
+  Qnn_GraphHandle_t handle = nullptr;
+  backend.check(backend.api().graphRetrieve(context_.get(), graph.graphName, &handle), Exit::graph,
+                std::string("The context does not give graph ") + graph.graphName);
+  runner_ = std::make_unique<Runner>(backend, handle, graph.graphName, graph.graphInputs, 1,
+                                     graph.graphOutputs, 1, FileFormat{});
+}
+
+void Network::load(const std::vector<float>& values) {
+  fromFloat(input(), values.data(), common(input()).clientBuf.data);
+}
+
+double Network::run() {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  runner_->execute(nullptr);
+  return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+}
+
+std::vector<float> Network::result() const {
+  std::vector<float> values(elementCount(output()));
+  toFloat(output(), common(output()).clientBuf.data, values.data());
+  return values;
+}
+
+}  // namespace openqnn

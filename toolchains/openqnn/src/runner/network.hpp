@@ -1,0 +1,38 @@
+/** The one network of a context binary, with one picture in and one tensor out. */
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend.hpp"
+#include "binary_info.hpp"
+#include "files.hpp"
+#include "htp.hpp"
+#include "runner.hpp"
+
+namespace openqnn {
+
+class Network {
+ public:
+  /** `file` and `info`, of the context binary at `path`, must outlive this. */
+  Network(const Backend& backend, const std::string& path, const MappedFile& file,
+          const BinaryInfo& info, const DeviceConfig& device);
+
+  const std::string& name() const { return runner_->name(); }
+  const Qnn_Tensor_t& input() const { return runner_->inputs().front(); }
+  const Qnn_Tensor_t& output() const { return runner_->outputs().front(); }
+
+  void load(const std::vector<float>& values);
+  /** Run once; return what it took, in microseconds. */
+  double run();
+  std::vector<float> result() const;
+
+ private:
+  HtpDeviceConfigs configs_;
+  Owned<Qnn_DeviceHandle_t> device_;
+  Owned<Qnn_ContextHandle_t> context_;
+  std::unique_ptr<Runner> runner_;
+};
+
+}  // namespace openqnn
