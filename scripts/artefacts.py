@@ -61,6 +61,11 @@ def verify_report(precision: str) -> Path:
     return Path(f"final_binary/{precision}/verify.json")
 
 
+def golden_output(precision: str) -> Path:
+    """Return what the simulator gives for the first held-out picture, raw float32."""
+    return Path(f"final_binary/{precision}/golden_output.raw")
+
+
 def profile_report(precision: str) -> Path:
     """Return the compiler's own estimate of the time on the device."""
     return Path(f"final_binary/{precision}/profile.json")

@@ -68,6 +68,7 @@ def build(folder: Path, build_id: str = BUILD_ID, size: int = 1000, seed: str = 
         sdk=sdk(folder / "sdk", build_id, size),
         reports={"verify": verify, "profile": profile},
         host={"image": {"digest": "sha256:1234"}},
+        runner=_written(folder / "dinov3-run", elf(AARCH64)),
     )
 
 
@@ -82,10 +83,13 @@ def package(folder: Path, *, runner: bytes = b"", size: int = 1000, seed: str = 
     """Write an archive in one go; with a `runner`, it also holds a golden input and output."""
     made = build(folder, size=size, seed=seed)
     if runner:
-        program = folder / "dinov3-run"
-        program.write_bytes(runner)
-        golden = (folder / "input.raw", folder / "output.raw")
-        golden[0].write_bytes(struct.pack("<4f", 1, 2, 3, 4))
-        golden[1].write_bytes(struct.pack("<4f", 4, 3, 2, 1))
-        made = dataclasses.replace(made, runner=program, golden=golden)
+        _written(made.runner, runner)
+        one = _written(folder / "input.raw", struct.pack("<4f", 1, 2, 3, 4))
+        other = _written(folder / "output.raw", struct.pack("<4f", 4, 3, 2, 1))
+        made = dataclasses.replace(made, golden=(one, other))
     return pack(made, folder / f"{made.name}.tar.gz")
+
+
+def _written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path

@@ -31,8 +31,8 @@ class Build:
     sdk: Path
     reports: Mapping[str, Path]
     host: Mapping[str, Any]
+    runner: Path
     library: Path | None = None
-    runner: Path | None = None
     golden: tuple[Path, Path] | None = None
 
 
@@ -65,8 +65,7 @@ def _payload(build: Build) -> list[Item]:
     if build.library:
         made.append(Item(f"model/{build.library.name}", build.library, "model library"))
     made += runtime.libraries(build.sdk, build.target)
-    if build.runner:
-        made.append(Item(f"bin/{build.runner.name}", build.runner, "runner", PROGRAM))
+    made.append(Item(f"bin/{build.runner.name}", build.runner, "runner", PROGRAM))
     for name, file in zip(("input", "output"), build.golden or (), strict=False):
         made.append(Item(f"golden/{name}.raw", file, "golden"))
     made += [Item(f"reports/{name}.json", path, "report") for name, path in build.reports.items()]
@@ -104,7 +103,7 @@ def _facts(build: Build, payload: list[Item]) -> dict[str, Any]:
         "target": _target(build.target),
         "sdk": {"build_id": runtime.compiler_build_id(build.sdk)},
         "image": {"digest": str(build.host.get("image", {}).get("digest", "unknown"))},
-        "needs": runtime.needs(payload),
+        "needs": runtime.needs(payload, build.target),
         "accuracy": _figures(build.reports.get("verify")),
         "simulated_latency": _figures(build.reports.get("profile")),
     }

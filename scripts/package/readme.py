@@ -20,13 +20,15 @@ Check the files, with nothing but coreutils:
 
     sha256sum -c SHA256SUMS
 
-Run the network once from this folder. Input and output are raw float32, little-endian:
+Run the network, and see how long it takes. Input and output are raw float32, little-endian:
 `pixel_values` {input_shape}, {layout}, {colour_order}, normalised; `last_hidden_state`.
+`--rgb FILE` takes interleaved RGB bytes of the same size instead, and normalises them.
 
-    ADSP_LIBRARY_PATH="$PWD/lib;/usr/lib/rfsa/adsp;/usr/lib/dsp" LD_LIBRARY_PATH="$PWD/lib" \\
-      bin/dinov3-run --context {context} --input input.raw --output output.raw
+    bin/dinov3-run --context {context} --input input.raw --output output.raw --runs 10
 
-The semicolons are FastRPC's; a colon would make one folder name of it all.
+The runner finds the libraries beside it. A program of your own needs, with FastRPC's semicolons:
+
+    LD_LIBRARY_PATH="$PWD/lib" ADSP_LIBRARY_PATH="$PWD/lib;/usr/lib/rfsa/adsp;/usr/lib/dsp"
 
 `manifest.json` says what is inside, `{sbom}` lists it as CycloneDX, `{provenance}` says from what
 it was made. Licence texts: `licences/`.

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from scripts import elf
 from scripts.catalog import Target
-from scripts.errors import SdkError
+from scripts.errors import ElfError, SdkError
 from scripts.package import build_id
 from scripts.package.item import DATA, PROGRAM, Item
 
@@ -70,14 +70,26 @@ def texts(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def needs(items: list[Item]) -> dict[str, str | list[str]]:
-    """Return what the shipped aarch64 files need of a board: newest glibc, and libraries."""
+def needs(items: list[Item], target: Target) -> dict[str, str | list[str]]:
+    """Return what the shipped aarch64 files need of a board: newest glibc, and libraries.
+
+    Raises:
+        ElfError: one needs a newer glibc than the target's images have.
+    """
     files = [item.source for item in items if item.mode == PROGRAM or item.path.endswith(".so")]
-    facts = [elf.read(path) for path in files if isinstance(path, Path)]
-    facts = [one for one in facts if one.machine == "aarch64"]
-    glibc = max((one.versions.get("GLIBC", "0") for one in facts), key=elf.number, default="0")
+    found = {path: elf.read(path) for path in files if isinstance(path, Path)}
+    facts = {path: one for path, one in found.items() if one.machine == "aarch64"}
+    versions = {path: one.versions.get("GLIBC", "0") for path, one in facts.items()}
+    for path, version in versions.items():
+        if elf.number(version) > elf.number(target.glibc):
+            raise ElfError(
+                f"{path} needs glibc {version}; images of {target.name} have {target.glibc}.",
+                cause="it was compiled with a newer tool chain than the image's",
+                remedy="build it in the image: invoke build",
+            )
     shipped = {PurePosixPath(item.path).name for item in items}
-    wanted = {name for one in facts for name in one.needed} - shipped
+    wanted = {name for one in facts.values() for name in one.needed} - shipped
+    glibc = max(versions.values(), key=elf.number, default="0")
     return {"glibc": glibc, "libraries": sorted(wanted)}
 
 

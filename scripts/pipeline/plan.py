@@ -177,7 +177,9 @@ def _package(request: Request) -> list[Stage]:
     }
     arguments = (*_names(request), "--target", request.target.name, "--weights", weights.argument)
     arguments += tuple(text for name, path in inputs.items() for text in (name, _at(path)))
-    files = (*inputs.values(), *weights.inputs)
+    golden = (_heldout_set() / "000000.raw", artefacts.golden_output(precision))
+    arguments += ("--golden", *map(_at, golden))
+    files = (*inputs.values(), *golden, *weights.inputs)
     name = f"package-{precision}-{request.target.name}"
     return [Stage(name, "package", arguments, files, weights.mounts)]
 

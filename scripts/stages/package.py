@@ -10,13 +10,13 @@ import argparse
 import os
 from pathlib import Path
 
-from scripts import artefacts, catalog
+from scripts import artefacts, catalog, sdk
 from scripts.package import archive, provenance
 from scripts.package.contents import Build, items
 from scripts.stages import program
 from scripts.stages.progress import heartbeat, say
 
-SDK = Path("/opt/openqnn")
+RUNNER = sdk.EMBEDDED / "bin" / sdk.DEVICE / "dinov3-run"
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -32,8 +32,6 @@ def main(arguments: argparse.Namespace) -> None:
     with heartbeat(f"packing {path.name}"):
         packed = items(build)
         archive.write(path, build.name, packed)
-    if build.runner is None:
-        say("  no runner given: a deployment cannot try the network on the board")
     say(f"  {len(packed)} files, {path.stat().st_size / 1e6:.1f} MB: {path.name}")
 
 
@@ -49,7 +47,7 @@ def _build(arguments: argparse.Namespace) -> Build:
         target=catalog.pick(catalog.targets(), arguments.target, "target"),
         weights=arguments.weights,
         context=arguments.context,
-        sdk=arguments.sdk,
+        sdk=arguments.sdk or sdk.in_force().root,
         reports=reports,
         host=provenance.facts_from(arguments.provenance_facts),
         library=arguments.library,
@@ -69,12 +67,14 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--profile", type=Path, required=True, help="simulated latency report")
     made.add_argument("--export-report", type=Path, help="report of the export stage")
     made.add_argument("--library", type=Path, help="aarch64 model library")
-    made.add_argument("--runner", type=Path, help="aarch64 program that runs a context binary")
+    made.add_argument(
+        "--runner", type=Path, default=RUNNER, help="aarch64 program that runs a context binary"
+    )
     made.add_argument(
         "--golden", type=Path, nargs=2, metavar=("INPUT", "OUTPUT"),
         help="raw float32 input and the output expected of it, tried on the board",
     )  # fmt: skip
-    made.add_argument("--sdk", type=Path, default=SDK, help="root of the SDK in force")
+    made.add_argument("--sdk", type=Path, help="SDK root; default: the one in force")
     made.add_argument(
         "--provenance-facts", default=os.environ.get(artefacts.FACTS_VARIABLE, ""),
         help=f"JSON of what only the host knows; default: ${artefacts.FACTS_VARIABLE}",

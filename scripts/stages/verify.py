@@ -90,7 +90,7 @@ class HeldOut:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write `verify.json`; fail under the gate."""
+    """Write `verify.json` and the golden output that boards are tried with; fail under the gate."""
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
     model = catalog.pick(catalog.models(), arguments.model, "model")
     network = Network.load(arguments.onnx)
@@ -115,6 +115,8 @@ def main(arguments: argparse.Namespace) -> None:
     target = arguments.out / artefacts.verify_report(precision.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(_rounded(report), indent=1) + "\n")
+    golden = arguments.out / artefacts.golden_output(precision.name)
+    golden.write_bytes(found[0].astype("<f4").tobytes())
 
 
 def run_reference(

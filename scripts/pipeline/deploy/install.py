@@ -85,7 +85,7 @@ async def _arrive(board: Board, shipment: Unpacked, say: Say) -> None:
 async def _try(board: Board, shipment: Unpacked, say: Say) -> str:
     manifest = shipment.package.manifest
     if not golden.possible(manifest):
-        say("note: the package brings no runner or no golden input: not tried on the board")
+        say("note: the package brings no golden input: not tried on the board")
         return ", not tried"
     outcome = await golden.run(board, f"releases/{shipment.package.digest}", manifest)
     say(outcome.said)

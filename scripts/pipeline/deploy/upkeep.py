@@ -49,7 +49,7 @@ async def verify(login: Login, say: Say) -> tuple[str, ...]:
         package = await _whole(board, digest)
         told = f"{_short(digest)} ({package.manifest.name}) is whole"
         if not golden.possible(package.manifest):
-            return (f"{told}, not tried: the package brings no runner",)
+            return (f"{told}, not tried: it brings no golden input",)
         outcome = await golden.run(board, f"releases/{digest}", package.manifest)
         say(outcome.said)
     return (f"{told}, golden cosine {outcome.cosine:.6f}",)

@@ -6,12 +6,15 @@ import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from scripts import catalog
-from scripts.errors import ArtefactError, CheckpointError, SdkError
+from scripts import catalog, elf
+from scripts.errors import ArtefactError, CheckpointError, ElfError, SdkError
+from scripts.package import runtime
 from scripts.package.contents import Build, items
+from scripts.package.item import Item
 from tests import packages
 from tests.packages import BUILD_ID, OTHER_BUILD_ID
 
@@ -82,6 +85,28 @@ def test_a_context_for_another_board_is_refused(tmp_path: Path) -> None:
     build.context.write_bytes(f"{BUILD_ID} soc_type=SM8650;arch=75;".encode())
     with pytest.raises(ArtefactError, match="for SM8650 v75, not QCS9100 v73"):
         items(build)
+
+
+def test_a_file_for_a_newer_c_library_is_refused(tmp_path: Path) -> None:
+    build = packages.build(tmp_path)
+    newer = dataclasses.replace(elf.read(build.runner), versions={"GLIBC": "2.38"})
+    with (
+        mock.patch.object(elf, "read", return_value=newer),
+        mock.patch.object(runtime, "libraries", return_value=[]),
+        pytest.raises(ElfError, match=r"needs glibc 2\.38; images of iq9075 have 2\.35"),
+    ):
+        items(build)
+
+
+def test_what_a_board_needs_is_what_the_files_need(tmp_path: Path) -> None:
+    build = packages.build(tmp_path)
+    facts = elf.read(build.runner)
+    wants = dataclasses.replace(
+        facts, versions={"GLIBC": "2.9"}, needed=("libc.so.6", "libQnnHtp.so")
+    )
+    with mock.patch.object(elf, "read", return_value=wants):
+        needs = runtime.needs([Item("lib/libQnnHtp.so", build.runner, "runtime")], build.target)
+    assert needs == {"glibc": "2.9", "libraries": ["libc.so.6"]}
 
 
 def test_an_sdk_without_licence_is_refused(tmp_path: Path) -> None:
