@@ -1,43 +1,61 @@
-"""Quantising by the converter is quantising by the pipeline, without its equalisation."""
+"""The converter quantises by itself, from a list of inputs: all samples count, at one width."""
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from scripts import artefacts, sdk
-from tests.chain import building
+from openqnn import qnn
+from scripts import sdk
 from tests.chain.building import Network
 
+OPTIONS = ("--use_per_row_quantization", "--weights_bitwidth", "8", "--bias_bitwidth", "32")
 
-def converted(folder: Path, *arguments: str | Path) -> tuple[bytes, bytes]:
-    """Return the weights, and the source but for the command line that it begins with."""
+
+def converted(folder: Path, model: Path, samples: list[Path], bits: int) -> dict[str, Any]:
+    """Convert in `folder` and return the tensors of the description."""
     folder.mkdir()
+    (folder / "list.txt").write_text("".join(f"{path}\n" for path in samples))
     root = sdk.in_force()
-    command = [root.tool("qnn-onnx-converter"), "-o", "m.cpp", *arguments]
+    command = [
+        *(str(root.tool("qnn-onnx-converter")), "-i", str(model), "-o", "m.cpp"),
+        *("--input_list", "list.txt", "--act_bitwidth", str(bits), *OPTIONS),
+    ]
     subprocess.run(command, cwd=folder, env=root.environment(), check=True)
-    source = (folder / "m.cpp").read_bytes()
-    return (folder / "m.bin").read_bytes(), source.partition(b"*/")[2]
+    read: dict[str, Any] = json.loads((folder / "m_net.json").read_text())["graph"]["tensors"]
+    return read
 
 
-@pytest.mark.parametrize(("precision", "bits"), [("int8", "8"), ("w8a16", "16")])
-def test_both_ways_give_the_same_model(
-    network: Callable[[str], Network], tmp_path: Path, precision: str, bits: str
+@pytest.mark.parametrize(("bits", "datatype"), [(8, qnn.UFIXED_8), (16, qnn.UFIXED_16)])
+def test_the_first_tensor_has_the_range_of_all_samples(
+    network: Callable[[str], Network], tmp_path: Path, bits: int, datatype: int
 ) -> None:
     made = network("digits")
-    calibration = made.root / artefacts.image_set("calibration")
-    names = ("--model", made.name, "--precision", precision, "--no-equalise")
-    building.stage("quantize", tmp_path, *names, "--onnx", made.eager, "--calibration", calibration)
-    staged = Network(made.name, tmp_path).source(precision)
-    (tmp_path / "list.txt").write_text("".join(f"{path}\n" for path in made.pictures()))
-    by_list = converted(
-        tmp_path / "list",
-        *("-i", made.eager, "--input_list", tmp_path / "list.txt", "--use_per_row_quantization"),
-        *("--act_bitwidth", bits, "--weights_bitwidth", "8", "--bias_bitwidth", "32"),
-    )
-    assert staged[1] is not None
-    by_encodings = converted(
-        tmp_path / "encodings", "-i", staged[0], "--quantization_overrides", staged[1]
-    )
-    assert by_list == by_encodings
+    tensors = converted(tmp_path / "a", made.eager, made.pictures(), bits)
+    quantised = [one for one in tensors.values() if one["is_quantizable"]]
+    activations = [one for one in quantised if one["type"] == qnn.NATIVE]
+    assert activations[0]["data_type"] == datatype
+    assert sum(one["data_type"] == datatype for one in activations) > 0.9 * len(activations)
+    values = np.concatenate([np.fromfile(path, np.float32) for path in made.pictures()])
+    found = activations[0]["quant_params"]["scale_offset"]
+    step = found["scale"]
+    assert found["minimum"] == pytest.approx(values.min(), abs=2 * step)
+    assert found["maximum"] == pytest.approx(values.max(), rel=0.01, abs=2 * step)
+
+
+def test_same_samples_same_bytes_others_others(
+    network: Callable[[str], Network], tmp_path: Path
+) -> None:
+    made = network("digits")
+    for name, samples in (
+        ("a", made.pictures()),
+        ("b", made.pictures()),
+        ("c", made.pictures()[:1]),
+    ):
+        converted(tmp_path / name, made.eager, samples, 8)
+    sources = [(tmp_path / name / "m.cpp").read_bytes() for name in "abc"]
+    assert sources[0] == sources[1] != sources[2]

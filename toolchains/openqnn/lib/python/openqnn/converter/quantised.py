@@ -1,7 +1,7 @@
 """The ONNX model that is translated: as given, or with its encodings put in as Q and DQ nodes.
 
-Calibrating and inserting are the work of the repository's own stages, so that a model converted
-with encodings and one quantised by the pipeline are equal to the bit.
+Calibrating and inserting are the work of the repository's own stages. What calibration does here is
+the plain recipe: no equalisation, one width for all activations; the pipeline's is `quantize`.
 """
 
 from __future__ import annotations
@@ -64,10 +64,12 @@ def _calibrated(chosen: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
     data = model.with_suffix(".onnx_data")
     network, limits = quantize.scaled(network, samples, data, equal=False)
     method, bits = chosen.act_quantizer_calibration, chosen.act_bitwidth
-    Encodings(
+    made = Encodings(
         quantize.activation_encodings(network, limits, samples, method, bits),
         quantize.param_encodings(network, bits),
-    ).save(encodings)
+    )
+    quantize.fit_biases(network, made)
+    made.save(encodings)
     onnx.save(network.model, model)
     return model, encodings
 
