@@ -101,11 +101,18 @@ def _export(request: Request) -> list[Stage]:
     ]
 
 
+def _lower(request: Request) -> list[Stage]:
+    """Rewrite the network into forms that the HTP is fast at: the same function in fp32."""
+    source = artefacts.eager_onnx(request.model.name)
+    arguments = (*_names(request), "--onnx", _at(source))
+    return [Stage(f"lower-{request.precision.name}", "lower", arguments, _network_files(source))]
+
+
 def _quantize(request: Request) -> list[Stage]:
     """Calibrate activations and quantise weights: fp32 ONNX and encodings."""
     if request.precision.weights == 16:
         return []
-    source = artefacts.eager_onnx(request.model.name)
+    source = _lowered(request)
     arguments = (*_names(request), "--onnx", _at(source), "--calibration", _at(_calibration_set()))
     inputs = (*_network_files(source), _calibration_set())
     return [Stage(f"quantize-{request.precision.name}", "quantize", arguments, inputs)]
@@ -113,7 +120,7 @@ def _quantize(request: Request) -> list[Stage]:
 
 def _convert(request: Request) -> list[Stage]:
     """Translate ONNX and encodings into a QNN model: `.cpp`, `.bin`, `_net.json`."""
-    source = artefacts.eager_onnx(request.model.name)
+    source = _lowered(request)
     files: tuple[PurePosixPath, ...] = _network_files(source)
     arguments: tuple[str, ...] = ()
     if request.precision.weights < 16:
@@ -189,6 +196,7 @@ _ORDER: tuple[Callable[[Request], list[Stage]], ...] = (
     _images,
     _calibrate,
     _export,
+    _lower,
     _quantize,
     _convert,
     _compile,
@@ -237,6 +245,10 @@ def _heldout_set() -> PurePosixPath:
 
 def _network_files(onnx: PurePosixPath) -> tuple[PurePosixPath, ...]:
     return (onnx, artefacts.with_suffix(onnx, ".onnx_data"))
+
+
+def _lowered(request: Request) -> PurePosixPath:
+    return artefacts.lowered_onnx(request.model.name, request.precision.name)
 
 
 def _quantized_files(request: Request) -> tuple[PurePosixPath, PurePosixPath]:

@@ -25,7 +25,9 @@ def run(builder: Builder, code: str, **given: object) -> Outcome:
 
 
 def ours(builder: Builder) -> list[str]:
-    return [str(one.id) for one in builder.client.containers.list(all=True, filters={"label": LABEL})]
+    return [
+        str(one.id) for one in builder.client.containers.list(all=True, filters={"label": LABEL})
+    ]
 
 
 @pytest.mark.parametrize("code", [0, 1, 16, 255])
