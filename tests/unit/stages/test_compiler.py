@@ -60,6 +60,7 @@ class Build:
                     onnx=network,
                     calibration=self.root / artefacts.image_set("calibration"),
                     method="min-max",
+                    equalise=True,
                 )
             )
             network = out / artefacts.quantized_onnx("digits", precision)
