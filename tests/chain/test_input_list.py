@@ -42,9 +42,10 @@ def test_the_first_tensor_has_the_range_of_all_samples(
     assert sum(one["data_type"] == datatype for one in activations) > 0.9 * len(activations)
     values = np.concatenate([np.fromfile(path, np.float32) for path in made.pictures()])
     found = activations[0]["quant_params"]["scale_offset"]
-    step = found["scale"]
-    assert found["minimum"] == pytest.approx(values.min(), abs=2 * step)
-    assert found["maximum"] == pytest.approx(values.max(), rel=0.01, abs=2 * step)
+    # Scales are rounded up to a few bits, and the range shifts by a step so that zero is exact.
+    slack = 0.02 * float(np.ptp(values))
+    assert found["minimum"] == pytest.approx(values.min(), abs=slack)
+    assert found["maximum"] == pytest.approx(values.max(), abs=slack)
 
 
 def test_same_samples_same_bytes_others_others(
