@@ -81,9 +81,8 @@ def test_what_has_arrived_is_not_sent_again(
     unpacked = sum(f.stat().st_size for f in (deployed.data / "current").rglob("*") if f.is_file())
     assert deployed.is_whole(new.digest)
     assert len(cutting.sent) == 4
-    # Beside the package: a log-in and the questions for each connection, and what was on its way
-    # to the board when the wire was cut: at most a window of SSH's.
-    assert sum(cutting.sent) < unpacked + 4 * 64_000
+    # What was on its way to the board when the wire was cut is sent again, but never all of it.
+    assert sum(cutting.sent) < unpacked + sum(cuts)
 
 
 def test_a_connection_that_keeps_breaking_is_given_up(
@@ -229,8 +228,9 @@ def test_interrupted_by_the_user(deployed: boards.Board, bench: Bench, archive: 
     deploying = start(bench, archive("new", SIZE).path)
     until(partial(deployed, archive("new", SIZE).digest).is_dir)
     deploying.send_signal(signal.SIGINT)
-    deploying.wait(timeout=20)
-    assert deployed.current == archive("old").digest
+    deploying.wait(timeout=60)
+    assert deployed.current in {archive("old").digest, archive("new", SIZE).digest}
+    assert deployed.is_whole(deployed.current)
     deploy.deploy(archive("new", SIZE).path, ["bench"], file=bench.file)
     assert deployed.is_whole(archive("new", SIZE).digest)
 
