@@ -88,7 +88,15 @@ def test_every_program_is_clean_from_library_to_result(
     assert done.returncode == 0, done.stderr
 
 
-def test_refusals_are_clean(sanitized: Path, libraries: Path, backend: Path, config: Any) -> None:
+def test_refusals_are_clean(
+    sanitized: Path,
+    root: Path,
+    libraries: Path,
+    backend: Path,
+    config: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(root / "lib" / HOST))
     words = ("--backend", backend, "--binary_file", "x", "--model")
     other = libraries / BOARD / "libtiny_fc.so"
     assert checked(sanitized, "qnn-context-binary-generator", *words, other).returncode == 4
