@@ -71,7 +71,7 @@ def build(client: docker.DockerClient, lane: str, *, no_cache: bool = False) -> 
 
 
 def reproduce(client: docker.DockerClient, lane: str) -> Image:
-    """Build the lane's image twice from nothing and compare all that is in it.
+    """Build the lane's image twice from nothing, compare all that is in it, record what it is.
 
     Raises:
         ReproducibilityError: the two differ, or differ from the recorded digest; the message names
@@ -86,6 +86,7 @@ def reproduce(client: docker.DockerClient, lane: str) -> Image:
             f" recorded: {locks.recorded(chosen)['content']}.",
             cause="the two machines differ in something that the locks do not hold",
         )
+    locks.record(chosen, made.inputs_digest, made.content_digest)
     return made
 
 

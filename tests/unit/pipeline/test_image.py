@@ -28,6 +28,7 @@ class Engine:
         self.listed = [SimpleNamespace(id="older")]
         self.dangling = ["older", "in use", "left behind"]
         self.removed: list[str] = []
+        self.recorded: list[tuple[str, ...]] = []
 
     def get(self, tag: str) -> SimpleNamespace:
         if tag not in self.present:
@@ -78,6 +79,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(image, "_contents", lambda *_: next(listings))
     monkeypatch.setattr(image, "CACHE", tmp_path)
     monkeypatch.setattr(locks, "recorded", lambda lane: {})
+    monkeypatch.setattr(locks, "record", lambda lane, *digests: made.recorded.append(digests))
     monkeypatch.setattr("scripts.pipeline.buildlog.PATH", tmp_path / "image.log")
     monkeypatch.delenv(image.REFERENCE_VARIABLE, raising=False)
     return made
@@ -136,6 +138,7 @@ def reproduce(engine: Engine) -> image.Image:
 def test_two_equal_builds_are_reproducible(engine: Engine) -> None:
     assert reproduce(engine).content_digest == content.digest(LISTING)
     assert engine.built == ["anew", "anew"]
+    assert engine.recorded == [(INPUTS, content.digest(LISTING))]
 
 
 def test_what_two_builds_leave_behind_is_removed_and_nothing_else(engine: Engine) -> None:
@@ -161,6 +164,7 @@ def test_a_recorded_digest_counts_while_it_is_of_the_same_files(
     if refused:
         with pytest.raises(ReproducibilityError, match="sha256:elsewhere"):
             reproduce(engine)
+        assert engine.recorded == []
     else:
         reproduce(engine)
 

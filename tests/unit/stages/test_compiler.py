@@ -191,6 +191,7 @@ def test_nothing_is_left_beside_the_outputs(build: Build) -> None:
         "backend_extensions.json",
         "htp_config.json",
         "dinov3_int8_htp.serialized.estimate.json",
+        "golden_output.raw",
         "verify.json",
     }
 
