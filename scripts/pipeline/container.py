@@ -13,6 +13,7 @@ import socket
 import sys
 import tarfile
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -183,20 +184,23 @@ def _remove(client: docker.DockerClient, container: str) -> None:
 
 @contextmanager
 def _termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM unwind like Ctrl-C, so that the container is removed on either."""
+    """Let SIGTERM unwind like Ctrl-C, so that the container is removed on either.
+
+    SIGINT is set too: a shell starts background jobs with it ignored.
+    """
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # only the main thread may set handlers
-        yield
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
         return
+    before = {one: signal.signal(one, interrupt) for one in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _upload(client: docker.DockerClient, container: str, mounts: Sequence[Mount]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,10 +25,10 @@ def run(builder: Builder, code: str, **given: object) -> Outcome:
     return container.run(builder.client, builder.image.id, program)
 
 
-def ours(builder: Builder) -> list[str]:
-    return [
-        str(one.id) for one in builder.client.containers.list(all=True, filters={"label": LABEL})
-    ]
+def containers_of(builder: Builder, pid: int) -> list[str]:
+    owner = f"{LABEL}={socket.gethostname()}:{pid}"
+    found = builder.client.containers.list(all=True, filters={"label": owner})
+    return [str(one.id) for one in found]
 
 
 @pytest.mark.parametrize("code", [0, 1, 16, 255])
@@ -114,7 +115,7 @@ def test_an_interrupted_run_leaves_no_container(builder: Builder, sent: signal.S
     process = sleeper()
     process.send_signal(sent)
     assert process.wait(timeout=60) != 0
-    assert ours(builder) == []
+    assert containers_of(builder, process.pid) == []
 
 
 def test_the_container_of_a_killed_run_is_swept_by_the_next(builder: Builder) -> None:
@@ -122,6 +123,6 @@ def test_the_container_of_a_killed_run_is_swept_by_the_next(builder: Builder) ->
     os.kill(process.pid, signal.SIGKILL)
     process.wait(timeout=60)
     time.sleep(0.2)
-    assert len(ours(builder)) == 1
+    assert len(containers_of(builder, process.pid)) == 1
     container.sweep(builder.client)
-    assert ours(builder) == []
+    assert containers_of(builder, process.pid) == []

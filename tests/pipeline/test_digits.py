@@ -15,6 +15,7 @@ from scripts.pipeline import plan
 from scripts.pipeline.build import Builder, Done
 from scripts.pipeline.request import Request
 from scripts.pipeline.source import ROOT
+from scripts.stages import htp
 
 pytestmark = pytest.mark.pipeline
 PRECISIONS = ("fp16", "int8", "w8a16")
@@ -38,9 +39,9 @@ def test_context_is_plain_and_names_its_target(
     build: Callable[..., list[Done]], ask: Callable[..., Request]
 ) -> None:
     build()
-    data = (ask().root / artefacts.context_binary("int8")).read_bytes()
-    assert b"soc_type=QCS9100;arch=73;vtcm_size=8388608" in data
-    assert b"EPContext" not in data
+    path = ask().root / artefacts.context_binary("int8")
+    assert htp.target_of(path) == {"soc_type": "QCS9100", "arch": "73", "vtcm_size": "8388608"}
+    assert b"EPContext" not in path.read_bytes()
 
 
 def test_a_second_build_skips_everything_within_seconds(build: Callable[..., list[Done]]) -> None:
