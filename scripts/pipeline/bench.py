@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scripts import artefacts
+from scripts import artefacts, catalog
+from scripts.errors import UsageError
 from scripts.pipeline import plan, request, summary
 from scripts.pipeline.build import Builder
 from scripts.pipeline.console import size
@@ -47,6 +48,8 @@ def run(builder: Builder, model: str, weights: str, precisions: Sequence[str], o
 
 
 def _compare(builder: Builder, model: str, weights: str, precision: str) -> dict[str, Any]:
+    if not catalog.pick(catalog.models(), model, "model").layers:
+        raise UsageError(f"The plain recipe has no configuration of {model}.")
     folder = Path("build").resolve() / f"bench-{os.getpid()}"
     asked = request.make(
         model=model,

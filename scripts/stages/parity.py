@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from math import ceil, log10
+from math import log10
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,8 @@ class Parity:
             )
 
     def rounded(self) -> dict[str, float | int]:
-        """Return what is the same on every machine: six digits, and a bound by a power of ten."""
-        bound = 10.0 ** ceil(log10(max(self.max_abs, 1e-12)))
+        """Return the figures as every machine finds them: six digits, a bound by a power of ten."""
+        bound = 10.0 ** (round(log10(max(self.max_abs, 1e-12))) + 1)
         cosine = round(self.cosine, 6)
         return {"pictures": self.pictures, "cosine": cosine, "max_abs_at_most": bound}
 

@@ -7,6 +7,7 @@ It is no part of a build.
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,15 +84,19 @@ def _quantize(options: argparse.Namespace) -> None:
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             return next(self.samples, None)
 
+    # The recipe writes beside its input, which is read-only here; a copy is a second of minutes.
+    for file in options.work.glob(f"{EXPORTED}*"):
+        shutil.copy(file, options.out)
+    source = options.out / EXPORTED
     widths = catalog.pick(catalog.precisions(), options.precision, "precision")
     config = get_qnn_qdq_config(
-        options.work / EXPORTED,
+        source,
         Reader(),
         activation_type=QuantType.QUInt16 if widths.activations == 16 else QuantType.QUInt8,
         weight_type=QuantType.QUInt8,
     )
     config.use_external_data_format = True
-    quantize(options.work / EXPORTED, options.out / QUANTIZED, config)
+    quantize(source, options.out / QUANTIZED, config)
 
 
 def _samples(options: argparse.Namespace) -> Iterator[dict[str, NDArray[np.float32]]]:
