@@ -15,8 +15,8 @@ from scripts.pipeline.console import Console, size
 from scripts.pipeline.request import Request
 
 # Per parameter, over the largest stage of each kind: measured on ViT-H+ (README, "Figures").
-MEMORY_PER_PARAMETER = 6
-DISK_PER_PARAMETER = 18
+MEMORY_PER_PARAMETER = 9
+DISK_PER_PARAMETER = 22
 # What the image and its build context take in the engine's storage and under build/.
 IMAGE_DISK = 12_000_000_000
 _FLOOR = 2_000_000_000
