@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from scripts.package.item import Entry, Item
 from scripts.package.manifest import MANIFEST, SUMS, Manifest
 
 _DOCUMENTS = (MANIFEST, SUMS)
+_PREFIX = "dinov3-package-"
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,21 @@ def check(path: Path, folder: Path | None = None) -> Package:
 def unpacked(path: Path) -> Iterator[Unpacked]:
     """Check an archive and keep its files in a temporary folder for the time of the block.
 
+    Folders of processes that were killed are removed first: they may hold gigabytes.
+
     Raises:
         ArtefactError: as `check`.
     """
-    with tempfile.TemporaryDirectory(prefix="dinov3-package-") as folder:
+    _sweep()
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as folder:
         yield Unpacked(check(path, Path(folder)), Path(folder))
+
+
+def _sweep() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        process = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if not Path(f"/proc/{process}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _compared(path: Path, found: dict[str, Entry], documents: dict[str, bytes]) -> Package:

@@ -1,6 +1,7 @@
-"""A board to deploy to: a folder with BusyBox, an OpenSSH server of its own and Qualcomm's files.
+"""A board to deploy to: a folder with a system, an OpenSSH server of its own and Qualcomm's files.
 
-It calls itself an aarch64 QCS9075. Its programs are this machine's, run with `chroot`.
+It calls itself an aarch64 QCS9075. Its programs are BusyBox and what this machine has, or those of
+an arm64 Debian run through qemu.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.device import arm64
+
 USER, PASSWORD = "ubuntu", "correct horse 7 battery staple"
 DATA = "/data"
 _CONFIG = """\
@@ -28,7 +31,7 @@ UsePAM no
 StrictModes no
 PasswordAuthentication yes
 MaxStartups 100
-SetEnv PATH=/fake:/bin:/sbin {environment}
+SetEnv PATH=/fake:/usr/bin:/bin:/usr/sbin:/sbin {environment}
 """
 # The real one wants /proc.
 _DF = """\
@@ -51,6 +54,7 @@ class Board:
     root: Path
     port: int
     environment: dict[str, str] = field(default_factory=dict)
+    emulated: bool = False
     _server: subprocess.Popen[bytes] | None = None
 
     @property
@@ -107,9 +111,12 @@ class Board:
         """Start the SSH server and wait until it answers."""
         environment = " ".join(f'"{name}={value}"' for name, value in self.environment.items())
         self.put("/etc/ssh/sshd_config", _CONFIG.format(port=self.port, environment=environment))
-        command = ["chroot", str(self.root), "/usr/sbin/sshd", "-D", "-e"]
+        server = ["/usr/sbin/sshd", "-D", "-e"]
         with (self.root / "sshd.log").open("ab") as log:
-            self._server = subprocess.Popen(command, stderr=log)
+            if self.emulated:
+                self._server = arm64.start(self.root, server, log)
+            else:
+                self._server = subprocess.Popen(["chroot", str(self.root), *server], stderr=log)
         for _ in range(200):
             with socket.socket() as one:
                 if one.connect_ex(("127.0.0.1", self.port)) == 0:
@@ -126,10 +133,19 @@ class Board:
 
 
 @contextmanager
-def board(root: Path, **environment: str) -> Iterator[Board]:
-    """Make a board and start it; `environment` is what a log-in finds set."""
-    made = Board(root, _free_port(), dict(environment))
-    _programs(made)
+def board(
+    root: Path, *, userland: Path | None = None, environment: dict[str, str] | None = None
+) -> Iterator[Board]:
+    """Make a board and start it; `environment` is what a log-in finds set.
+
+    `userland` is the folder of an arm64 system, for programs that are a real board's.
+    """
+    made = Board(root, _free_port(), environment or {}, emulated=userland is not None)
+    if userland:
+        subprocess.run(["cp", "--archive", "--link", str(userland), str(root)], check=True)
+    _folders(made)
+    if userland is None:
+        _programs(made)
     _accounts(made)
     _devices(made)
     made.new_host_key()
@@ -140,11 +156,15 @@ def board(root: Path, **environment: str) -> Iterator[Board]:
         made.stop()
 
 
-def _programs(made: Board) -> None:
-    for folder in ("bin", "sbin", "tmp", "run/sshd", "proc", "data", "etc/ssh"):
+def _folders(made: Board) -> None:
+    for folder in ("bin", "sbin", "tmp", "run/sshd", "proc", "data", "etc/ssh", "dev"):
         (made.root / folder).mkdir(parents=True, exist_ok=True)
     made.data.chmod(0o777)
     (made.root / "tmp").chmod(0o1777)
+
+
+def _programs(made: Board) -> None:
+    """Put programs of this machine on the board, with fakes that speak for an arm64 one."""
     shutil.copy("/bin/busybox", made.root / "bin/busybox")
     listed = subprocess.run(["/bin/busybox", "--list"], capture_output=True, text=True, check=True)
     # BusyBox's own shell would not look for fakes of its commands, and Debian's has no flock.
@@ -155,6 +175,10 @@ def _programs(made: Board) -> None:
     _copy_with_libraries(made.root, "/usr/bin/flock", "bin/flock")
     for program in ("/usr/sbin/sshd", *map(str, Path("/usr/lib/openssh").glob("sshd-*"))):
         _copy_with_libraries(made.root, program, program)
+    made.fake("uname", "echo aarch64")
+    made.fake("getconf", "echo glibc 2.39")
+    made.fake("df", _DF)
+    made.put("/usr/lib/libc.so.6")
 
 
 def _copy_with_libraries(root: Path, program: str, name: str) -> None:
@@ -176,16 +200,13 @@ def _accounts(made: Board) -> None:
 
 
 def _devices(made: Board) -> None:
-    (made.root / "dev").mkdir()
     for name, minor in (("null", 3), ("zero", 5), ("urandom", 9)):
-        os.mknod(made.root / "dev" / name, 0o020666, os.makedev(1, minor))
-        (made.root / "dev" / name).chmod(0o666)
-    made.fake("uname", "echo aarch64")
-    made.fake("getconf", "echo glibc 2.39")
-    made.fake("df", _DF)
+        node = made.root / "dev" / name
+        node.unlink(missing_ok=True)
+        os.mknod(node, 0o020666, os.makedev(1, minor))
+        node.chmod(0o666)
     made.put("/sys/devices/soc0/machine", "QCS9075\n")
     made.put("/usr/lib/libcdsprpc.so")
-    made.put("/usr/lib/libc.so.6")
     made.put("/dev/fastrpc-cdsp", mode=0o666)
 
 

@@ -7,7 +7,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-NEEDED = {"/usr/sbin/sshd": "openssh-server", "/bin/busybox": "busybox-static"}
+NEEDED = {
+    "/usr/sbin/sshd": "openssh-server",
+    "/bin/busybox": "busybox-static",
+    "/usr/bin/qemu-aarch64-static": "qemu-user-static",
+    "/usr/bin/mmdebstrap": "mmdebstrap",
+}
 
 
 def ready() -> None:

@@ -64,6 +64,8 @@ def refusals(device: Device, facts: Facts, manifest: Manifest) -> Iterator[Refus
 
 def remarks(facts: Facts, manifest: Manifest) -> Iterator[str]:
     """Yield what is no reason to refuse, and yet worth knowing."""
+    if not manifest.facts["accuracy"].get("gate_applied", True):
+        yield "the package was built with --no-gate: nobody says that it is faithful to float32"
     if not facts.nodes:
         shut = f": {', '.join(facts.denied)} is shut to this user" if facts.denied else ""
         yield f"no FastRPC device node can be opened{shut} (group fastrpc, cDSP running?)"

@@ -3,6 +3,6 @@
 set -e
 cd "$1"
 output=$(mktemp)
-timeout 300 "./$2" --context "$3" --input golden/input.raw --output "$output" --runs 10 $4 ||
+timeout 300 "./$2" --context "$3" --input golden/input.raw --output "$output" --runs 10 ${4:+"$4"} ||
     { code=$?; rm -f "$output"; exit $code; }
 printf '\n%s\n' "$output"

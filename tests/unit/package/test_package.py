@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -50,6 +51,20 @@ def test_unpacking_writes_bytes_and_modes(tmp_path: Path) -> None:
     assert found == {entry.path: entry.mode for entry in unpacked.package.entries}
     assert found["bin/dinov3-run"] == "0755"
     assert not unpacked.folder.exists()
+
+
+def test_what_a_killed_process_left_is_removed(
+    tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    gone, alive = (
+        tmp_path / "dinov3-package-4194305-x",
+        tmp_path / f"dinov3-package-{os.getpid()}-x",
+    )
+    for folder in (gone, alive):
+        (folder / "lib").mkdir(parents=True)
+    with package.unpacked(whole):
+        assert (gone.exists(), alive.exists()) == (False, True)
 
 
 @pytest.mark.parametrize("name", ["lib/libQnnHtp.so", "README.md", "SHA256SUMS"])

@@ -1,0 +1,71 @@
+"""The same on an arm64 Debian: its shell, its coreutils and its OpenSSH answer, through qemu.
+
+Where the kernel cannot do that for one process alone, the board is one of this machine's programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.errors import DeviceError
+from scripts.pipeline import deploy
+from tests import packages
+from tests.device import arm64, boards
+from tests.device.conftest import Archive, Bench
+
+pytestmark = pytest.mark.device
+Make = Callable[..., Archive]
+
+
+@pytest.fixture(scope="session")
+def userland(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    folder = tmp_path_factory.mktemp("arm64")
+    if not arm64.possible(folder):
+        print("no arm64 programs here (Linux 6.7, qemu-user-static, mmdebstrap): a board of amd64")
+        return None
+    return arm64.userland(folder / "root")
+
+
+@pytest.fixture
+def board(tmp_path: Path, bench: Bench, userland: Path | None) -> Iterator[boards.Board]:
+    with boards.board(tmp_path / "board", userland=userland) as made:
+        made.put("/etc/ssh/authorized_keys", bench.key.with_suffix(".pub").read_text())
+        bench.write(bench=bench.device(made))
+        yield made
+
+
+def test_packages_come_into_use_and_go_back(
+    board: boards.Board, bench: Bench, archive: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in "ab":
+        deploy.deploy(archive(seed).path, ["bench"], file=bench.file)
+        assert board.current == archive(seed).digest
+        assert board.is_whole(board.current)
+    deploy.remote_verify(["bench"], file=bench.file)
+    deploy.rollback(["bench"], file=bench.file)
+    assert board.current == archive("a").digest
+    deploy.status(["bench"], file=bench.file)
+    assert ("2.36" if board.emulated else "2.39") in capsys.readouterr().out
+
+
+def test_a_damaged_release_is_found_and_mended(
+    board: boards.Board, bench: Bench, archive: Make
+) -> None:
+    deploy.deploy(archive().path, ["bench"], file=bench.file)
+    (board.data / "current" / "lib" / "libQnnHtp.so").write_bytes(b"other bytes")
+    with pytest.raises(DeviceError, match=r"lib/libQnnHtp\.so of .* are damaged"):
+        deploy.remote_verify(["bench"], file=bench.file)
+    deploy.deploy(archive().path, ["bench"], file=bench.file)
+    assert board.is_whole(board.current)
+
+
+def test_a_skel_of_another_build_is_found(
+    board: boards.Board, bench: Bench, archive: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = packages.elf(packages.HEXAGON, packages.OTHER_BUILD_ID)
+    board.put("/usr/lib/rfsa/adsp/libQnnHtpV73Skel.so", other)
+    deploy.deploy(archive().path, ["bench"], file=bench.file)
+    assert f"is of build {packages.OTHER_BUILD_ID}" in capsys.readouterr().out
