@@ -56,7 +56,7 @@ def build(folder: Path, build_id: str = BUILD_ID, size: int = 1000, seed: str = 
     context = folder / "dinov3_int8_htp.serialized.bin"
     context.write_bytes(CONTEXT_TEXT.format(build_id=build_id).encode() + noise(size, seed))
     verify, profile = folder / "verify.json", folder / "profile.json"
-    verify.write_text('{"cls": {"mean": 0.995}, "pictures": [{"cosine": 0.9}]}')
+    verify.write_text('{"cls": {"mean": 0.995}, "cls_by_picture": {"a.png": 0.9}}')
     profile.write_text('{"device_us": 510}')
     return Build(
         name="dinov3_digits_int8_iq9075",

@@ -101,8 +101,9 @@ def _facts(build: Build, payload: list[Item]) -> dict[str, Any]:
             "activations": build.precision.activations,
         },
         "target": _target(build.target),
-        "sdk": {"build_id": runtime.compiler_build_id(build.sdk)},
-        "image": {"digest": str(build.host.get("image", {}).get("digest", "unknown"))},
+        "sdk": runtime.compiler(build.sdk),
+        "image": build.host.get("image", {"digest": "unknown"}),
+        "source": build.host.get("source", {"digest": {}}),
         "needs": runtime.needs(payload, build.target),
         "accuracy": _figures(build.reports.get("verify")),
         "simulated_latency": _figures(build.reports.get("profile")),
@@ -134,7 +135,7 @@ def _target(target: Target) -> dict[str, Any]:
 
 
 def _figures(report: Path | None) -> dict[str, Any]:
-    """Return a report without its lists: the figures, not every picture's."""
+    """Return what a report says of the network as a whole, and not of single pictures."""
     if report is None:
         return {}
     try:
@@ -143,4 +144,8 @@ def _figures(report: Path | None) -> dict[str, Any]:
         raise ArtefactError(f"{report} does not exist.", remedy="run that stage first") from None
     except ValueError as error:
         raise ArtefactError(f"{report} is not JSON: {error}") from error
-    return {name: value for name, value in document.items() if not isinstance(value, list)}
+    return {
+        name: value
+        for name, value in document.items()
+        if not (isinstance(value, list) or name.endswith("_by_picture"))
+    }

@@ -31,6 +31,7 @@ def tables(archive: Path, signers: Path | None = None) -> list[Table]:
         ("target", facts["target"]["description"]),
         ("QNN build", checked.manifest.build_id),
         ("build image", facts["image"]["digest"]),
+        ("source", _named(facts["source"]["digest"])),
         ("needs", f"glibc {facts['needs']['glibc']}, {', '.join(facts['needs']['libraries'])}"),
         ("signature", _signature(archive, signers)),
     ]
@@ -45,6 +46,10 @@ def _signature(archive: Path, signers: Path | None) -> str:
         return f"by {signature.verify(archive, signers)}"
     present = signature.path_of(archive).is_file()
     return "present, not checked: give the allowed signers" if present else "none"
+
+
+def _named(digests: Mapping[str, str]) -> str:
+    return ", ".join(f"{algorithm} {digest}" for algorithm, digest in digests.items()) or "unknown"
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Rows:

@@ -6,13 +6,15 @@ It says what was asked and what went in. No times: the same build gives the same
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from scripts.errors import UsageError
 from scripts.package.item import Entry
+from scripts.package.runtime import COMPILER
 
 FILE = "provenance.intoto.json"
+# The type says which parameters and dependencies a statement has: those of `make`.
 BUILD_TYPE = "urn:dinov3-qnn:build:1"
 BUILDER = "urn:dinov3-qnn:builder:1"
 
@@ -37,8 +39,7 @@ def make(
 ) -> dict[str, Any]:
     """Return the statement about `entries`, from the manifest's facts and those of the host."""
     subjects = sorted(entries, key=lambda one: one.path)
-    asked = {"model": facts["model"]["name"], "precision": facts["precision"]["name"]}
-    asked |= {"target": facts["target"]["name"], "weights": facts["weights"]["source"]}
+    asked = {name: facts[name]["name"] for name in ("model", "precision", "target")}
     return {
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": one.path, "digest": {"sha256": one.sha256}} for one in subjects],
@@ -46,23 +47,34 @@ def make(
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
-                "externalParameters": {**host.get("parameters", {}), **asked},
+                "externalParameters": {**asked, **host.get("parameters", {})},
                 "resolvedDependencies": list(_dependencies(facts, host)),
             },
-            "runDetails": {"builder": {"id": BUILDER, "version": _builder_version(host)}},
+            "runDetails": {"builder": {"id": BUILDER}},
         },
     }
 
 
-def _dependencies(facts: Mapping[str, Any], host: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    for file in facts["weights"]["files"]:
+def _dependencies(facts: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what went in. Each has a digest, but random weights, which their seed names."""
+    if digest := facts["source"]["digest"]:
+        yield {"name": "source", "digest": digest}
+    algorithm, _, digest = facts["image"]["digest"].partition(":")
+    if digest:
+        yield {"name": "image", "digest": {algorithm: digest}}
+    sdk = facts["sdk"]
+    yield {
+        "name": "sdk",
+        "digest": {"sha256": sdk["sha256"]},
+        "annotations": {"build_id": sdk["build_id"], "file": COMPILER},
+    }
+    yield from _weights(facts["weights"])
+    yield from host.get("materials", ())
+
+
+def _weights(weights: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if weights["synthetic"]:
+        uri = f"urn:dinov3-qnn:weights:{weights['source']}"
+        yield {"name": "weights", "uri": uri, "annotations": {"synthetic": True}}
+    for file in weights["files"]:
         yield {"name": f"weights/{file['name']}", "digest": {"sha256": file["sha256"]}}
-    yield {"name": "sdk", "annotations": {"build_id": facts["sdk"]["build_id"]}}
-    if source := host.get("source"):
-        yield {"name": "source", **source}
-    yield from sorted(host.get("materials", ()), key=lambda one: str(one.get("name", "")))
-
-
-def _builder_version(host: Mapping[str, Any]) -> dict[str, str]:
-    digest = host.get("image", {}).get("digest")
-    return {"image": str(digest)} if digest else {}

@@ -10,9 +10,10 @@ from scripts.catalog import Target
 from scripts.errors import ElfError, SdkError
 from scripts.package import build_id
 from scripts.package.item import DATA, PROGRAM, Item
+from scripts.pipeline import digests
 
 _BOARD = "lib/aarch64-ubuntu-gcc9.4"
-_COMPILER = "lib/x86_64-linux-clang/libQnnHtp.so"
+COMPILER = "lib/x86_64-linux-clang/libQnnHtp.so"
 _LICENCE_WORDS = ("license", "licence", "notice")
 
 
@@ -22,7 +23,7 @@ def compiler_build_id(sdk: Path) -> str:
     Raises:
         SdkError: the compiler is missing or carries no build id.
     """
-    compiler = sdk / _COMPILER
+    compiler = sdk / COMPILER
     found = build_id.find(compiler) if compiler.is_file() else None
     if found is None:
         raise SdkError(
@@ -31,6 +32,15 @@ def compiler_build_id(sdk: Path) -> str:
             remedy="give the folder that holds bin/, lib/ and sdk.yaml",
         )
     return found
+
+
+def compiler(sdk: Path) -> dict[str, str]:
+    """Return what names an SDK root's compiler: its build id, and its library's SHA-256.
+
+    Raises:
+        SdkError: as `compiler_build_id`.
+    """
+    return {"build_id": compiler_build_id(sdk), "sha256": digests.of_file(sdk / COMPILER)}
 
 
 def libraries(sdk: Path, target: Target) -> list[Item]:

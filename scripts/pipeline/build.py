@@ -10,13 +10,20 @@ from pathlib import Path
 
 import docker
 from scripts import artefacts, errors
-from scripts.pipeline import container, digests, source
+from scripts.package.runtime import texts
+from scripts.pipeline import container, digests, facts, source
 from scripts.pipeline.console import Console
 from scripts.pipeline.container import Mount, Program
 from scripts.pipeline.image import Image
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
 from scripts.pipeline.store import Manifest, Store
+
+# What of a mounted SDK decides the result of some stage, apart from its Hexagon libraries.
+_SDK_USED = (
+    *("sdk.yaml", "bin/x86_64-linux-clang", "lib/python"),
+    *("lib/x86_64-linux-clang", "lib/aarch64-ubuntu-gcc9.4"),
+)
 
 
 @dataclass(frozen=True)
@@ -50,25 +57,31 @@ class Builder:
             return [self._bring(request, store, stage) for stage in stages]
 
     def _bring(self, request: Request, store: Store, stage: Stage) -> Done:
-        key, inputs = self._key(request, store, stage)
+        told = self._facts(request, store) if stage.describes else ""
+        key, inputs = self._key(request, store, stage, told)
         if store.is_whole(stage.name, key):
             self.console.skipped(stage.name)
             store.digests.save()
             return Done(stage, store.manifest(stage.name) or {}, ran=False)
         self._say_damage(store, stage)
-        seconds = self._run(request, store, stage)
-        facts = {
+        seconds = self._run(request, store, stage, told)
+        recorded = {
             "inputs": inputs,
             "image": self.image.content_digest,
             "sdk": _sdk_id(request),
             "seconds": round(seconds, 2),
             "synthetic": request.synthetic,
         }
-        manifest = store.commit(stage.name, key, facts)
+        manifest = store.commit(stage.name, key, recorded)
         self.console.finished(stage.name, seconds)
         return Done(stage, manifest, ran=True)
 
-    def _key(self, request: Request, store: Store, stage: Stage) -> tuple[str, dict[str, str]]:
+    def _facts(self, request: Request, store: Store) -> str:
+        return json.dumps(facts.gather(request, self.image, store.digests.tree), sort_keys=True)
+
+    def _key(
+        self, request: Request, store: Store, stage: Stage, told: str
+    ) -> tuple[str, dict[str, str]]:
         inputs = {str(path): _digest(store, request.root / path) for path in stage.inputs}
         inputs |= {mount.target: _digest(store, mount.source) for mount in stage.mounts}
         parts = {
@@ -76,17 +89,18 @@ class Builder:
             "image": self.image.content_digest,
             "sdk": _sdk_digest(request, store),
             "arguments": "\0".join(stage.arguments),
+            **({"facts": told} if told else {}),
             **{f"input {name}": value for name, value in inputs.items()},
         }
         return digests.of_listing(parts.items()), inputs
 
-    def _run(self, request: Request, store: Store, stage: Stage) -> float:
+    def _run(self, request: Request, store: Store, stage: Stage, told: str) -> float:
         self.console.started(stage.name)
         out = store.partial(stage.name)
         program = Program(
             command=["python", "-m", stage.module, "--out", "/out", *stage.arguments],
             mounts=[*_standing_mounts(request, out), *stage.mounts],
-            environment=self._environment(stage),
+            environment={artefacts.FACTS_VARIABLE: told, **(self.secrets if stage.network else {})},
             network=stage.network,
             memory_bytes=self.memory_bytes,
             hostname=self.hostname,
@@ -95,11 +109,6 @@ class Builder:
         outcome = container.run(self.client, self.image.id, program)
         self._check(stage, outcome)
         return time.monotonic() - started
-
-    def _environment(self, stage: Stage) -> dict[str, str]:
-        facts = {"image": {"digest": self.image.content_digest}}
-        secrets = self.secrets if stage.network else {}
-        return {artefacts.FACTS_VARIABLE: json.dumps(facts), **secrets}
 
     def _check(self, stage: Stage, outcome: container.Outcome) -> None:
         if outcome.out_of_memory:
@@ -144,6 +153,9 @@ def _sdk_id(request: Request) -> str:
 def _sdk_digest(request: Request, store: Store) -> str:
     if request.sdk is None:
         return "openqnn"
-    used = ("sdk.yaml", "bin/x86_64-linux-clang", "lib/x86_64-linux-clang", "lib/python")
-    found = [request.sdk / name for name in used if (request.sdk / name).exists()]
-    return digests.of_listing((path.name, store.digests.tree(path)) for path in found)
+    found = [request.sdk / name for name in _SDK_USED if (request.sdk / name).exists()]
+    found += sorted((request.sdk / "lib").glob(f"*-{request.target.arch}"))
+    found += texts(request.sdk)
+    return digests.of_listing(
+        (str(path.relative_to(request.sdk)), store.digests.tree(path)) for path in found
+    )

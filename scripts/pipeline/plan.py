@@ -21,7 +21,10 @@ HOST_TOOLCHAIN, BOARD_TOOLCHAIN = "x86_64-linux-clang", "aarch64-ubuntu-gcc9.4"
 
 @dataclass(frozen=True)
 class Stage:
-    """One program run: `inputs` are relative to `build/<model>`; `mounts` come from outside it."""
+    """One program run: `inputs` are relative to `build/<model>`; `mounts` come from outside it.
+
+    `describes` says that its result tells what the build was made by and from.
+    """
 
     name: str
     verb: str
@@ -29,6 +32,7 @@ class Stage:
     inputs: tuple[PurePosixPath, ...] = ()
     mounts: tuple[Mount, ...] = ()
     network: bool = False
+    describes: bool = False
 
     @property
     def module(self) -> str:
@@ -188,7 +192,7 @@ def _package(request: Request) -> list[Stage]:
     arguments += ("--golden", *map(_at, golden))
     files = (*inputs.values(), *golden, *weights.inputs)
     name = f"package-{precision}-{request.target.name}"
-    return [Stage(name, "package", arguments, files, weights.mounts)]
+    return [Stage(name, "package", arguments, files, weights.mounts, describes=True)]
 
 
 _ORDER: tuple[Callable[[Request], list[Stage]], ...] = (

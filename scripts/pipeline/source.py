@@ -1,26 +1,42 @@
-"""The digest of a stage's own code: its module and all it imports from this repository.
+"""The digest of a stage's own code, and the revision of all of it.
 
 Editing `verify.py` must re-run verify and not the export before it, so every stage is keyed on
-exactly the files that can change its result.
+exactly the files that can change its result: its module and all it imports from this repository.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 from scripts.pipeline import digests
 
 ROOT = Path(__file__).resolve().parents[2]
+# What a build is made by: the stages, and what is in the image.
+FOLDERS = ("scripts", "toolchains", "docker")
 
 
 @cache
 def digest(module: str) -> str:
     """Return the SHA-256 of a module, e.g. `scripts.stages.export`, with its imports and data."""
     files = {file for path in closure(module) for file in _with_data(path)}
-    return digests.of_listing((str(f.relative_to(ROOT)), digests.of_file(f)) for f in files)
+    return _listing(ROOT, files)
+
+
+def revision(root: Path = ROOT) -> dict[str, str]:
+    """Return what names the sources of a build, as an in-toto digest set.
+
+    That is the git commit where they are as committed; anywhere else, the SHA-256 of the files.
+    """
+    commit = _commit(root)
+    if commit and _git(root, "status", "--porcelain", "--", *FOLDERS) == "":
+        return {"gitCommit": commit}
+    found = (file for name in FOLDERS for file in digests.files_below(root / name))
+    files = [file for file in found if file.suffix != ".pyc"]
+    return {"sha256": _listing(root, files)}
 
 
 def closure(module: str) -> set[Path]:
@@ -34,6 +50,26 @@ def closure(module: str) -> set[Path]:
         found.add(path)
         pending += [_path(name) for name in _imports(path)]
     return found
+
+
+def _commit(root: Path) -> str:
+    """Return the commit checked out at `root`, nothing where that is no repository of its own."""
+    prefix, _, commit = (_git(root, "rev-parse", "--show-prefix", "HEAD") or "").partition("\n")
+    return "" if prefix else commit.strip()
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """Return what git says, None where it is missing or refuses."""
+    command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return None if done.returncode else done.stdout
+
+
+def _listing(root: Path, files: Iterable[Path]) -> str:
+    return digests.of_listing((str(f.relative_to(root)), digests.of_file(f)) for f in files)
 
 
 def _path(module: str) -> Path | None:

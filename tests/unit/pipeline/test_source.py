@@ -1,3 +1,5 @@
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,53 @@ def test_a_change_elsewhere_does_not(tree: Path) -> None:
     before = digest()
     (tree / "three.py").write_text("x = 1")
     assert digest() == before
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with sources, as committed."""
+    root = tmp_path / "repository"
+    for name in source.FOLDERS:
+        (root / name).mkdir(parents=True)
+        (root / name / "file").write_text(name)
+    (root / ".gitignore").write_text("/build\n")
+    git(root, "init", "--quiet")
+    commit(root)
+    return root
+
+
+def git(root: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
+    command = ["git", "-C", str(root), *identity, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def commit(root: Path) -> None:
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "--message", "change")
+
+
+def test_sources_as_committed_are_named_by_their_commit(repository: Path) -> None:
+    (repository / "README.md").write_text("not what builds are made by")
+    (repository / "scripts/__pycache__").mkdir()
+    assert source.revision(repository) == {"gitCommit": git(repository, "rev-parse", "HEAD")}
+
+
+@pytest.mark.parametrize("name", ["scripts/file", "docker/new"])
+def test_changed_sources_are_named_by_what_is_in_them(repository: Path, name: str) -> None:
+    (repository / name).write_text("changed")
+    before = source.revision(repository)
+    (repository / name).write_text("again")
+    assert set(before) == {"sha256"}
+    assert source.revision(repository) != before
+
+
+def test_sources_in_no_repository_of_their_own_are_named_by_what_is_in_them(
+    repository: Path, tmp_path: Path
+) -> None:
+    plain, inside = tmp_path / "plain", repository / "build" / "copy"
+    for copy in (plain, inside):
+        shutil.copytree(repository, copy, ignore=shutil.ignore_patterns(".git", "build"))
+    (inside / "scripts/file.pyc").write_bytes(b"what Python leaves behind")
+    assert source.revision(plain) == source.revision(inside)
+    assert set(source.revision(plain)) == {"sha256"}

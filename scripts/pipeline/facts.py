@@ -1,0 +1,46 @@
+"""What only the host knows of a build, for the manifest and the provenance of its package.
+
+No path, time or name of a machine is among it: the same sources and inputs give the same facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scripts.pipeline import source
+from scripts.pipeline.image import Image
+from scripts.pipeline.request import Request
+
+
+def gather(request: Request, image: Image, digest: Callable[[Path], str]) -> dict[str, Any]:
+    """Return image, source, parameters and materials; `digest` gives the SHA-256 of a folder."""
+    folders = {"images": request.images, "heldout": request.heldout}
+    given = {name: folder for name, folder in folders.items() if folder}
+    return {
+        "image": {"digest": image.content_digest},
+        "source": {"digest": source.revision()},
+        "parameters": _parameters(request, image),
+        "materials": [
+            {"name": name, "digest": {"sha256": digest(folder)}} for name, folder in given.items()
+        ],
+    }
+
+
+def _parameters(request: Request, image: Image) -> dict[str, Any]:
+    """Return what was asked for; folders are named by what is in them, among the materials."""
+    return {
+        "model": request.model.name,
+        "precision": request.precision.name,
+        "target": request.target.name,
+        "weights": _in_words(request.weights),
+        "images": "a folder" if request.images else f"built-in: {request.model.images}",
+        "sdk": "mounted" if request.sdk else "openqnn",
+        "lane": image.lane,
+        "gate": request.gate,
+    }
+
+
+def _in_words(weights: str) -> str:
+    return "a folder" if Path(weights).is_absolute() else weights
