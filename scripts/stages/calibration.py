@@ -96,12 +96,24 @@ def read_raw(path: Path, shape: Sequence[int]) -> NDArray[np.float32]:
     return values.reshape(shape)
 
 
+def cpu_options() -> Any:
+    """Return session options of ONNX Runtime that keep the memory of a large network small."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # Activations go back at once, and weights stay mapped files instead of packed copies.
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    return options
+
+
 class Observer:
     """A network with probes; `run` yields, for every picture, each probe's value by its name."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._nodes: list[NodeProto] = []
+        self._probes: list[list[NodeProto]] = []
         self._constants: list[TensorProto] = []
         self._outputs: list[str] = []
 
@@ -109,7 +121,7 @@ class Observer:
         """Observe `<tensor>:low` and `<tensor>:high` over some axes, or over all."""
         inputs = [tensor, *([self._integers(f"{tensor}:axes", axes)] if axes else [])]
         for kind, operator in (("low", "ReduceMin"), ("high", "ReduceMax")):
-            self._probe(operator, inputs, f"{tensor}:{kind}", keepdims=0)
+            self._probe([(operator, inputs)], f"{tensor}:{kind}", keepdims=0)
 
     def add_sample(self, tensor: str, size: int) -> None:
         """Observe `<tensor>:sample`, about `SAMPLE` of its `size` values, evenly spaced."""
@@ -118,8 +130,8 @@ class Observer:
         bounds = [("from", 0), ("to", size), ("axis", 0), ("step", step)]
         names = [self._integers(f"{tensor}:{key}", [value]) for key, value in bounds]
         minus_one = self._integers(f"{tensor}:all", [-1])
-        self._nodes.append(helper.make_node("Reshape", [tensor, minus_one], [flat]))
-        self._probe("Slice", [flat, *names], f"{tensor}:sample")
+        steps = [("Reshape", [tensor, minus_one]), ("Slice", [flat, *names])]
+        self._probe(steps, f"{tensor}:sample")
 
     def add_output(self, tensor: str) -> None:
         """Observe the whole of `<tensor>`."""
@@ -142,14 +154,13 @@ class Observer:
 
         model = onnx.ModelProto()
         model.CopyFrom(self._network.model)
-        model.graph.node.extend(self._nodes)
+        # Outputs are computed last first: in this order a tensor is reduced before it is replaced.
+        for probe in reversed(self._probes):
+            model.graph.node.extend(probe)
         model.graph.initializer.extend(self._constants)
         del model.graph.output[:]
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self._outputs)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        # Packed copies of the weights would double the memory of a large network.
-        options.add_session_config_entry("session.disable_prepacking", "1")
+        options = cpu_options()
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(self._network.folder)
         )
@@ -157,8 +168,14 @@ class Observer:
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
-    def _probe(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> None:
-        self._nodes.append(helper.make_node(operator, inputs, [output], **attributes))
+    def _probe(self, steps: list[tuple[str, list[str]]], output: str, **attributes: Any) -> None:
+        """Add operators of which each but the last writes what the next one reads first."""
+        ends = [inputs[0] for _, inputs in steps[1:]] + [output]
+        nodes = [
+            helper.make_node(operator, inputs, [end], **attributes)
+            for (operator, inputs), end in zip(steps, ends, strict=True)
+        ]
+        self._probes.append(nodes)
         self._outputs.append(output)
 
     def _integers(self, name: str, values: Sequence[int]) -> str:

@@ -6,17 +6,28 @@ What is worth it depends on the precision. Weights are streamed one at a time.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts import artefacts, catalog
-from scripts.stages import program, rewrites
+from scripts.stages import preprocess, program, rewrites
 from scripts.stages.onnx_network import DataFile, Network
+from scripts.stages.preprocess import Preprocessing
 from scripts.stages.progress import heartbeat, say
 from scripts.stages.rewrites.graph import Graph
+from scripts.stages.rewrites.pixels import take_bytes
 
 
-def lower(source: Path, target: Path, precision: str, without: list[str]) -> None:
+def lower(
+    source: Path,
+    target: Path,
+    precision: str,
+    without: Sequence[str],
+    pixels: Preprocessing | None = None,
+) -> None:
     """Write the rewritten network to `target`, its weights to the `.onnx_data` beside it.
+
+    With `pixels` it takes bytes and normalises them so itself.
 
     Raises:
         ArtefactError: the network is damaged.
@@ -26,6 +37,9 @@ def lower(source: Path, target: Path, precision: str, without: list[str]) -> Non
     chosen = rewrites.choose(precision, without)
     graph = Graph(Network.load(source))
     rewrites.apply(graph, chosen)
+    if pixels:
+        take_bytes(graph, pixels)
+        graph.tidy()
     say(f"  {len(graph.nodes)} nodes after {', '.join(one.name for one in chosen)}")
     target.parent.mkdir(parents=True, exist_ok=True)
     with heartbeat("weights"), DataFile(target.with_suffix(".onnx_data")) as data:
@@ -38,7 +52,8 @@ def main(arguments: argparse.Namespace) -> None:
     model = catalog.pick(catalog.models(), arguments.model, "model")
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
     target = arguments.out / artefacts.lowered_onnx(model.name, precision.name)
-    lower(arguments.onnx, target, precision.name, arguments.without)
+    pixels = preprocess.settings(model.image_size, arguments.weights) if arguments.bytes else None
+    lower(arguments.onnx, target, precision.name, arguments.without, pixels)
 
 
 def _arguments() -> argparse.Namespace:
@@ -49,6 +64,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--without", action="append", default=[], metavar="REWRITE", help="leave a rewrite out"
     )
+    parser.add_argument(
+        "--bytes", action="store_true", help="take uint8 RGB [1, height, width, 3], not float32"
+    )
+    parser.add_argument("--weights", type=Path, help="checkpoint whose mean and deviation hold")
     return parser.parse_args()
 
 

@@ -21,15 +21,20 @@ SILENCE = 1e-30
 def figures(reference: Features, found: Features, patches: int) -> dict[str, float]:
     """Return cosines of CLS and of the last `patches` tokens, SNR in dB, and the largest error."""
     cosines = cosine(reference, found)
-    error = found.astype(np.float64) - reference
-    signal = float((reference.astype(np.float64) ** 2).sum())
-    noise = max(float((error**2).sum()), signal * SILENCE)
     return {
         **_spread("cls", cosines[:, 0]),
         **_spread("patch", cosines[:, -patches:]),
-        "snr_db": float(10 * np.log10(signal / noise)),
-        "max_abs": float(np.abs(error).max()),
+        "snr_db": snr_db(reference, found),
+        "max_abs": float(np.abs(found.astype(np.float64) - reference).max()),
     }
+
+
+def snr_db(reference: Features, found: Features) -> float:
+    """Return the signal to noise ratio in decibels."""
+    error = found.astype(np.float64) - reference
+    signal = float((reference.astype(np.float64) ** 2).sum())
+    noise = max(float((error**2).sum()), signal * SILENCE)
+    return float(10 * np.log10(signal / noise))
 
 
 def cosine(one: Features, other: Features) -> NDArray[np.float64]:

@@ -46,7 +46,7 @@ def check(network: Network, encodings: Encodings) -> None:
     Raises:
         ConversionError: they do not fit.
     """
-    version = next((one.version for one in network.model.opset_import if not one.domain), 0)
+    version = max(one.version for one in network.model.opset_import if not one.domain)
     if version < OPSET:
         raise ConversionError(f"The network has opset {version}; quantising needs {OPSET}.")
     _same("activation", set(network.float_tensors()), set(encodings.activations))
@@ -82,7 +82,7 @@ class _Inserter:
         )
         return helper.make_model(
             made,
-            opset_imports=[helper.make_opsetid("", OPSET)],
+            opset_imports=self._network.model.opset_import,
             ir_version=self._network.model.ir_version,
         )
 

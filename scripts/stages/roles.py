@@ -32,6 +32,7 @@ MOVERS = {
 }
 # Operators whose output lies in [0, 1] whatever the pictures.
 UNIT_OUTPUT = {"Sigmoid", "Softmax"}
+NORMS = {"LayerNormalization", "RMSNormalization"}
 MULTIPLIERS = {"Conv", "Gemm", "MatMul"}
 
 

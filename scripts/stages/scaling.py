@@ -149,11 +149,11 @@ class Scaling:
             "Add": self._add,
             "Conv": self._linear,
             "Gemm": self._linear,
-            "LayerNormalization": self._norm,
             "MatMul": self._matmul,
             "Mul": self._mul,
             "Neg": lambda node, inputs: inputs[0],
             "Sub": self._add,
+            **dict.fromkeys(roles.NORMS, self._norm),
         }
         if node.op_type in EVALUATED:
             self._evaluate(node, inputs)

@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from scripts.stages import metrics, qdq, roles
+from scripts.stages import calibration, metrics, qdq, roles
 from scripts.stages.encodings import Encoding, Encodings
 from scripts.stages.onnx_network import Network
 from scripts.stages.progress import say
@@ -41,8 +41,7 @@ class Trial:
         model = onnx.load(path, load_external_data=False)
         _free_grids(model, encodings.activations)
         onnx.save(model, path)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options = calibration.cpu_options()
         # Fusing would round at other places than the HTP does.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._session = onnxruntime.InferenceSession(

@@ -10,7 +10,8 @@ from scripts.stages.rewrites.folding import fold_attention_scale, fold_layer_sca
 from scripts.stages.rewrites.graph import Graph
 from scripts.stages.rewrites.heads import split_heads
 from scripts.stages.rewrites.linears import narrow_linears
-from scripts.stages.rewrites.rotary import matrix_rotary, summed_rotary, whole_rotary
+from scripts.stages.rewrites.norms import rms_norms
+from scripts.stages.rewrites.rotary import signed_rotary, summed_rotary, whole_rotary
 from scripts.stages.rewrites.tokens import flat_linears, pad_tokens
 
 EVERY = ("fp16", "int8", "w8a16")
@@ -40,11 +41,13 @@ REWRITES = (
     Rewrite(fold_layer_scale),
     Rewrite(fold_attention_scale),
     Rewrite(whole_rotary),
-    Rewrite(matrix_rotary, ("fp16", "int8"), ("whole-rotary",)),
-    Rewrite(summed_rotary, ("w8a16",), ("whole-rotary",)),
+    Rewrite(signed_rotary, ("fp16",)),
+    Rewrite(summed_rotary, ("int8", "w8a16"), ("whole-rotary",)),
     Rewrite(flat_linears),
     Rewrite(pad_tokens, needs=("whole-rotary", "flat-linears")),
     Rewrite(split_heads),
+    # In float16 the compiler has no cost for an RMSNorm, and in 16 bits a LayerNorm is faster.
+    Rewrite(rms_norms, ("int8",), ("fold-layer-scale", "flat-linears")),
     Rewrite(narrow_linears, ("fp16",), ("flat-linears",)),
 )
 

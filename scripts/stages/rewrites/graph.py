@@ -43,6 +43,12 @@ class Graph:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.tidy()
 
+    def require(self, opset: int, ir_version: int) -> None:
+        """Raise the versions of operators and file format to what a rewrite's operators need."""
+        own = next(one for one in self._model.opset_import if not one.domain)
+        own.version = max(own.version, opset)
+        self._model.ir_version = max(self._model.ir_version, ir_version)
+
     def tidy(self) -> None:
         """Drop nodes and constants without a use, and infer all shapes anew."""
         used, kept = {self.output.name}, []

@@ -11,7 +11,7 @@ from onnx import NodeProto, helper
 from scripts.errors import ConversionError
 from scripts.stages.rewrites.graph import Array, Graph
 
-HALVES, SUM = "rope.halves", "rope.sum"
+SUM = "rope.sum"
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,23 @@ def whole_rotary(graph: Graph) -> None:
         graph.substitute(joined.output[0], one.add.output[0])
 
 
-def matrix_rotary(graph: Graph) -> None:
-    """Rotate halves by a constant matrix of zeros and ones: the matrix unit is idle then."""
+def signed_rotary(graph: Graph) -> None:
+    """Swap halves and let the sines carry the sign: no negation, no slices."""
     for one in rotaries(graph):
-        matrix = graph.add_constant(HALVES, rotation(graph.shapes[one.x][-1]))
-        made = helper.make_node("MatMul", [one.x, matrix], one.rotated.output, one.rotated.name)
-        graph.replace(one.rotated, [made])
+        sines = graph.value(one.tables[1])
+        half = sines.shape[-1] // 2
+        signed = np.concatenate([-sines[:, :half], sines[:, half:]], axis=1)
+        one.sine.input[1] = graph.add_constant(f"{one.tables[1]}.signed", signed)
+        name = one.rotated.output[0]
+        parts = [f"{name}.first", f"{name}.second"]
+        sizes = graph.integers(half, half)
+        graph.replace(
+            one.rotated,
+            [
+                helper.make_node("Split", [one.x, sizes], parts, f"{name}.halves", axis=-1),
+                helper.make_node("Concat", parts[::-1], [name], name, axis=-1),
+            ],
+        )
 
 
 def summed_rotary(graph: Graph) -> None:

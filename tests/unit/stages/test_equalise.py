@@ -68,6 +68,15 @@ def test_outliers_do_no_harm(
     assert 1 - cosines[True] < (1 - cosines[False]) / 2
 
 
+def test_a_later_opset_is_kept(tmp_path: Path) -> None:
+    _pictures(tmp_path / "calibration", 8, seed=1)
+    held_out = _pictures(tmp_path / "heldout", 4, seed=2)
+    network = vit.write(tmp_path, rms=True)
+    made = _quantized(tmp_path, network, "int8", equal=True)
+    cosines = metrics.cosine(_features(network, held_out), _features(made, held_out))
+    assert cosines.mean() > 0.99
+
+
 def test_factors_are_coarse_so_that_noise_does_not_reach_the_file(tmp_path: Path) -> None:
     pictures = _pictures(tmp_path / "calibration", 2, seed=1)
     network = Network.load(vit.write(tmp_path))

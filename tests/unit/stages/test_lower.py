@@ -9,18 +9,21 @@ import pytest
 from scripts.errors import UsageError
 from scripts.stages import lower, rewrites
 from scripts.stages.onnx_network import Network
+from scripts.stages.preprocess import Preprocessing
 from scripts.stages.rewrites import linears
 from tests.unit.stages import vit
 
 NAMES = [rewrite.name for rewrite in rewrites.REWRITES]
 
 
-def _run(path: Path) -> np.ndarray:
+SHAPE = (1, 3, vit.SIZE, vit.SIZE)
+NOISE = np.random.default_rng(7).standard_normal(SHAPE, np.float32)
+
+
+def _run(path: Path, pixels: np.ndarray = NOISE) -> np.ndarray:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    shape = (1, 3, vit.SIZE, vit.SIZE)
-    pixels = np.random.default_rng(7).standard_normal(shape, np.float32)
     return session.run(["last_hidden_state"], {"pixel_values": pixels})[0]
 
 
@@ -73,6 +76,19 @@ def test_each_rewrite_changes_the_network_and_not_the_function(tmp_path: Path, n
         assert onnx.load(alone) != onnx.load(without)
 
 
+@pytest.mark.parametrize("precision", rewrites.EVERY)
+def test_bytes_are_normalised_inside(tmp_path: Path, precision: str) -> None:
+    how = Preprocessing(vit.SIZE, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    source = vit.write(tmp_path)
+    target = tmp_path / "bytes.onnx"
+    lower.lower(source, target, precision, [], how)
+    picture = np.random.default_rng(5).integers(0, 256, (1, vit.SIZE, vit.SIZE, 3), np.uint8)
+    pixels = ((picture / 255 - how.mean) / how.std).transpose(0, 3, 1, 2).astype(np.float32)
+    _assert_same(_run(target, picture), _run(source, pixels))
+    swapped = _run(target, np.ascontiguousarray(picture[..., ::-1]))
+    assert np.abs(swapped - _run(target, picture)).max() > 0.01
+
+
 def test_unknown_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no-such"):
         lower.lower(vit.write(tmp_path), tmp_path / "out.onnx", "int8", ["no-such"])
@@ -80,7 +96,7 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
 
 def test_what_builds_on_a_rewrite_goes_with_it() -> None:
     names = {one.name for one in rewrites.choose("int8", ["whole-rotary"])}
-    assert not names & {"whole-rotary", "matrix-rotary", "pad-tokens"}
+    assert not names & {"whole-rotary", "summed-rotary", "pad-tokens"}
     assert "split-heads" in names
 
 

@@ -40,6 +40,14 @@ def test_finds_every_freedom_of_a_gated_block(tmp_path: Path, form: str) -> None
     assert sorted(_free(scaling)) == sorted(freedoms)
 
 
+def test_a_norm_without_mean_is_a_norm(tmp_path: Path) -> None:
+    path = vit.write(tmp_path, rms=True)
+    assert _free(Scaling(Network.load(path))) == _free(Scaling(Network.load(vit.write(tmp_path))))
+    path = vit.write(tmp_path, rms=True)
+    scaled = outliers.write(path, tmp_path / "out.onnx", 0)
+    np.testing.assert_allclose(_run(scaled), _run(path), atol=2e-4)
+
+
 def test_nothing_passes_a_gelu(tmp_path: Path) -> None:
     gated = Scaling(Network.load(vit.write(tmp_path, gated=True)))
     plain = Scaling(Network.load(vit.write(tmp_path, gated=False)))

@@ -17,9 +17,9 @@ FORMS = ("matmul", "gemm", "conv")
 class Writer:
     """Collects nodes and constants; every method returns the name of what it makes."""
 
-    def __init__(self, seed: int, form: str) -> None:
+    def __init__(self, seed: int, form: str, *, rms: bool) -> None:
         self.random = np.random.default_rng(seed)
-        self.form = form
+        self.form, self.rms = form, rms
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[TensorProto] = []
 
@@ -58,6 +58,8 @@ class Writer:
 
     def norm(self, x: str) -> str:
         gamma, beta = self.weight(WIDTH, mean=1.0), self.weight(WIDTH)
+        if self.rms:
+            return self.op("RMSNormalization", x, gamma, axis=-1, epsilon=1e-5)
         return self.op("LayerNormalization", x, gamma, beta, axis=-1, epsilon=1e-5)
 
     def heads(self, x: str) -> str:
@@ -93,10 +95,16 @@ class Writer:
 
 
 def write(
-    folder: Path, *, gated: bool = True, form: str = "matmul", layers: int = 2, seed: int = 0
+    folder: Path,
+    *,
+    gated: bool = True,
+    form: str = "matmul",
+    rms: bool = False,
+    layers: int = 2,
+    seed: int = 0,
 ) -> Path:
     """Write `vit.onnx`: `pixel_values` [1,3,32,32] to `last_hidden_state` [1,21,16]."""
-    to = Writer(seed, form)
+    to = Writer(seed, form, rms=rms)
     angles = to.random.uniform(-3, 3, (PATCHES, HEAD // 2))
     both = np.concatenate([angles, angles], axis=1)
     cos, sin = to.constant(np.cos(both).astype("f4")), to.constant(np.sin(both).astype("f4"))
@@ -124,7 +132,7 @@ def write(
         [helper.make_tensor_value_info("last_hidden_state", TensorProto.FLOAT, [1, TOKENS, WIDTH])],
         to.constants,
     )
-    opsets = [helper.make_opsetid("", 21)]
+    opsets = [helper.make_opsetid("", 23 if rms else 21)]
     path = folder / "vit.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=11 if rms else 10), path)
     return path

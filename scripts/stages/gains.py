@@ -1,0 +1,169 @@
+"""Measure what every rewrite of `lower` gains in simulated time, on shallow twins of a model.
+
+Depth is the one thing that does not matter: the time of a layer is that of two more layers, halved.
+Encodings are those of one picture of noise, in `int8` with a 16-bit softmax.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from scripts import catalog
+from scripts.catalog import Model, Precision, Target
+from scripts.errors import CompileError, UsageError
+from scripts.stages import (
+    estimate,
+    export,
+    htp,
+    htp_compiler,
+    lower,
+    onnx_network,
+    program,
+    qdq,
+    quantize,
+    rewrites,
+    widths,
+)
+from scripts.stages.encodings import Encodings
+from scripts.stages.progress import say
+
+DEPTHS = (1, 3)
+WEIGHTS = "random:0"
+REPORT = "gains.json"
+# The profile's wording, as QAIRT 2.51 has it.
+MISSING = "Missing Ops"
+NOISE_SEED = 0
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Simulated microseconds of a layer without a rewrite, and those that the rewrite saves."""
+
+    rewrite: str
+    without: float
+    saved: float
+
+
+class Bench:
+    """Shallow twins of a model, to be lowered and compiled in many ways; `folder` is scratch."""
+
+    def __init__(self, model: Model, precision: Precision, target: Target, folder: Path) -> None:
+        self._precision, self._folder = precision, folder
+        is_fp16 = precision.weights == 16
+        self._settings = htp.Settings(target.soc_model, target.vtcm_mb, is_fp16)
+        self._twins = {depth: folder / f"twin{depth}.onnx" for depth in DEPTHS}
+        for depth, path in self._twins.items():
+            twin = replace(model, layers=depth)
+            export.write(export.open_source(twin, WEIGHTS), model.name, path)
+        shape = (1, 3, model.image_size, model.image_size)
+        self._noise = folder / "noise.raw"
+        np.random.default_rng(NOISE_SEED).standard_normal(shape, np.float32).tofile(self._noise)
+
+    def layer(self, without: Sequence[str]) -> float:
+        """Return the simulated microseconds of a layer, some rewrites left out."""
+        shallow, deep = (self._time(path, without) for path in self._twins.values())
+        return (deep - shallow) / (DEPTHS[1] - DEPTHS[0])
+
+    def _time(self, twin: Path, without: Sequence[str]) -> int:
+        with tempfile.TemporaryDirectory(dir=self._folder) as name:
+            folder = Path(name)
+            network = folder / "lowered.onnx"
+            lower.lower(twin, network, self._precision.name, without)
+            if self._precision.weights != 16:
+                network = self._quantized(network, folder)
+            scratch = folder / "scratch"
+            scratch.mkdir()
+            context = folder / "context.bin"
+            htp_compiler.compile_context(network, context, scratch, self._settings)
+            _require_costs(scratch / htp.TRACE)
+            return estimate.read_profile(scratch / htp.TRACE).microseconds
+
+    def _quantized(self, path: Path, folder: Path) -> Path:
+        bits = self._precision.activations
+        network = onnx_network.Network.load(path)
+        quantize.separate_constants(network)
+        data = folder / "scaled.onnx_data"
+        network, limits = quantize.scaled(network, [self._noise], data, equal=False)
+        made = Encodings(
+            quantize.activation_encodings(network, limits, [self._noise], "min-max", bits),
+            quantize.param_encodings(network, bits),
+        )
+        quantize.fit_biases(network, made)
+        softmax = [one.output[0] for one in network.graph.node if one.op_type == "Softmax"]
+        wide = widths.at(made.activations, softmax, widths.WIDE)
+        onnx.save(network.model, folder / "scaled.onnx")
+        replace(made, activations=wide).save(folder / "encodings.json")
+        made_file = folder / "quantized.onnx"
+        qdq.insert(folder / "scaled.onnx", folder / "encodings.json", made_file)
+        return made_file
+
+
+def _require_costs(trace: Path) -> None:
+    """Refuse an estimate that leaves operators out: they would look free.
+
+    Raises:
+        CompileError: the compiler has no cost for some.
+    """
+    with trace.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["Event Identifier"].startswith(MISSING)]
+    if not rows or any(int(row["Time"]) for row in rows):
+        raise CompileError("The compiler's estimate leaves out operators it has no cost for.")
+
+
+def measure(bench: Bench, precision: str) -> tuple[float, list[Gain]]:
+    """Return the time of a layer with all rewrites, and what each of them saves in it."""
+    chosen = rewrites.choose(precision)
+    full = bench.layer([])
+    say(f"  all rewrites: {full:.0f} us a layer")
+    gains = []
+    for rewrite in chosen:
+        without = bench.layer([rewrite.name])
+        gains.append(Gain(rewrite.name, without, without - full))
+        say(f"  without {rewrite.name}: {without:.0f} us")
+    return full, gains
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write `gains.json`."""
+    model = catalog.pick(catalog.models(), arguments.model, "model")
+    precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
+    target = catalog.pick(catalog.targets(), arguments.target, "target")
+    if not model.layers:
+        raise UsageError(
+            f"The depth of {model.name} is fixed: it has no shallow twins.",
+            remedy="measure vits16 or a larger model",
+        )
+    with tempfile.TemporaryDirectory(dir=arguments.out) as folder:
+        bench = Bench(model, precision, target, Path(folder))
+        none = bench.layer([rewrite.name for rewrite in rewrites.REWRITES])
+        say(f"  no rewrite: {none:.0f} us a layer")
+        full, gains = measure(bench, precision.name)
+    report = {
+        "model": model.name,
+        "precision": precision.name,
+        "microseconds_without_any": none,
+        "microseconds_with_all": full,
+        "rewrites": [vars(gain) for gain in gains],
+    }
+    (arguments.out / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = program.parser(__doc__)
+    parser.add_argument("--model", required=True, help="name in the catalog")
+    parser.add_argument("--precision", required=True, help="name in the catalog")
+    parser.add_argument("--target", default="iq9075", help="board in the catalog")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    program.run(main, _arguments())

@@ -1,0 +1,64 @@
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from scripts import artefacts
+from scripts.stages import chart, diagnose, quantize
+from scripts.stages.encodings import Encodings, asymmetric
+from scripts.stages.onnx_network import Network
+from tests.unit.stages import vit
+from tests.unit.stages.test_equalise import _pictures
+
+
+def _diagnose(folder: Path) -> list[dict[str, Any]]:
+    diagnose.main(
+        Namespace(
+            out=folder,
+            precision="w8a16",
+            onnx=folder / artefacts.quantized_onnx("digits", "w8a16"),
+            encodings=folder / artefacts.encodings("digits", "w8a16"),
+            inputs=folder / "calibration",
+            count=2,
+        )
+    )
+    layers: list[dict[str, Any]] = json.loads(
+        (folder / "diagnosis" / "w8a16" / "layers.json").read_text()
+    )
+    return layers
+
+
+def test_names_the_layer_that_was_spoilt(tmp_path: Path) -> None:
+    _pictures(tmp_path / "calibration", 8, seed=1)
+    quantize.main(
+        Namespace(
+            model="digits",
+            precision="w8a16",
+            onnx=vit.write(tmp_path),
+            calibration=tmp_path / "calibration",
+            method="min-max",
+            equalise=True,
+            out=tmp_path,
+        )
+    )
+    before = _diagnose(tmp_path)
+    path = tmp_path / artefacts.encodings("digits", "w8a16")
+    made = Encodings.load(path)
+    residual = diagnose.residual(Network.load(tmp_path / "vit.onnx"))
+    made.activations[residual[2]] = asymmetric(-1e4, 1e4, 16)
+    made.save(path)
+    after = _diagnose(tmp_path)
+    assert [layer["tensor"] for layer in after] == residual
+    lost = [old["snr_db"] - new["snr_db"] for old, new in zip(before, after, strict=True)]
+    assert max(lost[:2]) < 0.1
+    assert lost[2] > 10
+
+
+def test_the_plot_is_xml_and_has_a_point_for_every_layer() -> None:
+    text = chart.lines("a < b", "dB", ["x", "y", "z"], {"one": [1.0, 2.0, 2.0], "two": [3, 4, 5]})
+    root = ElementTree.fromstring(text)
+    lines = root.findall("{http://www.w3.org/2000/svg}polyline")
+    assert [len(line.attrib["points"].split()) for line in lines] == [3, 3]
+    flat = chart.lines("flat", "dB", ["x"], {"one": [2.0]})
+    assert ElementTree.fromstring(flat) is not None
