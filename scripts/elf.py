@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tomllib
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
+from scripts import toml
 from scripts.errors import ElfError
 
 MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_QDSP6": "hexagon"}
@@ -72,7 +72,7 @@ def read(path: Path) -> Elf:
 
 def load_abi(path: Path) -> Abi:
     """Return the contract in a toolchain's `abi.toml`."""
-    data = tomllib.loads(path.read_text())
+    data = toml.load(path)
     return Abi(data["machine"], data["bits"], data["ceilings"], frozenset(data["needed"]))
 
 

@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tomllib
-
+from scripts import toml
 from scripts.errors import UsageError
 
 _HERE = Path(__file__).parent
@@ -79,6 +78,11 @@ def targets() -> dict[str, Target]:
     return _load("targets.toml", Target)
 
 
+def width_costs() -> dict[str, float]:
+    """Return the simulated microseconds that 16 bits cost, by kind of activation."""
+    return {name: float(cost) for name, cost in _read("widths.toml")["microseconds"].items()}
+
+
 def pick(entries: Mapping[str, Entry], name: str, what: str) -> Entry:
     """Return one entry by name.
 
@@ -102,4 +106,4 @@ def _load(file: str, kind: type[Entry]) -> dict[str, Entry]:
 
 @cache
 def _read(file: str) -> dict[str, dict[str, Any]]:
-    return tomllib.loads((_HERE / file).read_text())
+    return toml.load(_HERE / file)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.errors import ArtefactError
+from scripts.pipeline import digests
 
 DATA = 0o644
 PROGRAM = 0o755
@@ -45,7 +45,7 @@ class Item:
     def entry(self) -> Entry:
         """Return the facts of the file; reads it through."""
         with self.open() as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest = digests.of_stream(stream)
         return Entry(self.path, self.size(), f"{self.mode:04o}", digest, self.role)
 
 

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 _CHUNK = 1 << 22
 # Linux stamps files with the last timer tick. A file younger than this could change once more
@@ -27,7 +28,15 @@ def of_bytes(data: bytes) -> str:
 def of_file(path: Path) -> str:
     """Read a file and return its SHA-256 in hexadecimal."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return of_stream(file)
+
+
+def of_stream(stream: BinaryIO) -> str:
+    """Read a stream to its end and return the SHA-256 in hexadecimal."""
+    digest = hashlib.sha256()
+    while chunk := stream.read(_CHUNK):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def files_below(path: Path) -> Iterator[Path]:

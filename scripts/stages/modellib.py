@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import tomllib
-
-from scripts import elf, sdk
+from scripts import elf, sdk, toml
 from scripts.elf import Abi, Elf
 from scripts.errors import ElfError
 
@@ -44,7 +42,7 @@ def check(library: Path, target: str) -> None:
 
 def surface() -> Surface:
     """Return the contract on symbols, from `toolchains/model_library.toml`."""
-    data = tomllib.loads((TOOLCHAINS / "model_library.toml").read_text())
+    data = toml.load(TOOLCHAINS / "model_library.toml")
     return Surface(frozenset(data["exports"]), tuple(data["imports"]))
 
 
