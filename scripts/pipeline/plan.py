@@ -131,7 +131,8 @@ def _convert(request: Request) -> list[Stage]:
         source, encodings = _quantized_files(request)
         files = (*_network_files(source), encodings)
         arguments = ("--encodings", _at(encodings))
-    arguments = (*_names(request), "--onnx", _at(source), *arguments)
+    where = ("--target", request.target.name, "--onnx", _at(source))
+    arguments = (*_names(request), *where, *arguments)
     return [Stage(f"convert-{request.precision.name}", "convert", arguments, files)]
 
 
@@ -183,7 +184,7 @@ def _package(request: Request) -> list[Stage]:
         "--context": artefacts.context_binary(precision),
         "--verify": artefacts.verify_report(precision),
         "--profile": artefacts.profile_report(precision),
-        "--export-report": artefacts.with_suffix(artefacts.eager_onnx(model), ".json"),
+        "--export": artefacts.with_suffix(artefacts.eager_onnx(model), ".json"),
         "--library": artefacts.model_library(model, precision, BOARD_TOOLCHAIN),
     }
     arguments = (*_names(request), "--target", request.target.name, "--weights", weights.argument)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from scripts import artefacts, sdk
+from scripts import artefacts, catalog, sdk
 from scripts.errors import ArtefactError, ConversionError
 from scripts.stages import netjson, program, progress, tools
 
 HALF_FLOAT = ("--float_bitwidth", "16")
+# What openqnn validates nodes for. The official converter knows no device, and looks at none.
+SOC_VARIABLE = "OPENQNN_SOC_MODEL"
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -22,6 +24,7 @@ def main(arguments: argparse.Namespace) -> None:
     for path in (arguments.onnx, arguments.encodings):
         if path is not None and not path.is_file():
             raise ArtefactError(f"{path} does not exist.", remedy="run `invoke build`")
+    target = catalog.pick(catalog.targets(), arguments.target, "target")
     cpp = arguments.out / artefacts.model_cpp(arguments.model, arguments.precision)
     cpp.parent.mkdir(parents=True, exist_ok=True)
     with progress.heartbeat("convert"):
@@ -32,6 +35,7 @@ def main(arguments: argparse.Namespace) -> None:
             cwd=cpp.parent,
             error=ConversionError,
             cause="an operator, shape or data type that the HTP does not take",
+            variables={SOC_VARIABLE: str(target.soc_model)},
         )
     _require(cpp)
     description = cpp.with_name(f"{cpp.stem}_net.json")
@@ -62,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     made = program.parser(__doc__)
     made.add_argument("--model", required=True, help="name in the catalog")
     made.add_argument("--precision", required=True)
+    made.add_argument("--target", required=True, help="board, by its name in the catalog")
     made.add_argument("--onnx", type=Path, required=True, help="fp32 model")
     made.add_argument("--encodings", type=Path, help="in AIMET's format; without: float16")
     return made

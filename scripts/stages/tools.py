@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from scripts.errors import DiskFullError, OutOfMemoryError, PipelineError
 from scripts.sdk import Sdk
@@ -17,11 +19,17 @@ NOISE = "LIBNATIVE: No alternate configuration"
 
 
 def run(
-    sdk: Sdk, name: str, *arguments: str | Path, cwd: Path, error: type[PipelineError], cause: str
+    sdk: Sdk,
+    name: str,
+    *arguments: str | Path,
+    cwd: Path,
+    error: type[PipelineError],
+    cause: str,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Run one command of the SDK in `cwd`, which must be writable and on a disk.
 
-    Paths among the arguments are made absolute first.
+    Paths among the arguments are made absolute first; `variables` join the SDK's environment.
 
     Raises:
         DiskFullError, OutOfMemoryError: what its end or its words say.
@@ -32,7 +40,7 @@ def run(
     with subprocess.Popen(
         command,
         cwd=cwd,
-        env=sdk.environment(),
+        env={**sdk.environment(), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from scripts import artefacts, sdk
 from scripts.errors import ElfError
 from scripts.stages import htp_config, modellib
-from tests.chain.building import TARGET
+from tests.chain.building import TARGET, Network
 
 Libraries = Callable[[str], dict[str, Path]]
 
@@ -175,6 +175,23 @@ def test_a_node_that_the_backend_does_not_take_is_named(tmp_path: Path) -> None:
     said = refused(tmp_path, "qnn-onnx-converter", "-i", "x.onnx", "-o", "y.cpp")
     assert "the HTP backend does not take Det determinant" in said
     assert [path.name for path in tmp_path.iterdir()] == ["x.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("soc", "says"),
+    [
+        ("35", "for SoC 35: the HTP backend does not take FullyConnected"),  # v68 has no float16
+        ("9999", "for SoC 9999: "),
+        ("v73", "OPENQNN_SOC_MODEL must be Qualcomm's number of a SoC, not 'v73'"),
+    ],
+)
+def test_a_soc_that_cannot_run_the_network(
+    network: Callable[[str], Network], tmp_path: Path, soc: str, says: str
+) -> None:
+    options = ("-i", network("digits").eager, "-o", "y.cpp", "--float_bitwidth", "16")
+    said = refused(tmp_path, "qnn-onnx-converter", *options, OPENQNN_SOC_MODEL=soc)
+    assert says in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_encodings_of_another_network(libraries: Libraries, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ EVENTS = (
 )
 HEADER = "Msg Timestamp,Message,Time,Unit of Measurement,Timing Source,Event Level,Event Identifier"
 PROFILE = "\n".join([HEADER, *(f"0,BACKEND,5,US,BACKEND,SUB-EVENT,{event}" for event in EVENTS)])
-NOTED = ("QNN_SDK_ROOT", "PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "QNN_AARCH64_UBUNTU_GCC_94")
+NOTED = ("QNN_SDK_ROOT", "PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "OPENQNN_SOC_MODEL")
 
 
 def main() -> int:

@@ -42,7 +42,7 @@ class Chain:
 
     def convert(self, encodings: bool = True) -> None:
         given = self.encodings if encodings else None
-        convert.main(self._arguments(onnx=self.onnx, encodings=given))
+        convert.main(self._arguments(onnx=self.onnx, encodings=given, target="iq9075"))
 
     def compile(self) -> None:
         cpp = self.out / artefacts.model_cpp(MODEL, PRECISION)
@@ -129,6 +129,15 @@ def test_the_environment_is_that_of_the_mounted_sdk(chain: Chain, root: Path) ->
         assert environment["PATH"].startswith(f"{root}/bin/x86_64-linux-clang:")
         assert environment["PYTHONPATH"].split(":")[0] == f"{root}/lib/python"
         assert environment["LD_LIBRARY_PATH"].split(":")[0] == f"{root}/lib/x86_64-linux-clang"
+
+
+def test_openqnn_hears_which_soc_to_validate_for_and_the_official_converter_no_option(
+    chain: Chain,
+) -> None:
+    chain.convert()
+    (call,) = chain.calls()
+    assert call["environment"][convert.SOC_VARIABLE] == "77"
+    assert "77" not in call["arguments"]
 
 
 def test_commands_run_where_they_may_write(chain: Chain) -> None:

@@ -15,6 +15,7 @@ from conftest import BOARD, HOST, SOURCES
 pytestmark = pytest.mark.pipeline
 
 SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -g -O1"
+TESTS = ("tensor_test", "library_test")
 # The C++ runtime of Qualcomm's libraries and ours meet in one process; what theirs never free is
 # not ours to mend.
 SANITIZERS = {
@@ -36,7 +37,7 @@ def make(folder: Path, *words: str) -> Path:
 def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sanitized")
     (folder / "leaks.txt").write_text("leak:libQnn\nleak:libc++\n")
-    return make(folder, f"SANITIZE={SANITIZE}", "all", f"{folder}/tensor_test")
+    return make(folder, f"SANITIZE={SANITIZE}", "all", *(f"{folder}/{test}" for test in TESTS))
 
 
 def checked(folder: Path, program: str, *words: object) -> subprocess.CompletedProcess[str]:
@@ -55,6 +56,15 @@ def checked(folder: Path, program: str, *words: object) -> subprocess.CompletedP
 
 def test_conversions(sanitized: Path) -> None:
     done = checked(sanitized, "tensor_test")
+    assert done.returncode == 0, done.stdout
+
+
+def test_weights_leave_memory_and_are_read_anew(sanitized: Path, tmp_path: Path) -> None:
+    source = "const unsigned char weights[32 << 20] = {1, [(32 << 20) - 1] = 7};"
+    library = tmp_path / "libweights.so"
+    command = ["clang-14", "-shared", "-fPIC", "-x", "c", "-", "-o", str(library)]
+    subprocess.run(command, input=source, text=True, check=True)
+    done = checked(sanitized, "library_test", library)
     assert done.returncode == 0, done.stdout
 
 

@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 #include <elf.h>
+#include <link.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -61,6 +63,20 @@ void inspect(const std::string& path) {
   }
 }
 
+/** For dl_iterate_phdr: drop the pages of read-only segments of the library at `*address`. */
+int releaseSegments(dl_phdr_info* library, size_t, void* address) {
+  if (library->dlpi_addr != *static_cast<ElfW(Addr)*>(address)) return 0;
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  for (unsigned i = 0; i < library->dlpi_phnum; ++i) {
+    const ElfW(Phdr)& segment = library->dlpi_phdr[i];
+    if (segment.p_type != PT_LOAD || (segment.p_flags & PF_W) != 0) continue;
+    const uintptr_t start = library->dlpi_addr + segment.p_vaddr;
+    const uintptr_t first = start & ~(page - 1);
+    ::madvise(reinterpret_cast<void*>(first), start + segment.p_memsz - first, MADV_DONTNEED);
+  }
+  return 1;
+}
+
 }  // namespace
 
 SharedLibrary::SharedLibrary(const std::string& path) : path_(path) {
@@ -79,6 +95,13 @@ SharedLibrary::SharedLibrary(SharedLibrary&& other) noexcept
 
 SharedLibrary::~SharedLibrary() {
   if (handle_ != nullptr) ::dlclose(handle_);
+}
+
+void SharedLibrary::releaseMemory() const {
+  link_map* loaded = nullptr;
+  if (::dlinfo(handle_, RTLD_DI_LINKMAP, &loaded) == 0) {
+    ::dl_iterate_phdr(releaseSegments, &loaded->l_addr);
+  }
 }
 
 void* SharedLibrary::address(const std::string& name) const {

@@ -24,6 +24,9 @@ class SharedLibrary {
     return reinterpret_cast<Function>(address(name));
   }
 
+  /** Give back the memory of what is only read, gigabytes of weights; it is read anew if needed. */
+  void releaseMemory() const;
+
  private:
   void* address(const std::string& name) const;
 

@@ -34,6 +34,10 @@ class ModelLibrary {
 
   std::vector<const GraphInfo*> graphs() const;
 
+  /** Give back the memory of the weights; the backend has copies of its own once they are composed.
+   */
+  void releaseWeights() const { library_.releaseMemory(); }
+
  private:
   [[noreturn]] void failed(qnn_wrapper_api::ModelError_t error) const;
 

@@ -39,6 +39,7 @@ Compiled::Compiled(const Backend& backend, std::vector<ModelLibrary>& models, co
   context_ = createContext(backend, device_.get(), nullptr);
   for (ModelLibrary& model : models) {
     model.compose(backend, context_.get(), graphConfigs_.infos(), graphConfigs_.count(), debug);
+    model.releaseWeights();
     for (const GraphInfo* graph : model.graphs()) graphs_.push_back(graph);
   }
   checkNames(config, graphs_);

@@ -54,7 +54,8 @@ std::string encoding_value(const Qnn_QuantizeParams_t& params) {
   const auto& rows = params.bwAxisScaleOffsetEncoding;
   switch (params.quantizationEncoding) {
     case QNN_QUANTIZATION_ENCODING_SCALE_OFFSET:
-      return json::object({{"scale", json::number(plain.scale)}, {"offset", json::number(plain.offset)}});
+      return json::object(
+          {{"scale", json::number(plain.scale)}, {"offset", json::number(plain.offset)}});
     case QNN_QUANTIZATION_ENCODING_AXIS_SCALE_OFFSET:
       return per_axis(params.axisScaleOffsetEncoding);
     case QNN_QUANTIZATION_ENCODING_BW_SCALE_OFFSET:
@@ -72,8 +73,9 @@ std::string encoding_value(const Qnn_QuantizeParams_t& params) {
 
 std::string quantization(const Qnn_QuantizeParams_t& params) {
   if (params.encodingDefinition != QNN_DEFINITION_DEFINED) return "null";
-  return json::object({{"encoding", json::number(static_cast<uint32_t>(params.quantizationEncoding))},
-                       {"value", encoding_value(params)}});
+  return json::object(
+      {{"encoding", json::number(static_cast<uint32_t>(params.quantizationEncoding))},
+       {"value", encoding_value(params)}});
 }
 
 std::string config(const QnnGraph_Config_t& config) {
@@ -128,9 +130,8 @@ bool Journal::provider(const QnnInterface_t& provider) {
 bool Journal::graph(const char* name, const QnnGraph_Config_t** configs) {
   json::Items items;
   for (auto one = configs; one && *one; ++one) items.push_back(config(**one));
-  return line(json::object({{"call", json::text("graph")},
-                            {"name", json::text(name)},
-                            {"configs", json::list(items)}}));
+  return line(json::object(
+      {{"call", json::text("graph")}, {"name", json::text(name)}, {"configs", json::list(items)}}));
 }
 
 bool Journal::tensor(const Qnn_Tensor_t& tensor) {

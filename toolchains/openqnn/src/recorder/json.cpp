@@ -7,7 +7,8 @@ namespace openqnn::json {
 namespace {
 
 std::string printed(const char* format, double value) {
-  if (!std::isfinite(value)) return std::isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
+  if (!std::isfinite(value))
+    return std::isnan(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
   char buffer[32];
   std::snprintf(buffer, sizeof buffer, format, value);
   return buffer;

@@ -30,12 +30,12 @@ void __libc_free(void* block);
 
 namespace {
 
-constexpr size_t kLarge      = 1 << 20;
-constexpr size_t kPage       = 4096;
+constexpr size_t kLarge = 1 << 20;
+constexpr size_t kPage = 4096;
 constexpr size_t kMostBlocks = 1 << 14;
-constexpr size_t kInMemory   = 256 << 20;
-constexpr size_t kNewest     = 2;  // a weight that is transposed is read from one into the other
-constexpr off_t kAnonymous   = -1;
+constexpr size_t kInMemory = 256 << 20;
+constexpr size_t kNewest = 2;  // a weight that is transposed is read from one into the other
+constexpr off_t kAnonymous = -1;
 
 struct Block {
   void* data;
@@ -45,10 +45,10 @@ struct Block {
 
 std::mutex guard;
 Block blocks[kMostBlocks];  // in order of their making; static, as nothing may allocate in here
-size_t count     = 0;
+size_t count = 0;
 size_t in_memory = 0;
-off_t end        = 0;
-int file         = -1;
+off_t end = 0;
+int file = -1;
 
 size_t rounded(size_t size) { return (size + kPage - 1) / kPage * kPage; }
 
@@ -94,7 +94,7 @@ void* map(size_t size) {
   size = rounded(size);
   if (count == kMostBlocks) return nullptr;
   const off_t offset = place(size);
-  void* data         = map_at(size, offset);
+  void* data = map_at(size, offset);
   if (data == MAP_FAILED) return nullptr;
   blocks[count++] = {data, size, offset};
   if (offset == kAnonymous) {
@@ -157,7 +157,7 @@ EXPORTED void* malloc(size_t size) {
 EXPORTED void* calloc(size_t number, size_t size) {
   size_t bytes = 0;
   const bool fits = !__builtin_mul_overflow(number, size, &bytes);
-  void* data      = fits && bytes >= kLarge ? map(bytes) : nullptr;  // new pages are zero
+  void* data = fits && bytes >= kLarge ? map(bytes) : nullptr;  // new pages are zero
   return data ? data : __libc_calloc(number, size);
 }
 
@@ -186,7 +186,7 @@ EXPORTED int posix_memalign(void** out, size_t alignment, size_t size) {
 
 EXPORTED size_t malloc_usable_size(void* block) {
   const size_t size = size_of(block);
-  using Function    = size_t (*)(void*);
+  using Function = size_t (*)(void*);
   if (size) return size;
   static const auto real = reinterpret_cast<Function>(dlsym(RTLD_NEXT, "malloc_usable_size"));
   return real(block);

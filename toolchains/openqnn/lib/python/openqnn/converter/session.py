@@ -17,8 +17,9 @@ from openqnn.converter import wholeness
 from openqnn.refusal import Refused
 
 RECORDED = "6777"  # kRecorded in src/recorder/recorder.cpp
+SOC_VARIABLE = "OPENQNN_SOC_MODEL"
 SOC_MODEL = "77"
-"""What nodes are validated for: v73, the oldest of the supported architectures."""
+"""What nodes are validated for where the variable says nothing: QCS9100, which has v73."""
 
 
 def record(model: Path, folder: Path) -> records.Graph:
@@ -27,6 +28,7 @@ def record(model: Path, folder: Path) -> records.Graph:
     Raises:
         Refused: the model cannot be read, or has a node that the backend does not take.
     """
+    soc = soc_model()
     environment = {
         **os.environ,
         "OPENQNN_BACKEND": str(root.host_library("libQnnHtp.so")),
@@ -43,18 +45,18 @@ def record(model: Path, folder: Path) -> records.Graph:
         check=False,
     )
     if done.returncode:
-        raise Refused(_why(model, folder, done))
+        raise Refused(f"{model} cannot be translated for SoC {soc}: {_why(folder, done)}")
     graph = records.load(folder)
     wholeness.check(graph, model)
     return graph
 
 
-def _why(model: Path, folder: Path, done: subprocess.CompletedProcess[str]) -> str:
+def _why(folder: Path, done: subprocess.CompletedProcess[str]) -> str:
     if refused := records.refusals(folder):
-        return f"{model}: {wholeness.said(refused)}"
+        return wholeness.said(refused)
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     told = [line for line in lines if line.startswith("recorder: ")] or lines[-1:]
-    return f"{model} cannot be translated: {' '.join(told) or f'exit code {done.returncode}'}"
+    return " ".join(told) or f"exit code {done.returncode}."
 
 
 def main(model: str) -> int:
@@ -82,11 +84,23 @@ def main(model: str) -> int:
     return 1
 
 
+def soc_model() -> str:
+    """Return the SoC, by Qualcomm's number, that nodes are validated for.
+
+    Raises:
+        Refused: the environment gives something else.
+    """
+    said = os.environ.get(SOC_VARIABLE, SOC_MODEL)
+    if not said.isdigit():
+        raise Refused(f"{SOC_VARIABLE} must be Qualcomm's number of a SoC, not {said!r}.")
+    return said
+
+
 def provider_options() -> dict[str, str]:
     """Return the options that shape the graph; those of the compiler come with the context."""
     return {
         "backend_path": str(root.host_library("recorder/libQnnHtp.so")),
-        "soc_model": SOC_MODEL,
+        "soc_model": soc_model(),
         "enable_htp_fp16_precision": "1",
         "offload_graph_io_quantization": "0",
     }
