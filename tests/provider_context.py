@@ -22,7 +22,7 @@ def main(arguments: argparse.Namespace) -> None:
         raise UsageError(
             f"Precision {precision.name} {'needs' if quantized else 'takes no'} --encodings."
         )
-    settings = htp.Settings(arguments.soc_model, arguments.vtcm_mb, fp16=not quantized)
+    settings = htp_compiler.Settings(arguments.soc_model, arguments.vtcm_mb, fp16=not quantized)
     target = arguments.out / artefacts.context_binary(precision.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _scratch(arguments.out) as scratch:
@@ -35,12 +35,12 @@ def main(arguments: argparse.Namespace) -> None:
         build.mkdir()
         with heartbeat("compiling for the HTP"):
             htp_compiler.compile_context(model, target, build, settings)
-        estimate.read_profile(build / htp.TRACE).save(target)
+        estimate.read_profile(build / htp_compiler.TRACE).save(target)
     check_target(target, settings)
     say(f"  {target.stat().st_size:,} bytes for {htp.target_of(target)}")
 
 
-def check_target(context: Path, settings: htp.Settings) -> None:
+def check_target(context: Path, settings: htp_compiler.Settings) -> None:
     """Hold what the compiler wrote into a context against the catalog's target.
 
     Raises:

@@ -23,7 +23,6 @@ from scripts.errors import CompileError, UsageError
 from scripts.stages import (
     estimate,
     export,
-    htp,
     htp_compiler,
     lower,
     onnx_network,
@@ -59,7 +58,7 @@ class Bench:
     def __init__(self, model: Model, precision: Precision, target: Target, folder: Path) -> None:
         self._precision, self._folder = precision, folder
         is_fp16 = precision.weights == 16
-        self._settings = htp.Settings(target.soc_model, target.vtcm_mb, is_fp16)
+        self._settings = htp_compiler.Settings(target.soc_model, target.vtcm_mb, is_fp16)
         self._twins = {depth: folder / f"twin{depth}.onnx" for depth in DEPTHS}
         for depth, path in self._twins.items():
             twin = replace(model, layers=depth)
@@ -84,8 +83,8 @@ class Bench:
             scratch.mkdir()
             context = folder / "context.bin"
             htp_compiler.compile_context(network, context, scratch, self._settings)
-            _require_costs(scratch / htp.TRACE)
-            return estimate.read_profile(scratch / htp.TRACE).microseconds
+            _require_costs(scratch / htp_compiler.TRACE)
+            return estimate.read_profile(scratch / htp_compiler.TRACE).microseconds
 
     def _quantized(self, path: Path, folder: Path) -> Path:
         bits = self._precision.activations
