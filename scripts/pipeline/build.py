@@ -21,7 +21,7 @@ from scripts.pipeline.store import Manifest, Store
 
 # What of a mounted SDK decides the result of some stage, apart from its Hexagon libraries.
 _SDK_USED = (
-    *("sdk.yaml", "bin/x86_64-linux-clang", "lib/python"),
+    *("sdk.yaml", "bin/x86_64-linux-clang", "lib/python", "include/QNN", "share/QNN/converter"),
     *("lib/x86_64-linux-clang", "lib/aarch64-ubuntu-gcc9.4"),
 )
 
