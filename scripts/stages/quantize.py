@@ -24,6 +24,7 @@ from scripts.stages.onnx_network import Network
 from scripts.stages.progress import say, track
 from scripts.stages.roles import Role
 from scripts.stages.scaling import Scaling
+from scripts.stages.search import Search
 
 # Half of what 32 bits hold, in the units of the integer sums, which need room themselves.
 LARGEST_BIAS = 2**30
@@ -81,7 +82,7 @@ def refined(
     observer.add_output(output)
     reference = np.concatenate([seen[output] for seen in observer.run(pictures, "reference")])
     trial = widths.Trial(path, made, scratch)
-    search = widths.Search(network, made, trial, pictures, reference)
+    search = Search(network, made, trial, pictures, reference)
     return widths.raised(network, made, search.run(bound))
 
 

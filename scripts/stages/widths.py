@@ -1,9 +1,7 @@
-"""Chooses which activations of an 8-bit network must have 16 bits, by measurement.
+"""Widths of activations: what kinds of them there are, 16 bits for some, and a trial of any choice.
 
 A trial network runs on the CPU: integer weights, and activations on grids that are inputs, so one
-session tries any choice of widths. Rounding errors of different tensors add up. So each kind of
-tensor is tried at 8 bits alone; the worst kinds are raised until what is left, measured together
-on pictures that calibration has not seen, is small enough.
+session tries any choice of widths.
 """
 
 from __future__ import annotations
@@ -16,14 +14,11 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from scripts.stages import calibration, metrics, qdq, roles
+from scripts.stages import calibration, qdq, roles
 from scripts.stages.encodings import Encoding, Encodings
 from scripts.stages.onnx_network import Network
-from scripts.stages.progress import say
 
 NARROW, WIDE = 8, 16
-# A network's depth is cut into this many parts, each judged on its own.
-PARTS = 4
 Features = NDArray[np.float32]
 
 
@@ -77,13 +72,17 @@ def kinds(network: Network) -> dict[str, list[str]]:
     for node in network.graph.node:
         if node.op_type not in roles.MOVERS:
             for name in filter(source.get, node.input):
-                readers[source[name]].add(node.op_type)
+                readers[source[name]].add(_operation(node))
     made: dict[str, list[str]] = {}
     for name, reading in readers.items():
-        writer = producers[name].op_type if name in producers else "input"
+        writer = _operation(producers[name]) if name in producers else "input"
         kind = f"{writer} to {' and '.join(sorted(reading)) or 'output'}"
         made.setdefault(kind, []).append(name)
     return made
+
+
+def _operation(node: onnx.NodeProto) -> str:
+    return "Norm" if node.op_type in roles.NORMS else node.op_type
 
 
 def quantized_as(network: Network) -> dict[str, str]:
@@ -116,64 +115,6 @@ def raised(network: Network, encodings: Encodings, chosen: Iterable[str]) -> Enc
             )
     names = [name for name, first in source.items() if first in wide]
     return Encodings(at(encodings.activations, names, WIDE), at(encodings.params, operands, WIDE))
-
-
-class Search:
-    """Raises activations until held-out features reach a bound."""
-
-    def __init__(
-        self,
-        network: Network,
-        encodings: Encodings,
-        trial: Trial,
-        pictures: Sequence[Features],
-        reference: Features,
-    ) -> None:
-        self._network, self._encodings, self._trial = network, encodings, trial
-        self._pictures, self._reference = pictures, reference
-        self._source = quantized_as(network)
-        self._order = {name: place for place, name in enumerate(self._source)}
-
-    def loss(self, narrow: Iterable[str]) -> float:
-        """Return 1 minus the worst CLS cosine, or the tokens' mean, with some tensors at 8 bits."""
-        narrow = set(narrow)
-        grids = {
-            name: encoding.at(NARROW if self._source[name] in narrow else WIDE)
-            for name, encoding in self._encodings.activations.items()
-        }
-        cosines = metrics.cosine(self._reference, self._trial(grids, self._pictures))
-        return 1 - float(min(cosines[:, 0].min(), cosines.mean()))
-
-    def run(self, bound: float) -> list[str]:
-        """Return the activations to raise: none if 8 bits suffice, all if nothing does."""
-        everything = set(self._source.values())
-        now = self.loss(everything)
-        say(f"  8 bits: cosine {1 - now:.5f} on unseen pictures, wanted {bound:.5f}")
-        narrow, raised_kinds = set(everything), []
-        if now > 1 - bound:
-            alone = {kind: self.loss(names) for kind, names in kinds(self._network).items()}
-            for kind in sorted(alone, key=lambda one: alone[one], reverse=True):
-                if now <= 1 - bound:
-                    break
-                narrow -= set(kinds(self._network)[kind])
-                raised_kinds.append(kind)
-                now = self.loss(narrow)
-                say(f"  16 bits for {kind}: cosine {1 - now:.5f}")
-        return sorted(everything - self._thinned(narrow, raised_kinds, bound), key=self._place)
-
-    def _place(self, name: str) -> int:
-        return self._order[name]
-
-    def _thinned(self, narrow: set[str], raised_kinds: Sequence[str], bound: float) -> set[str]:
-        """Return the tensors at 8 bits, and with them every part of the depth that may be."""
-        for kind in reversed(raised_kinds):
-            names = sorted(kinds(self._network)[kind], key=self._place)
-            size = -(-len(names) // PARTS)
-            for first in range(0, len(names), size):
-                more = narrow | set(names[first : first + size])
-                if self.loss(more) <= 1 - bound:
-                    narrow = more
-        return narrow
 
 
 def _free_grids(model: onnx.ModelProto, activations: Mapping[str, Encoding]) -> None:

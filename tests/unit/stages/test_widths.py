@@ -6,13 +6,13 @@ import pytest
 
 from scripts import artefacts
 from scripts.stages import encodings as grids
-from scripts.stages import metrics, qdq, quantize, widths
+from scripts.stages import metrics, qdq, quantize, search, widths
 from scripts.stages.encodings import Encodings
 from scripts.stages.onnx_network import Network
 from tests.unit.stages import outliers, vit
 from tests.unit.stages.test_equalise import _features, _pictures
 
-RESIDUAL = "Add to Add and LayerNormalization"
+RESIDUAL = "Add to Add and Norm"
 
 
 def _int8(folder: Path, network: Path) -> tuple[Path, Encodings]:
@@ -47,10 +47,27 @@ def test_a_massive_residual_gets_16_bits_and_little_else_does(tmp_path: Path, fo
     assert len(wide) < len(encodings.activations) / 2
 
 
-def test_an_easy_network_stays_at_8_bits(tmp_path: Path) -> None:
+def test_an_easy_network_stays_at_8_bits_where_16_cost_anything(tmp_path: Path) -> None:
     _pictures(tmp_path / "calibration", 10, seed=1)
+    path = vit.write(tmp_path)
+    _, encodings = _int8(tmp_path, path)
+    network = Network.load(path)
+    free = {name for kind in search.kinds(network) if kind.cost <= 0 for name in kind.tensors}
+    raised = widths.raised(network, encodings, free).activations
+    wide = {name for name, one in encodings.activations.items() if one.bits == widths.WIDE}
+    assert wide == {name for name in wide if raised[name].bits == widths.WIDE}
+    assert len(wide) < len(encodings.activations) / 4
+
+
+def test_where_weights_lose_too_much_activations_do_not_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _pictures(tmp_path / "calibration", 10, seed=1)
+    monkeypatch.setattr(quantize, "MARGIN", 1e-6)
     _, encodings = _int8(tmp_path, vit.write(tmp_path))
-    assert {one.bits for one in encodings.activations.values()} == {widths.NARROW}
+    assert "with 8-bit weights it cannot be better" in capsys.readouterr().out
+    wide = [one for one in encodings.activations.values() if one.bits == widths.WIDE]
+    assert len(wide) < len(encodings.activations) / 2
 
 
 def test_a_trial_predicts_the_quantised_network(tmp_path: Path) -> None:

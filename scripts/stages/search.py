@@ -1,0 +1,125 @@
+"""Finds the activations of an 8-bit network that must have 16 bits, at the least simulated cost.
+
+Rounding errors of different tensors add up, and what a kind of tensor costs in 16 bits is known.
+So kinds are raised in the order of their cost until what is left, measured on pictures that
+calibration has not seen, is small enough; then those that were not needed go back, dearest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from scripts import catalog
+from scripts.stages import metrics, widths
+from scripts.stages.encodings import Encodings
+from scripts.stages.metrics import Features
+from scripts.stages.onnx_network import Network
+from scripts.stages.progress import say
+from scripts.stages.widths import NARROW, WIDE, Trial
+
+# A network's depth is cut into this many parts, each judged on its own.
+PARTS = 4
+# Where 8-bit weights alone lose too much, activations may lose this many times as much, no less.
+OF_WEIGHTS = 3
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Activations of one kind, in the order of the network, and what 16 bits for them cost."""
+
+    name: str
+    tensors: tuple[str, ...]
+    cost: float
+
+    def parts(self) -> list[set[str]]:
+        """Return its tensors cut by depth, where there are enough of them."""
+        if len(self.tensors) < PARTS:
+            return []
+        size = -(-len(self.tensors) // PARTS)
+        return [
+            set(self.tensors[first : first + size]) for first in range(0, len(self.tensors), size)
+        ]
+
+
+def kinds(network: Network) -> list[Kind]:
+    """Return the kinds of a network's activations, cheapest first; unknown ones come last."""
+    costs = catalog.width_costs()
+    dearest = max(costs.values())
+    order = {name: place for place, name in enumerate(widths.quantized_as(network))}
+    made = [
+        Kind(name, tuple(sorted(tensors, key=order.__getitem__)), costs.get(name, dearest))
+        for name, tensors in widths.kinds(network).items()
+    ]
+    return sorted(made, key=lambda kind: (kind.cost, kind.name))
+
+
+class Search:
+    """Raises activations until held-out features reach a bound."""
+
+    def __init__(
+        self,
+        network: Network,
+        encodings: Encodings,
+        trial: Trial,
+        pictures: Sequence[Features],
+        reference: Features,
+    ) -> None:
+        self._encodings, self._trial = encodings, trial
+        self._pictures, self._reference = pictures, reference
+        self._source = widths.quantized_as(network)
+        self._kinds = kinds(network)
+
+    def loss(self, wide: Iterable[str]) -> float:
+        """Return 1 minus the worst CLS cosine or the tokens' mean, with some tensors at 16 bits."""
+        wide = set(wide)
+        grids = {
+            name: encoding.at(WIDE if self._source[name] in wide else NARROW)
+            for name, encoding in self._encodings.activations.items()
+        }
+        cosines = metrics.cosine(self._reference, self._trial(grids, self._pictures))
+        return 1 - float(min(cosines[:, 0].min(), cosines.mean()))
+
+    def run(self, bound: float) -> set[str]:
+        """Return the activations to raise for a cosine of `bound`, or one as near as pays.
+
+        Those that 16 bits make faster are always among them.
+        """
+        free = [kind for kind in self._kinds if kind.cost <= 0]
+        wide = _tensors(free)
+        most, now = 1 - bound, self.loss(wide)
+        say(f"  8 bits: cosine {1 - now:.5f} on unseen pictures, wanted {bound:.5f}")
+        if now <= most:
+            return wide
+        least = self.loss(_tensors(self._kinds))
+        if least > most:
+            say(f"  warning: with 8-bit weights it cannot be better than {1 - least:.5f}")
+            most = OF_WEIGHTS * least
+        raised = [kind for kind in self._enough(most) if kind not in free]
+        return self._thinned(wide | _tensors(raised), raised, most)
+
+    def _enough(self, most: float) -> list[Kind]:
+        """Return as few kinds, from the cheapest on, as keep the loss low enough: by bisection."""
+        low, high = 0, len(self._kinds)
+        while low < high:
+            middle = (low + high) // 2
+            if self.loss(_tensors(self._kinds[:middle])) <= most:
+                high = middle
+            else:
+                low = middle + 1
+        return self._kinds[:high]
+
+    def _thinned(self, wide: set[str], raised: Sequence[Kind], most: float) -> set[str]:
+        """Return what is left of the raised kinds without those, or their parts, not needed."""
+        for kind in reversed(raised):
+            tries = [set(kind.tensors), *kind.parts()]
+            for tensors in tries:
+                if tensors & wide and self.loss(wide - tensors) <= most:
+                    wide = wide - tensors
+            if kept := len(wide.intersection(kind.tensors)):
+                say(f"  16 bits: {kind.name}, {kept} of {len(kind.tensors)}")
+        return wide
+
+
+def _tensors(chosen: Sequence[Kind]) -> set[str]:
+    return {name for kind in chosen for name in kind.tensors}
