@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from invoke import Collection, Context, Exit, Task, task
 
 from scripts.errors import INTERRUPTED, PipelineError
 from scripts.package import inspection, signature
+from scripts.package import weights as checkpoints
 from scripts.pipeline import bench as benchmark
 from scripts.pipeline import deploy as deployment
 from scripts.pipeline import doctor as examination
@@ -97,12 +99,20 @@ def _stage_task(verb: str) -> Task[Any, Any]:
             gate=gate,
         )
         stages = plan.up_to(asked, verb) if verb != "build" else plan.stages(asked)
+        key = _packing_key(asked, sign) if stages[-1].verb == "package" else None
         session.run(session.builder(lane=lane, memory_gb=memory), asked, stages)
-        if sign and stages[-1].verb == "package":
-            Console().note(f"signature: {signature.sign(asked.archive, Path(sign))}")
+        if key:
+            Console().note(f"signature: {signature.sign(asked.archive, key)}")
 
     body.__doc__ = BUILD if verb == "build" else plan.says(verb)
     return Task(body, name=verb, help=OPTIONS, auto_shortflags=False)
+
+
+def _packing_key(asked: requests.Request, sign: str) -> Path | None:
+    """Return the key to sign with, if any, once nothing speaks against packing in the end."""
+    if asked.weights_directory:
+        checkpoints.licences(asked.model, str(asked.weights_directory))
+    return signature.key(sign) if sign else None
 
 
 BUILD = "Build everything: checkpoint to verified context binary, skipping what is whole already."
@@ -249,7 +259,12 @@ def device_status(c: Context, device: str) -> None:
 @command
 def device_trust(c: Context, device: str) -> None:
     """Show a board's host key and, if you say so, pin it in devices.toml."""
-    print(deployment.trust(device, lambda question: input(f"{question} [y/N] ").lower() == "y"))
+    print(deployment.trust(device, _agreed))
+
+
+def _agreed(question: str) -> bool:
+    print(question, "[y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() == "y"  # nobody there to ask is a no
 
 
 namespace = Collection(reproduce, doctor, test, bench, inspect, deploy, rollback, remote_verify)

@@ -16,6 +16,11 @@ BUILD_ID = "v2.51.0.260929181845"
 OTHER_BUILD_ID = "v2.43.0.260128101112"
 AARCH64, HEXAGON, X86_64 = 183, 164, 62
 NEEDS = {"glibc": "2.34", "libraries": ["libc.so.6", "libcdsprpc.so"]}
+REPORTS = {
+    "verify": b'{"cls": {"mean": 0.995}, "cls_by_picture": {"a.png": 0.9}}',
+    "profile": b'{"device_us": 510}',
+    "export": b'{"config": {"num_register_tokens": 4, "hidden_size": 96}}',
+}
 CONTEXT_TEXT = "{build_id} soc_type=QCS9100;arch=73;vtcm_size=8388608;"
 
 
@@ -55,9 +60,7 @@ def build(folder: Path, build_id: str = BUILD_ID, size: int = 1000, seed: str = 
     folder.mkdir(parents=True, exist_ok=True)
     context = folder / "dinov3_int8_htp.serialized.bin"
     context.write_bytes(CONTEXT_TEXT.format(build_id=build_id).encode() + noise(size, seed))
-    verify, profile = folder / "verify.json", folder / "profile.json"
-    verify.write_text('{"cls": {"mean": 0.995}, "cls_by_picture": {"a.png": 0.9}}')
-    profile.write_text('{"device_us": 510}')
+    reports = {name: _written(folder / f"{name}.json", text) for name, text in REPORTS.items()}
     return Build(
         name="dinov3_digits_int8_iq9075",
         model=catalog.models()["digits"],
@@ -66,7 +69,7 @@ def build(folder: Path, build_id: str = BUILD_ID, size: int = 1000, seed: str = 
         weights="random:0",
         context=context,
         sdk=sdk(folder / "sdk", build_id, size),
-        reports={"verify": verify, "profile": profile},
+        reports=reports,
         host={"image": {"digest": "sha256:1234"}},
         runner=_written(folder / "dinov3-run", elf(AARCH64)),
     )

@@ -18,8 +18,8 @@ from scripts.package.item import PROGRAM, Item
 class Build:
     """One finished build: its names, its files, and what is known about where it comes from.
 
-    `reports` are JSON files by name (verify, profile, export); `golden` an input and the output
-    that the simulator gives for it, both raw float32.
+    `reports` are the JSON files of the stages verify, profile and export; `golden` an input and
+    the output that the simulator gives for it, both raw float32.
     """
 
     name: str
@@ -93,7 +93,7 @@ def _check_context(build: Build) -> None:
 def _facts(build: Build, payload: list[Item]) -> dict[str, Any]:
     return {
         "name": build.name,
-        "model": _model(build.model),
+        "model": _model(build.model, _figures(build.reports["export"])["config"]),
         "weights": weights.facts(build.model, build.weights),
         "precision": {
             "name": build.precision.name,
@@ -105,19 +105,22 @@ def _facts(build: Build, payload: list[Item]) -> dict[str, Any]:
         "image": build.host.get("image", {"digest": "unknown"}),
         "source": build.host.get("source", {"digest": {}}),
         "needs": runtime.needs(payload, build.target),
-        "accuracy": _figures(build.reports.get("verify")),
-        "simulated_latency": _figures(build.reports.get("profile")),
+        "accuracy": _figures(build.reports["verify"]),
+        "simulated_latency": _figures(build.reports["profile"]),
     }
 
 
-def _model(model: Model) -> dict[str, Any]:
+def _model(model: Model, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the model and its tensors; `config` is that of the network that was exported."""
     side = model.image_size
+    rows = 1 + config["num_register_tokens"] + (side // model.patch_size) ** 2
     pixels = {"name": "pixel_values", "shape": [1, 3, side, side], "dtype": "float32"}
+    tokens = {"name": "last_hidden_state", "shape": [1, rows, config["hidden_size"]]}
     return {
         "name": model.name,
         "description": model.description,
         "input": {**pixels, "layout": "NCHW", "colour_order": "RGB"},
-        "output": {"name": "last_hidden_state", "dtype": "float32"},
+        "output": {**tokens, "dtype": "float32", "rows": "CLS, registers, patches"},
     }
 
 
@@ -134,10 +137,8 @@ def _target(target: Target) -> dict[str, Any]:
     }
 
 
-def _figures(report: Path | None) -> dict[str, Any]:
+def _figures(report: Path) -> dict[str, Any]:
     """Return what a report says of the network as a whole, and not of single pictures."""
-    if report is None:
-        return {}
     try:
         document = json.loads(report.read_text())
     except FileNotFoundError:

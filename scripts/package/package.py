@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from scripts.errors import ArtefactError
+from scripts.errors import ArtefactError, DiskFullError
 from scripts.package import archive, manifest
 from scripts.package.item import Entry, Item
 from scripts.package.manifest import MANIFEST, SUMS, Manifest
@@ -93,10 +94,23 @@ def unpacked(path: Path) -> Iterator[Unpacked]:
 
     Raises:
         ArtefactError: as `check`.
+        DiskFullError: there is no room for the files.
     """
     _sweep()
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as folder:
-        yield Unpacked(check(path, Path(folder)), Path(folder))
+        yield Unpacked(_into(Path(folder), path), Path(folder))
+
+
+def _into(folder: Path, path: Path) -> Package:
+    try:
+        return check(path, folder)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise DiskFullError(
+            f"There is no room for the files of {path.name} in {tempfile.gettempdir()}.",
+            remedy="free space there, or name another folder in TMPDIR",
+        ) from error
 
 
 def _sweep() -> None:

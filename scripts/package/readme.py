@@ -21,7 +21,8 @@ Check the files, with nothing but coreutils:
     sha256sum -c SHA256SUMS
 
 Run the network, and see how long it takes. Input and output are raw float32, little-endian:
-`pixel_values` {input_shape}, {layout}, {colour_order}, normalised; `last_hidden_state`.
+`pixel_values` {input_shape}, {layout}, {colour_order}, normalised; `last_hidden_state`
+{output_shape}: {rows}.
 `--rgb FILE` takes interleaved RGB bytes of the same size instead, and normalises them.
 
     bin/dinov3-run --context {context} --input input.raw --output output.raw --runs 10
@@ -50,6 +51,8 @@ def text(facts: Mapping[str, Any], context: str, sbom: str, provenance: str) -> 
         glibc=facts["needs"]["glibc"],
         libraries=", ".join(facts["needs"]["libraries"]),
         input_shape=model["input"]["shape"],
+        output_shape=model["output"]["shape"],
+        rows=model["output"]["rows"],
         layout=model["input"]["layout"],
         colour_order=model["input"]["colour_order"],
         context=context,

@@ -19,14 +19,24 @@ def path_of(archive: Path) -> Path:
     return archive.with_name(archive.name + ".sig")
 
 
+def key(given: str) -> Path:
+    """Return the file of a private SSH key, or of a public one whose private key an agent holds.
+
+    Raises:
+        ArtefactError: there is no such file.
+    """
+    path = Path(given).expanduser()
+    if not path.is_file():
+        raise ArtefactError(f"There is no key {path}.", remedy="ssh-keygen -t ed25519 -f KEY")
+    return path
+
+
 def sign(archive: Path, key: Path) -> Path:
-    """Sign an archive with a private SSH key, or the one of the agent a public key names.
+    """Sign an archive with a key.
 
     Raises:
         ArtefactError: the key cannot be used, or the archive cannot be read.
     """
-    if not key.is_file():
-        raise ArtefactError(f"There is no key {key}.", remedy="ssh-keygen -t ed25519 -f KEY")
     text = _ssh_keygen("sign", ["-f", str(key), "-n", NAMESPACE], archive)
     signature = path_of(archive)
     scratch = signature.with_suffix(".partial")

@@ -36,9 +36,6 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> Build:
-    reports = {name: getattr(arguments, name) for name in ("verify", "profile")}
-    if arguments.export_report:
-        reports["export"] = arguments.export_report
     archive_name = artefacts.package(arguments.model, arguments.precision, arguments.target).name
     return Build(
         name=archive_name.removesuffix(".tar.gz"),
@@ -48,7 +45,7 @@ def _build(arguments: argparse.Namespace) -> Build:
         weights=arguments.weights,
         context=arguments.context,
         sdk=arguments.sdk or sdk.in_force().root,
-        reports=reports,
+        reports={name: getattr(arguments, name) for name in ("verify", "profile", "export")},
         host=provenance.facts_from(arguments.provenance_facts),
         library=arguments.library,
         runner=arguments.runner,
@@ -65,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--context", type=Path, required=True, help="HTP context binary")
     made.add_argument("--verify", type=Path, required=True, help="accuracy report")
     made.add_argument("--profile", type=Path, required=True, help="simulated latency report")
-    made.add_argument("--export-report", type=Path, help="report of the export stage")
+    made.add_argument("--export", type=Path, required=True, help="report of the export stage")
     made.add_argument("--library", type=Path, help="aarch64 model library")
     made.add_argument(
         "--runner", type=Path, default=RUNNER, help="aarch64 program that runs a context binary"

@@ -12,7 +12,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,6 +154,14 @@ def board(
         yield made
     finally:
         made.stop()
+
+
+def until(happened: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait for something to happen."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def _folders(made: Board) -> None:

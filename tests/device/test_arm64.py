@@ -15,6 +15,8 @@ from scripts.pipeline import deploy
 from tests import packages
 from tests.device import arm64, boards
 from tests.device.conftest import Archive, Bench
+from tests.device.test_failures import SIZE, partial, start
+from tests.device.wire import wire
 
 pytestmark = pytest.mark.device
 Make = Callable[..., Archive]
@@ -69,3 +71,26 @@ def test_a_skel_of_another_build_is_found(
     board.put("/usr/lib/rfsa/adsp/libQnnHtpV73Skel.so", other)
     deploy.deploy(archive().path, ["bench"], file=bench.file)
     assert f"is of build {packages.OTHER_BUILD_ID}" in capsys.readouterr().out
+
+
+def test_a_cut_connection_is_taken_up_again(
+    board: boards.Board, bench: Bench, archive: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = archive("new", SIZE)
+    with wire(board.port, [600_000]) as cutting:
+        bench.write(bench=bench.device(board, port=cutting.port))
+        deploy.deploy(new.path, ["bench"], file=bench.file)
+    assert (board.current, board.is_whole(new.digest)) == (new.digest, True)
+    assert "are there already" in capsys.readouterr().out
+
+
+def test_killed_while_it_sends(board: boards.Board, bench: Bench, archive: Make) -> None:
+    deploy.deploy(archive("a").path, ["bench"], file=bench.file)
+    new = archive("new", SIZE)
+    deploying = start(bench, new.path)
+    boards.until(partial(board, new.digest).is_dir)
+    deploying.kill()
+    deploying.wait()
+    assert (board.current, board.is_whole(board.current)) == (archive("a").digest, True)
+    deploy.deploy(new.path, ["bench"], file=bench.file)
+    assert (board.current, board.is_whole(board.current)) == (new.digest, True)

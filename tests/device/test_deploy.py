@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.errors import ArtefactError, DeviceError, GateError, MismatchError, UsageError
-from scripts.package import signature
+from scripts.package import package, signature
 from scripts.pipeline import deploy
 from tests import packages
 from tests.device import boards
@@ -104,11 +104,13 @@ def test_a_damaged_release_is_found_and_mended(
     deploy.deploy(archive().path, ["bench"], file=bench.file)
     release = board.data / "releases" / board.current
     (release / "lib/libQnnHtp.so").write_bytes(b"other bytes")
-    (release / "surplus").write_bytes(b"")
-    with pytest.raises(DeviceError, match=r"lib/libQnnHtp\.so, surplus of .* are damaged"):
+    (release / "surplus file").write_bytes(b"")
+    with pytest.raises(DeviceError, match=r"lib/libQnnHtp\.so, surplus file of .* are damaged"):
         deploy.remote_verify(["bench"], file=bench.file)
+    place = release.stat().st_ino
     deploy.deploy(archive().path, ["bench"], file=bench.file)
     assert board.is_whole(board.current)
+    assert release.stat().st_ino == place  # in use, it was never gone
     deploy.remote_verify(["bench"], file=bench.file)
 
 
@@ -139,6 +141,17 @@ def test_a_network_that_fails_on_the_board_is_not_taken_into_use(
     with pytest.raises(error, match=words):
         deploy.deploy(path, ["bench"], file=bench.file)
     assert board.current == archive().digest
+
+
+def test_releases_that_failed_do_not_pile_up(
+    board: boards.Board, bench: Bench, archive: Make, tmp_path: Path
+) -> None:
+    deploy.deploy(archive().path, ["bench"], file=bench.file)
+    for seed in "xy":
+        path = packages.package(tmp_path / seed, runner=b"#!/bin/sh\nexit 3\n", seed=seed)
+        with pytest.raises(DeviceError):
+            deploy.deploy(path, ["bench"], file=bench.file)
+    assert releases(board) == {archive().digest, package.check(path).digest}
 
 
 def test_a_package_without_runner_is_not_tried(
@@ -199,7 +212,7 @@ def test_one_refusing_device_does_not_stop_the_others(
     with pytest.raises(MismatchError, match="1 of 2 devices failed"):
         deploy.deploy(archive().path, ["one", "two"], file=bench.file)
     assert (board.current, other_board.current) == (archive().digest, "")
-    assert "FAILED" in capsys.readouterr().out
+    assert "FAILED: dinov3_digits_int8_iq9075 does not fit one: arch" in capsys.readouterr().out
 
 
 def test_a_signature_can_be_asked_for(board: boards.Board, bench: Bench, tmp_path: Path) -> None:

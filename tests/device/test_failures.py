@@ -39,14 +39,6 @@ def partial(board: boards.Board, digest: str) -> Path:
     return board.data / "releases" / f"{digest}.partial"
 
 
-def until(happened: Callable[[], bool], seconds: float = 120) -> None:
-    """Wait for something to happen."""
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def start(bench: Bench, path: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", DEPLOY, str(path), str(bench.file)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -226,7 +218,7 @@ def test_killed_at_any_moment(deployed: boards.Board, bench: Bench, archive: Mak
 def test_interrupted_by_the_user(deployed: boards.Board, bench: Bench, archive: Make) -> None:
     deployed.fake("sync", "sleep 1")
     deploying = start(bench, archive("new", SIZE).path)
-    until(partial(deployed, archive("new", SIZE).digest).is_dir)
+    boards.until(partial(deployed, archive("new", SIZE).digest).is_dir)
     deploying.send_signal(signal.SIGINT)
     deploying.wait(timeout=60)
     assert deployed.current in {archive("old").digest, archive("new", SIZE).digest}
@@ -259,7 +251,7 @@ def test_a_waiting_deployment_says_for_whom(
 ) -> None:
     deployed.fake("sync", "sleep 1")
     first = start(bench, archive("one", SIZE).path)
-    until((deployed.data / ".lock.owner").exists)
+    boards.until((deployed.data / ".lock.owner").exists)
     second = start(bench, archive("two", SIZE).path)
     said = second.communicate()[0].decode()
     first.wait()
@@ -277,7 +269,7 @@ def test_a_frozen_connection_does_not_hold_the_lock_for_ever(
         cutting.freeze = True
         bench.write(bench=bench.device(deployed, port=cutting.port))
         frozen = start(bench, new.path)
-        until(lambda: max(cutting.sent, default=0) >= 400_000)
+        boards.until(lambda: max(cutting.sent, default=0) >= 400_000)
         bench.write(bench=bench.device(deployed))
         deploy.deploy(new.path, ["bench"], file=bench.file)
         frozen.kill()

@@ -62,6 +62,27 @@ def test_a_variable_that_is_not_set_is_named(
         deploy.deploy(archive().path, ["bench"], file=bench.file)
 
 
+def test_a_key_of_the_agent(
+    board: boards.Board,
+    bench: Bench,
+    archive: Make,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(tmp_path / "agent")])
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    try:
+        boards.until((tmp_path / "agent").is_socket)
+        subprocess.run(["ssh-add", "-q", str(bench.key)], check=True)
+        bench.write(bench=bench.device(board, key=None))
+        deploy.deploy(archive().path, ["bench"], file=bench.file)
+    finally:
+        agent.terminate()
+        agent.wait()
+    assert board.current == archive().digest
+
+
 def test_a_strangers_key_is_refused(
     board: boards.Board, bench: Bench, archive: Make, tmp_path: Path
 ) -> None:

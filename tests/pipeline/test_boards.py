@@ -9,7 +9,7 @@ import pytest
 
 from scripts.errors import DeviceError
 from scripts.package import package
-from scripts.pipeline import deploy
+from scripts.pipeline import deploy, source
 from scripts.pipeline.build import Builder, Done
 from scripts.pipeline.container import Mount, Program, run
 from scripts.pipeline.request import Request
@@ -76,3 +76,15 @@ def test_a_board_without_fastrpc_keeps_what_it_had(
     assert (board.current, board.is_whole(digest)) == ("", True)
     if board.emulated:
         assert "no usable libcdsprpc.so" in caught.value.what
+
+
+def test_another_commit_makes_the_package_alone_anew(
+    archive: Path, build: Callable[..., list[Done]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, revision = archive.read_bytes(), source.revision()
+    monkeypatch.setattr(source, "revision", lambda: {"gitCommit": 40 * "0"})
+    assert [done.stage.verb for done in build() if done.ran] == ["package"]
+    assert package.check(archive).manifest.facts["source"] == {"digest": {"gitCommit": 40 * "0"}}
+    monkeypatch.setattr(source, "revision", lambda: revision)
+    build()
+    assert archive.read_bytes() == before

@@ -78,7 +78,7 @@ def _each(
     for device, outcome in zip(devices, outcomes, strict=True):
         if isinstance(outcome, PipelineError):
             failed[device.name] = outcome
-            outcome = (f"FAILED: {outcome.what.splitlines()[0]}", *("" for _ in columns[1:]))
+            outcome = (f"FAILED: {_headline(outcome)}", *("" for _ in columns[1:]))
         rows.append((device.name, *outcome))
     Console().table(title, rows)
     if failed:
@@ -98,6 +98,12 @@ async def _side_by_side(
             return error
 
     return await asyncio.gather(*(one(login) for login in all_logins))
+
+
+def _headline(error: PipelineError) -> str:
+    """Return the first line of an error, and the second where the first only leads up to it."""
+    first, *rest = (line.strip() for line in error.what.splitlines())
+    return f"{first} {rest[0]}" if first.endswith(":") and rest else first
 
 
 def _summary(failed: dict[str, PipelineError], count: int) -> PipelineError:

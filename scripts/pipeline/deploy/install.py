@@ -78,6 +78,7 @@ async def _arrive(board: Board, shipment: Unpacked, say: Say) -> None:
             say("this release is on the board already, and whole")
             return
         say(f"this release is on the board, damaged: {', '.join(damaged)}")
+    await releases.prune(board, found, coming=package.digest)
     await upload(board, shipment, Progress(say))
     await releases.commit(board, package.digest)
 

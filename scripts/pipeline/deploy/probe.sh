@@ -72,7 +72,8 @@ for folder in /usr/lib/rfsa/adsp /usr/lib/dsp /usr/lib/dsp/cdsp /usr/lib/dsp/cds
     found "$folder/$skel" ""
 done
 
-for command in cat chmod df find flock head ln mkdir mv readlink rm sha256sum sync timeout wc; do
+for command in cat chmod cp df find flock head ln mkdir mktemp mv readlink rm sed sha256sum sleep \
+    sync timeout wc; do
     command -v "$command" >/dev/null || say missing "$command"
 done
 mv --help 2>&1 | grep -q -e '-T' || say missing "mv -T"

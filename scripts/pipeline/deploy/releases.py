@@ -21,9 +21,12 @@ async def activate(board: Board, digest: str, history: Sequence[str]) -> None:
     await board.run(script("activate.sh"), board.device.path, digest, given=text)
 
 
-async def prune(board: Board, found: Survey) -> list[str]:
-    """Remove releases beyond those a device keeps, and leftovers; return what was removed."""
-    kept = keep(found.current, found.history, board.device.keep)
+async def prune(board: Board, found: Survey, coming: str = "") -> list[str]:
+    """Remove releases beyond those a device keeps, and leftovers; return what was removed.
+
+    What there is of the release `coming`, whole or not, stays.
+    """
+    kept = keep(found.current, found.history, board.device.keep) | {coming, f"{coming}.partial"}
     removed = [name for name in found.names if name not in kept]
     if removed:
         text = "".join(f"{name}\n" for name in removed)

@@ -1,5 +1,6 @@
 """Reading packages back: every byte counts."""
 
+import errno
 import gzip
 import io
 import json
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.errors import ArtefactError
-from scripts.package import inspection, package
+from scripts.errors import ArtefactError, DiskFullError
+from scripts.package import archive, inspection, package
 from tests import packages
 
 
@@ -65,6 +66,15 @@ def test_what_a_killed_process_left_is_removed(
         (folder / "lib").mkdir(parents=True)
     with package.unpacked(whole):
         assert (gone.exists(), alive.exists()) == (False, True)
+
+
+def test_a_full_disk_is_named(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(stream: object, into: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(archive, "copy", full)
+    with pytest.raises(DiskFullError, match="no room"), package.unpacked(whole):
+        pass
 
 
 @pytest.mark.parametrize("name", ["lib/libQnnHtp.so", "README.md", "SHA256SUMS"])

@@ -64,7 +64,7 @@ def test_a_change_after_signing_is_refused(tmp_path: Path, archive: Path) -> Non
 
 def test_what_is_no_key_is_refused(tmp_path: Path, archive: Path) -> None:
     with pytest.raises(ArtefactError, match="There is no key"):
-        signature.sign(archive, tmp_path / "gone")
+        signature.key(str(tmp_path / "gone"))
     (tmp_path / "text").write_text("no key")
     with pytest.raises(ArtefactError, match="refused to sign"):
         signature.sign(archive, tmp_path / "text")

@@ -19,8 +19,9 @@ def run(
     command = [sys.executable, "-m", "scripts.stages.package", "--out", str(out)]
     command += ["--model", "digits", "--precision", "int8", "--target", "iq9075"]
     command += ["--weights", "random:0", "--context", str(build.context), "--sdk", str(build.sdk)]
-    command += ["--verify", str(build.reports["verify"]), "--runner", str(build.runner)]
-    command += ["--profile", str(build.reports["profile"]), *extra]
+    for name, report in build.reports.items():
+        command += [f"--{name}", str(report)]
+    command += ["--runner", str(build.runner), *extra]
     environment = {**os.environ, **environment}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
