@@ -168,11 +168,18 @@ def doctor(
         raise Exit("something is missing; see above", code=1)
 
 
-@task(auto_shortflags=False, help={"fast": "only what needs no engine: linter, types, unit tests"})
+@task(
+    auto_shortflags=False,
+    help={
+        "fast": "only what needs no engine: linter, types, unit tests",
+        "slow": "only what all tests leave out: ViT-S in every precision, minutes each",
+    },
+)
 @command
-def test(c: Context, fast: bool = False) -> None:
+def test(c: Context, fast: bool = False, slow: bool = False) -> None:
     """Run all tests: unit, image, and builds of digits from end to end."""
-    suites.fast(Console()) if fast else suites.everything(Console())
+    run = suites.fast if fast else suites.slow if slow else suites.everything
+    run(Console())
 
 
 @task(

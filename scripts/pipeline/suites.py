@@ -39,6 +39,7 @@ IN_IMAGE = (
     Suite("unit tests in the image", ("-m", "torch", "tests/unit/stages")),
     Suite("openqnn's own tests", ("toolchains/openqnn/tests",)),
 )
+SLOW = Suite("slow tests in the image", ("-m", "slow", "tests/chain"))
 ENGINE = (
     Suite("image tests", ("pytest", "-q", "tests/image")),
     Suite("device tests", ("pytest", "-q", "tests/device")),
@@ -65,6 +66,12 @@ def everything(console: Console) -> None:
         _require(suite, in_image(made, *suite.command))
     for suite in ENGINE:
         _run(console, suite)
+
+
+def slow(console: Console) -> None:
+    """Run what `everything` leaves out: minutes of the simulator."""
+    console.started(SLOW.name)
+    _require(SLOW, in_image(session.builder(), *SLOW.command))
 
 
 def in_image(made: Builder, *tests: str) -> bool:

@@ -13,14 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import pytest
 
 from scripts import artefacts, catalog, sdk
 from scripts.stages import simulator
 
 TARGET = catalog.targets()["iq9075"]
 PRECISIONS = ("fp16", "int8", "w8a16")
-# ViT-S in fp16 and w8a16 takes the simulator minutes: one precision stands for its size.
-CASES = [*(("digits", precision) for precision in PRECISIONS), ("vits16", "int8")]
+# ViT-S in fp16 and w8a16 takes the simulator minutes: one precision stands for its size, mostly.
+CASES = [
+    *(("digits", precision) for precision in PRECISIONS),
+    ("vits16", "int8"),
+    pytest.param("vits16", "fp16", marks=pytest.mark.slow),
+    pytest.param("vits16", "w8a16", marks=pytest.mark.slow),
+]
 WEIGHTS = {"digits": "scripts/catalog/digits", "vits16": "random:1"}
 
 
@@ -82,7 +88,8 @@ def network(name: str, root: Path) -> Network:
 def libraries(made: Network, precision: str, out: Path) -> dict[str, Path]:
     """Convert and compile; return the model library of each target."""
     names = ("--model", made.name, "--precision", precision)
-    stage("convert", out, *names, *onnx_options(made, precision))
+    board = ("--target", TARGET.name)
+    stage("convert", out, *names, *board, *onnx_options(made, precision))
     cpp = out / artefacts.model_cpp(made.name, precision)
     stage("compile", out, *names, "--cpp", cpp, "--bin", cpp.with_suffix(".bin"))
     return {

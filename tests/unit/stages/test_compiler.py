@@ -71,12 +71,12 @@ class Build:
         return self.chain(precision, network, encodings, out)
 
     def chain(self, precision: str, network: Path, encodings: Path | None, out: Path) -> Path:
-        names = {"model": "digits", "precision": precision, "out": out}
+        names = {"model": "digits", "precision": precision, "out": out, "target": "iq9075"}
         cpp = out / artefacts.model_cpp("digits", precision)
         library = out / artefacts.model_library("digits", precision, sdk.HOST)
         convert.main(Namespace(**names, onnx=network, encodings=encodings))
         compile_stage.main(Namespace(**names, cpp=cpp, bin=cpp.with_suffix(".bin")))
-        context.main(Namespace(**names, library=library, target="iq9075"))
+        context.main(Namespace(**names, library=library))
         return out / artefacts.context_binary(precision)
 
     def verify(
