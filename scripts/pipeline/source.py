@@ -35,7 +35,7 @@ def revision(root: Path = ROOT) -> dict[str, str]:
     if commit and _git(root, "status", "--porcelain", "--", *FOLDERS) == "":
         return {"gitCommit": commit}
     found = (file for name in FOLDERS for file in digests.files_below(root / name))
-    files = [file for file in found if file.suffix != ".pyc"]
+    files = (file for file in found if not _is_litter(file.relative_to(root)))
     return {"sha256": _listing(root, files)}
 
 
@@ -66,6 +66,11 @@ def _git(root: Path, *arguments: str) -> str | None:
     except FileNotFoundError:
         return None
     return None if done.returncode else done.stdout
+
+
+def _is_litter(path: Path) -> bool:
+    """Tell whether tools left a file behind: what Python compiled, a linter's cache."""
+    return path.suffix == ".pyc" or any(part.startswith(".") for part in path.parts)
 
 
 def _listing(root: Path, files: Iterable[Path]) -> str:

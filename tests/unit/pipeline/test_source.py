@@ -92,5 +92,7 @@ def test_sources_in_no_repository_of_their_own_are_named_by_what_is_in_them(
     for copy in (plain, inside):
         shutil.copytree(repository, copy, ignore=shutil.ignore_patterns(".git", "build"))
     (inside / "scripts/file.pyc").write_bytes(b"what Python leaves behind")
+    (inside / "docker/.mypy_cache").mkdir()
+    (inside / "docker/.mypy_cache/file").write_bytes(b"what a linter leaves behind")
     assert source.revision(plain) == source.revision(inside)
     assert set(source.revision(plain)) == {"sha256"}
