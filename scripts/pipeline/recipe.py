@@ -18,8 +18,8 @@ from scripts.pipeline.source import ROOT
 _STAGE_LABEL = "dinov3-qnn.stage"
 _BASE_REPOSITORY = "dinov3-qnn-base"
 _TOOLCHAINS = ROOT / "toolchains"
-# In the folders of the sources, but no part of them.
-_LEFT_OUT = ("__pycache__", "tests")
+# In the folders of the sources, but no part of them; neither are hidden files and caches of tools.
+_LEFT_OUT = ("__pycache__", "build", "tests")
 
 
 def build(client: docker.DockerClient, lane: Lane, log: BuildLog, *, no_cache: bool) -> str:
@@ -90,9 +90,11 @@ def sources(lane: Lane) -> dict[str, Path]:
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
+        if path.name in _LEFT_OUT or path.name.startswith("."):
+            continue
         if path.is_file():
             yield path
-        elif path.name not in _LEFT_OUT:
+        else:
             yield from _files(path)
 
 

@@ -188,5 +188,15 @@ def test_files_of_the_build_are_among_its_inputs(name: str) -> None:
     assert recipe.sources(lanes.load(LANE))[name].is_file()
 
 
-def test_tests_and_caches_are_not() -> None:
-    assert not [n for n in recipe.sources(lanes.load(LANE)) if "/tests/" in n or "__pycache__" in n]
+def test_tests_and_what_tools_leave_behind_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = ("tests/a.py", "lib/__pycache__/a.pyc", "build/a.o", "lib/.mypy_cache/3.11/a.db", ".x")
+    for name in ("Makefile", "lib/a.py", *left):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr(recipe, "ROOT", tmp_path)
+    monkeypatch.setattr(recipe, "_TOOLCHAINS", tmp_path)
+    lane = lanes.load(LANE)
+    found = {name for name, path in recipe.sources(lane).items() if path.is_relative_to(tmp_path)}
+    assert found == {"Makefile", "lib/a.py"}
