@@ -14,6 +14,7 @@ from scripts.package.contents import Build, items
 
 BUILD_ID = "v2.51.0.260929181845"
 OTHER_BUILD_ID = "v2.43.0.260128101112"
+IMAGE = 64 * "1"
 AARCH64, HEXAGON, X86_64 = 183, 164, 62
 NEEDS = {"glibc": "2.34", "libraries": ["libc.so.6", "libcdsprpc.so"]}
 REPORTS = {
@@ -70,7 +71,7 @@ def build(folder: Path, build_id: str = BUILD_ID, size: int = 1000, seed: str = 
         context=context,
         sdk=sdk(folder / "sdk", build_id, size),
         reports=reports,
-        host={"image": {"digest": "sha256:1234"}},
+        host={"image": {"digest": f"sha256:{IMAGE}"}},
         runner=_written(folder / "dinov3-run", elf(AARCH64)),
     )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.package import package, signature
+from scripts.package import package, provenance, signature
 
 Rows = list[tuple[str, ...]]
 Table = tuple[str, Rows]
@@ -20,7 +21,7 @@ def tables(archive: Path, signers: Path | None = None) -> list[Table]:
     Raises:
         ArtefactError: the archive is damaged, or not signed by one of `signers`.
     """
-    checked = package.check(archive)
+    checked, documents = package.read(archive)
     facts = checked.manifest.facts
     rows: Rows = [
         ("digest", checked.digest),
@@ -30,15 +31,17 @@ def tables(archive: Path, signers: Path | None = None) -> list[Table]:
         ("precision", facts["precision"]["name"]),
         ("target", facts["target"]["description"]),
         ("QNN build", checked.manifest.build_id),
-        ("build image", facts["image"]["digest"]),
-        ("source", _named(facts["source"]["digest"])),
         ("needs", f"glibc {facts['needs']['glibc']}, {', '.join(facts['needs']['libraries'])}"),
         ("signature", _signature(archive, signers)),
     ]
     figures = _flat(facts["accuracy"]) + _flat(facts["simulated_latency"])
     files: Rows = [(one.sha256, one.mode, f"{one.size:,}", one.path) for one in checked.entries]
-    made: list[Table] = [(checked.manifest.name, rows), ("files, all whole", files)]
-    return [*made, ("accuracy and simulated latency", figures)] if figures else made
+    return [
+        (checked.manifest.name, rows),
+        *_origin(documents[provenance.FILE]),
+        ("files, all whole", files),
+        ("accuracy and simulated latency", figures),
+    ]
 
 
 def _signature(archive: Path, signers: Path | None) -> str:
@@ -48,8 +51,15 @@ def _signature(archive: Path, signers: Path | None) -> str:
     return "present, not checked: give the allowed signers" if present else "none"
 
 
-def _named(digests: Mapping[str, str]) -> str:
-    return ", ".join(f"{algorithm} {digest}" for algorithm, digest in digests.items()) or "unknown"
+def _origin(statement: bytes) -> list[Table]:
+    build = json.loads(statement)["predicate"]["buildDefinition"]
+    inputs: Rows = [(one["name"], _identity(one)) for one in build["resolvedDependencies"]]
+    return [("asked for", _flat(build["externalParameters"])), ("made from", inputs)]
+
+
+def _identity(dependency: Mapping[str, Any]) -> str:
+    digests = dependency.get("digest", {}).items()
+    return ", ".join(" ".join(one) for one in digests) or str(dependency.get("uri", ""))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Rows:

@@ -8,14 +8,14 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from scripts.errors import ArtefactError, DiskFullError
-from scripts.package import archive, manifest
+from scripts.package import archive, manifest, provenance
 from scripts.package.item import Entry, Item
 from scripts.package.manifest import MANIFEST, SUMS, Manifest
 
@@ -73,17 +73,26 @@ def check(path: Path, folder: Path | None = None) -> Package:
     Raises:
         ArtefactError: it is missing, cut short, or any file is not what the manifest says.
     """
+    return read(path, folder)[0]
+
+
+def read(path: Path, folder: Path | None = None) -> tuple[Package, Mapping[str, bytes]]:
+    """Return an archive's package, as `check` does, and its documents by name.
+
+    Raises:
+        ArtefactError: as `check`.
+    """
     found: dict[str, Entry] = {}
     documents: dict[str, bytes] = {}
     with archive.opened(path) as tar:
         for name, header, stream in archive.members(tar):
-            if name in _DOCUMENTS:
+            if name in (*_DOCUMENTS, provenance.FILE):
                 documents[name] = stream.read()
                 stream = io.BytesIO(documents[name])
             with _sink(folder and folder / name, header.mode) as sink:
                 digest = archive.copy(stream, sink.write)
             found[name] = Entry(name, header.size, f"{header.mode:04o}", digest, "")
-    return _compared(path, found, documents)
+    return _compared(path, found, documents), documents
 
 
 @contextmanager

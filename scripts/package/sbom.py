@@ -43,6 +43,8 @@ def _component(facts: Mapping[str, Any], entry: Entry) -> dict[str, Any]:
     }
     if entry.role in ("runtime", "context binary"):
         made["version"] = facts["sdk"]["build_id"]
+    if entry.role == "runtime":
+        made["supplier"] = {"name": "Qualcomm Technologies, Inc."}
     if licence := _licence(facts, entry.role):
         made["licenses"] = [{"license": {"name": licence}}]
     return made

@@ -31,7 +31,9 @@ def deploy(
     """
     devices = select(names, file)
     lists = [signers] if signers else []
-    lists += [file.parent / device.signers for device in devices if device.signers]
+    lists += [
+        file.parent / Path(device.signers).expanduser() for device in devices if device.signers
+    ]
     for one in dict.fromkeys(lists):
         signature.verify(archive, one)
     with package.unpacked(archive) as shipment:

@@ -35,7 +35,7 @@ def test_the_runtime_is_complete(tmp_path: Path) -> None:
 def test_the_manifest_says_what_it_is(tmp_path: Path) -> None:
     facts = document(packages.build(tmp_path), "manifest.json")
     assert facts["sdk"]["build_id"] == BUILD_ID
-    assert facts["image"]["digest"] == "sha256:1234"
+    assert facts["image"]["digest"] == f"sha256:{packages.IMAGE}"
     assert facts["source"]["digest"] == {}
     assert facts["weights"] | {"files": []} == {
         "source": "random:0",

@@ -119,11 +119,14 @@ def test_a_flipped_byte_is_refused(whole: Path) -> None:
 
 
 def test_inspection_shows_what_it_is(whole: Path) -> None:
-    (title, rows), (_, files), (_, figures) = inspection.tables(whole)
+    (title, rows), asked, inputs, (_, files), (_, figures) = inspection.tables(whole)
     shown = {row[0]: row[1] for row in rows}
     assert title == "dinov3_digits_int8_iq9075"
     assert shown["QNN build"] == packages.BUILD_ID
     assert shown["weights"] == "random:0 (synthetic)"
     assert shown["signature"] == "none"
+    assert ("precision", "int8") in asked[1]
+    assert ("weights", "urn:dinov3-qnn:weights:random:0") in inputs[1]
+    assert ("image", f"sha256 {packages.IMAGE}") in inputs[1]
     assert ("cls mean", "0.995") in figures
     assert "lib/libQnnHtpV73Skel.so" in {row[-1] for row in files}

@@ -75,6 +75,7 @@ def test_components_say_what_and_whose_they_are(whole: Any) -> None:
     skel = found["lib/libQnnHtpV73Skel.so"]
     assert (skel["type"], skel["version"]) == ("library", packages.BUILD_ID)
     assert "Qualcomm" in skel["licenses"][0]["license"]["name"]
+    assert "Qualcomm" in skel["supplier"]["name"]
     assert found["model/dinov3_int8_htp.serialized.bin"]["type"] == "machine-learning-model"
     assert found["bin/dinov3-run"]["type"] == "application"
 
