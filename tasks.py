@@ -42,6 +42,8 @@ OPTIONS = {
     "gate": "fail where verify falls short of the precision's gate; --no-gate records that it did",
 }
 
+# As of a program that the signal SIGPIPE ended.
+UNREAD = 141
 DEVICE = "names or groups in devices.toml, separated by commas"
 ARCHIVE = "archive to deploy; default: that of `make build`"
 SIGNERS = "allowed_signers file; with it, the archive must be signed by one of them"
@@ -59,6 +61,9 @@ def command(body: Callable[..., None]) -> Callable[..., None]:
             raise Exit(f"error: {error}", code=error.exit_code) from error
         except KeyboardInterrupt:
             raise Exit("interrupted; finished stages are kept", code=INTERRUPTED) from None
+        except BrokenPipeError:  # who reads, `head` for one, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise Exit(code=UNREAD) from None
 
     return wrapped
 
