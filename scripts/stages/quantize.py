@@ -25,6 +25,7 @@ from scripts.stages.progress import say, track
 from scripts.stages.roles import Role
 from scripts.stages.scaling import Scaling
 from scripts.stages.search import Search
+from scripts.stages.trial import Trial
 
 # Half of what 32 bits hold, in the units of the integer sums, which need room themselves.
 LARGEST_BIAS = 2**30
@@ -81,8 +82,8 @@ def refined(
     observer, output = Observer(network), network.graph.output[0].name
     observer.add_output(output)
     reference = np.concatenate([seen[output] for seen in observer.run(pictures, "reference")])
-    trial = widths.Trial(path, made, scratch)
-    search = Search(network, made, trial, pictures, reference)
+    trial = Trial(path, made, scratch)
+    search = Search(network, trial, pictures, reference)
     return widths.raised(network, made, search.run(bound))
 
 

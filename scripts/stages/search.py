@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 from scripts import catalog
 from scripts.stages import metrics, widths
-from scripts.stages.encodings import Encodings
 from scripts.stages.metrics import Features
 from scripts.stages.onnx_network import Network
 from scripts.stages.progress import say
-from scripts.stages.widths import NARROW, WIDE, Trial
+from scripts.stages.trial import Trial
 
 # A network's depth is cut into this many parts, each judged on its own.
 PARTS = 4
@@ -60,24 +59,18 @@ class Search:
     def __init__(
         self,
         network: Network,
-        encodings: Encodings,
         trial: Trial,
         pictures: Sequence[Features],
         reference: Features,
     ) -> None:
-        self._encodings, self._trial = encodings, trial
+        self._trial = trial
         self._pictures, self._reference = pictures, reference
-        self._source = widths.quantized_as(network)
         self._kinds = kinds(network)
 
     def loss(self, wide: Iterable[str]) -> float:
         """Return 1 minus the worst CLS cosine or the tokens' mean, with some tensors at 16 bits."""
-        wide = set(wide)
-        grids = {
-            name: encoding.at(WIDE if self._source[name] in wide else NARROW)
-            for name, encoding in self._encodings.activations.items()
-        }
-        cosines = metrics.cosine(self._reference, self._trial(grids, self._pictures))
+        found = self._trial(set(wide), self._pictures)
+        cosines = metrics.cosine(self._reference, found)
         return 1 - float(min(cosines[:, 0].min(), cosines.mean()))
 
     def run(self, bound: float) -> set[str]:

@@ -1,7 +1,6 @@
 from argparse import Namespace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from scripts import artefacts
@@ -68,22 +67,6 @@ def test_where_weights_lose_too_much_activations_do_not_go_on(
     assert "with 8-bit weights it cannot be better" in capsys.readouterr().out
     wide = [one for one in encodings.activations.values() if one.bits == widths.WIDE]
     assert len(wide) < len(encodings.activations) / 2
-
-
-def test_a_trial_predicts_the_quantised_network(tmp_path: Path) -> None:
-    _pictures(tmp_path / "calibration", 10, seed=1)
-    (picture,) = _pictures(tmp_path / "heldout", 1, seed=2)
-    made, encodings = _int8(tmp_path, vit.write(tmp_path))
-    (tmp_path / "scratch").mkdir()
-    network = tmp_path / artefacts.quantized_onnx("digits", "int8")
-    trial = widths.Trial(network, encodings, tmp_path / "scratch")
-    pixels = np.fromfile(picture, np.float32).reshape(1, 3, vit.SIZE, vit.SIZE)
-    exact = _features(network, [picture])
-    tried, real = trial(encodings.activations, [pixels]), _features(made, [picture])
-    loss = 1 - metrics.cosine(exact, real).mean()
-    assert 1 - metrics.cosine(exact, tried).mean() == pytest.approx(loss, rel=0.5)
-    wide = widths.at(encodings.activations, encodings.activations, widths.WIDE)
-    assert 1 - metrics.cosine(exact, trial(wide, [pixels])).mean() < loss / 2
 
 
 def test_what_reads_a_raised_tensor_works_at_16_bits(tmp_path: Path) -> None:

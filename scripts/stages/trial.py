@@ -1,0 +1,120 @@
+"""A quantised network on the CPU, whose activations' widths are chosen anew for every run.
+
+Weights are integers. Every activation has an 8-bit and a 16-bit grid, and an input tells which to
+take, so one session tries any choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import NodeProto, helper, numpy_helper
+
+from scripts.stages import calibration, qdq, widths
+from scripts.stages.encodings import Encoding, Encodings
+from scripts.stages.metrics import Features
+from scripts.stages.onnx_network import Network
+from scripts.stages.widths import NARROW, WIDE
+
+CHOICE = "trial.wide"
+
+
+class Trial:
+    """A network to be run with any of its activations at 16 bits, and the others at 8."""
+
+    def __init__(self, path: Path, encodings: Encodings, scratch: Path) -> None:
+        """Write the trial's files into the folder `scratch`."""
+        import onnxruntime
+
+        source = widths.quantized_as(Network.load(path))
+        self._tensors = [name for name in source if source[name] == name]
+        everything = widths.at(encodings.activations, encodings.activations, WIDE)
+        Encodings(everything, encodings.params).save(scratch / "wide.json")
+        file = scratch / "trial.onnx"
+        qdq.insert(path, scratch / "wide.json", file)
+        model = onnx.load(file, load_external_data=False)
+        _Switch(model, {name: encodings.activations[name] for name in self._tensors}).install()
+        onnx.save(model, file)
+        options = calibration.cpu_options()
+        # Fusing would round at other places than the HTP does.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self._session = onnxruntime.InferenceSession(
+            file, options, providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self, wide: Collection[str], pictures: Sequence[Features]) -> Features:
+        """Return the features of pictures [1, 3, height, width], some activations at 16 bits."""
+        choice = np.array([name in wide for name in self._tensors])
+        source = next(one.name for one in self._session.get_inputs() if one.name != CHOICE)
+        return np.concatenate(
+            [self._session.run(None, {source: one, CHOICE: choice})[0] for one in pictures]
+        )
+
+
+class _Switch:
+    """Gives the activations' quantisers a second grid, and an input to choose by."""
+
+    def __init__(self, model: onnx.ModelProto, activations: dict[str, Encoding]) -> None:
+        self._model, self._activations = model, activations
+        self._quantizers = {
+            node.output[0]: node for node in model.graph.node if node.op_type == "QuantizeLinear"
+        }
+
+    def install(self) -> None:
+        graph = self._model.graph
+        nodes = [made for node in graph.node for made in self._rewritten(node)]
+        del graph.node[:]
+        graph.node.extend([*self._choices(), *nodes])
+        count = [len(self._activations)]
+        graph.input.append(helper.make_tensor_value_info(CHOICE, onnx.TensorProto.BOOL, count))
+
+    def _choices(self) -> Iterator[NodeProto]:
+        """Cut the input into one flag a tensor, and choose scales and zero points by them."""
+        flags = [f"{name}.is_wide" for name in self._activations]
+        ones = self._constant("trial.ones", np.ones(len(flags), np.int64))
+        yield helper.make_node("Split", [CHOICE, ones], flags)
+        for (name, encoding), flag in zip(self._activations.items(), flags, strict=True):
+            wide, narrow = encoding.at(WIDE), encoding.at(NARROW)
+            yield self._choice(flag, f"{name}.scale", np.float32, (wide.scale, narrow.scale))
+            number = f"{name}.zero.number"
+            yield self._choice(flag, number, np.int64, (wide.zero_point, narrow.zero_point))
+            integer = onnx.TensorProto.UINT16
+            yield helper.make_node("Cast", [number], [f"{name}.zero"], to=integer)
+
+    def _choice(self, flag: str, name: str, kind: type, values: tuple[float, float]) -> NodeProto:
+        pair = [
+            self._constant(f"{name}.{width}", kind(value))
+            for width, value in zip((WIDE, NARROW), values, strict=True)
+        ]
+        return helper.make_node("Where", [flag, *pair], [name])
+
+    def _rewritten(self, node: NodeProto) -> Iterator[NodeProto]:
+        name = node.output[0].removesuffix(".q")
+        if node.op_type == "QuantizeLinear" and name in self._activations:
+            # The integers have 16 bits whatever the grid, so clipping at 8 needs an operator.
+            low, high = self._activations[name].at(NARROW).range()
+            limits = [
+                self._constant(f"{name}.low", np.float32(low)),
+                self._constant(f"{name}.high", np.float32(high)),
+            ]
+            yield helper.make_node("Clip", [node.input[0], *limits], [f"{name}.clipped"])
+            node.input[:] = [f"{name}.clipped", f"{name}.scale", f"{name}.zero"]
+            yield node
+        elif node.op_type == "DequantizeLinear" and node.input[0] in self._quantizers:
+            name = node.input[0].removesuffix(".q")
+            if name in self._activations:
+                node.input[1:] = [f"{name}.scale", f"{name}.zero"]
+                yield node
+            else:  # moved values are on their source's grid already
+                moved = self._quantizers[node.input[0]].input[0]
+                yield helper.make_node("Identity", [moved], node.output)
+        elif node.op_type != "QuantizeLinear":
+            yield node
+
+    def _constant(self, name: str, values: Any) -> str:
+        self._model.graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))
+        return name
