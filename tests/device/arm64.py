@@ -21,7 +21,7 @@ _BINFMT = (
 )
 # $1 is a folder for the register, $2 the root of the arm64 system, the rest the program in it.
 _ENTER = """\
-read go
+read go || exit 1
 registry=$1 root=$2
 shift 2
 mount -t binfmt_misc none "$registry" && printf '%s' "$BINFMT" >"$registry/register" || exit 1
@@ -30,17 +30,27 @@ exec setpriv --reuid 0 --regid 0 --clear-groups chroot "$root" "$@"
 """
 
 
-def userland(folder: Path) -> Path:
-    """Unpack an arm64 Debian; nothing of it runs."""
+def userland(folder: Path) -> Path | None:
+    """Return an arm64 Debian unpacked below a folder, or None where none can be had or run."""
+    if not _possible(folder):
+        print("no arm64 programs here (qemu-user-static, Linux 6.7): a board of amd64")
+        return None
+    root = folder / "root"
     include = ",".join(f"{PACKAGES} {LIBRARIES}".split())
     command = ["mmdebstrap", "--quiet", "--variant=extract", "--architectures=arm64"]
-    command += ["--skip=check/qemu", f"--include={include}", "bookworm", str(folder)]
-    subprocess.run(command, check=True)
-    return folder
+    command += ["--skip=check/qemu", f"--include={include}", "bookworm", str(root)]
+    if subprocess.run(command, check=False).returncode:
+        print("no arm64 Debian to be had here, see above: a board of amd64")
+        return None
+    return root
 
 
 def start(root: Path, program: list[str], log: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
-    """Start a program of an arm64 system, in a namespace where the kernel knows qemu."""
+    """Start a program of an arm64 system, in a namespace where the kernel knows qemu.
+
+    Raises:
+        OSError: this machine makes no such namespace.
+    """
     registry = root.with_name(f"{root.name}.binfmt")
     for folder in (registry, root / "proc"):
         folder.mkdir(exist_ok=True)
@@ -51,26 +61,27 @@ def start(root: Path, program: list[str], log: IO[bytes] | None = None) -> subpr
         stderr=log,
         env={"BINFMT": _BINFMT, "PATH": _PATH},
     )
-    _wait_for_namespace(entered.pid)
-    for table in ("uid_map", "gid_map"):
-        Path(f"/proc/{entered.pid}/{table}").write_text("0 0 65536")
     assert entered.stdin is not None
-    entered.stdin.write(b"go\n")
-    entered.stdin.close()
+    with entered.stdin:
+        _wait_for_namespace(entered)
+        for table in ("uid_map", "gid_map"):
+            Path(f"/proc/{entered.pid}/{table}").write_text("0 0 65536")
+        entered.stdin.write(b"go\n")
     return entered
 
 
-def possible(scratch: Path) -> bool:
-    """Return whether this machine can run arm64 programs: qemu, mmdebstrap, Linux 6.7."""
-    if not (Path(_QEMU).exists() and shutil.which("mmdebstrap")):
-        return False
+def _possible(scratch: Path) -> bool:
     root = scratch / "probe"
     (root / "bin").mkdir(parents=True)
     shutil.copy("/bin/busybox", root / "bin/busybox")
-    return start(root, ["/bin/busybox", "true"]).wait() == 0
+    try:
+        return start(root, ["/bin/busybox", "true"]).wait() == 0
+    except OSError:
+        return False
 
 
-def _wait_for_namespace(pid: int) -> None:
+def _wait_for_namespace(entered: subprocess.Popen[bytes]) -> None:
     own = Path("/proc/self/ns/user").readlink()
-    while Path(f"/proc/{pid}/ns/user").readlink() == own:
-        pass
+    while Path(f"/proc/{entered.pid}/ns/user").readlink() == own:
+        if entered.poll() is not None:
+            raise OSError("unshare refused")

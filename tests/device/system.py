@@ -28,4 +28,5 @@ def ready() -> None:
     # Nothing of them is to run on this machine: without a policy, apt would start a server.
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
-    subprocess.run(install, env=environment, check=True)
+    for command in (["apt-get", "update", "-qq"], install):
+        subprocess.run(command, env=environment, check=True)

@@ -28,8 +28,7 @@ def archive(build: Callable[..., list[Done]], ask: Callable[..., Request]) -> Pa
 @pytest.fixture
 def board(tmp_path: Path) -> Iterator[boards.Board]:
     system.ready()
-    userland = arm64.userland(tmp_path / "arm64") if arm64.possible(tmp_path) else None
-    with boards.board(tmp_path / "board", userland=userland) as made:
+    with boards.board(tmp_path / "board", userland=arm64.userland(tmp_path)) as made:
         for library in ("ld-linux-aarch64.so.1", "libatomic.so.1", "libgcc_s.so.1", "libm.so.6"):
             made.put(f"/usr/local/lib/{library}")
         made.put("/usr/local/lib/libstdc++.so.6")
