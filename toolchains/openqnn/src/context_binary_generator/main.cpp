@@ -1,5 +1,7 @@
 /** qnn-context-binary-generator: compiles model libraries into one serialised context. */
 
+#include <malloc.h>
+
 #include "arguments.hpp"
 #include "digest.hpp"
 #include "files.hpp"
@@ -47,6 +49,7 @@ void generate(const Arguments& arguments, const Config& config, const Backend& b
   Profile profile(backend, arguments.choice("profiling_level", {"basic", "detailed"}, ""), true);
   const Compiled compiled(backend, models, config, arguments.has("enable_intermediate_outputs"),
                           profile.handle());
+  ::malloc_trim(0);  // what compiling has freed would stand beside the copies of the result
   writeContext(backend, compiled.context(), outputPath(arguments));
   profile.collect();
   profile.write(arguments.value("output_dir", "./output"));
