@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tomllib
 
-from scripts import artefacts, sdk
+from scripts import artefacts, sdk, toml
 from scripts.errors import CompileError, ConversionError, PipelineError, SdkError
 from scripts.stages import compile as compile_stage
 from scripts.stages import context, convert, modellib
 from tests.unit.stages import small_network
 
 HERE = Path(__file__).parent
-DOCUMENTED = tomllib.loads((HERE / "documented.toml").read_text())
+DOCUMENTED = toml.load(HERE / "documented.toml")
 MODEL, PRECISION = "digits", "int8"
 LIBRARIES = (
     f"{sdk.HOST}/libQnnHtp.so",
