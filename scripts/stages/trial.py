@@ -39,11 +39,8 @@ class Trial:
         model = onnx.load(file, load_external_data=False)
         _Switch(model, {name: encodings.activations[name] for name in self._tensors}).install()
         onnx.save(model, file)
-        options = calibration.cpu_options()
-        # Fusing would round at other places than the HTP does.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._session = onnxruntime.InferenceSession(
-            file, options, providers=["CPUExecutionProvider"]
+            file, calibration.cpu_options(), providers=["CPUExecutionProvider"]
         )
 
     def __call__(self, wide: Collection[str], pictures: Sequence[Features]) -> Features:
