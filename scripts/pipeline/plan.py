@@ -16,6 +16,8 @@ from scripts.pipeline.container import Mount
 from scripts.pipeline.request import Request
 
 BUILD = PurePosixPath("/build")
+# Stages that a build does without.
+ON_REQUEST = {"diagnose"}
 HOST_TOOLCHAIN, BOARD_TOOLCHAIN = "x86_64-linux-clang", "aarch64-ubuntu-gcc9.4"
 
 
@@ -42,7 +44,7 @@ class Stage:
 
 def stages(request: Request) -> list[Stage]:
     """Return every stage of a build, each after those whose outputs it reads."""
-    return [made for make in _ORDER for made in make(request)]
+    return [made for made in _all(request) if made.verb not in ON_REQUEST]
 
 
 def verbs() -> list[str]:
@@ -61,7 +63,7 @@ def up_to(request: Request, verb: str) -> list[Stage]:
     Raises:
         UsageError: this build has no such stage, e.g. quantize in fp16.
     """
-    planned = stages(request)
+    planned = [made for made in _all(request) if made.verb not in ON_REQUEST - {verb}]
     ends = [index for index, stage in enumerate(planned) if stage.verb == verb]
     if not ends:
         raise UsageError(
@@ -69,6 +71,10 @@ def up_to(request: Request, verb: str) -> list[Stage]:
             remedy=f"its stages: {', '.join(dict.fromkeys(stage.verb for stage in planned))}",
         )
     return planned[: ends[-1] + 1]
+
+
+def _all(request: Request) -> list[Stage]:
+    return [made for make in _ORDER for made in make(request)]
 
 
 def _fetch(request: Request) -> list[Stage]:
@@ -120,6 +126,18 @@ def _quantize(request: Request) -> list[Stage]:
     arguments = (*_names(request), "--onnx", _at(source), "--calibration", _at(_calibration_set()))
     inputs = (*_network_files(source), _calibration_set())
     return [Stage(f"quantize-{request.precision.name}", "quantize", arguments, inputs)]
+
+
+def _diagnose(request: Request) -> list[Stage]:
+    """Find where quantisation hurts: the residual stream against fp32, layer by layer, plotted."""
+    if request.precision.weights == 16:
+        return []
+    source, encodings = _quantized_files(request)
+    precision = request.precision.name
+    arguments = ("--precision", precision, "--onnx", _at(source), "--encodings", _at(encodings))
+    arguments += ("--inputs", _at(_heldout_set()))
+    files = (*_network_files(source), encodings, _heldout_set())
+    return [Stage(f"diagnose-{precision}", "diagnose", arguments, files)]
 
 
 def _convert(request: Request) -> list[Stage]:
@@ -203,6 +221,7 @@ _ORDER: tuple[Callable[[Request], list[Stage]], ...] = (
     _export,
     _lower,
     _quantize,
+    _diagnose,
     _convert,
     _compile,
     _context,

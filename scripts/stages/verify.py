@@ -166,8 +166,9 @@ def apply_gate(figures: Mapping[str, float], precision: Precision, *, skip: bool
             f"The {precision.name} context is not faithful to float32: {'; '.join(missed)}.",
             cause="too few bits for the model's outliers, calibration pictures unlike the "
             "held-out ones, or raws in another layout or colour order than NCHW, RGB",
-            remedy="more pictures of the real scene (--images), --precision w8a16 or fp16; "
-            "--no-gate builds it all the same, and says so in every manifest",
+            remedy="`invoke diagnose` plots where it broke; more pictures of the real scene "
+            "(--images), --precision w8a16 or fp16; --no-gate builds it all the same, "
+            "and says so in every manifest",
         )
 
 

@@ -55,6 +55,12 @@ def test_up_to_ends_at_the_last_stage_of_that_verb() -> None:
         plan.up_to(asked, "quantize")
 
 
+def test_a_build_does_without_a_diagnosis_that_reads_what_was_quantised() -> None:
+    asked = request.make(model="digits", precision="int8", target="iq9075")
+    assert "diagnose" not in verbs()
+    assert [stage.verb for stage in plan.up_to(asked, "diagnose")][-2:] == ["quantize", "diagnose"]
+
+
 def test_without_the_gate_verify_is_told_so() -> None:
     asked = request.make(model="digits", precision="int8", target="iq9075", gate=False)
     verify = next(stage for stage in plan.stages(asked) if stage.verb == "verify")
