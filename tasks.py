@@ -29,7 +29,7 @@ from scripts.pipeline.session import DEFAULT_LANE
 
 OPTIONS = {
     "model": "network: see scripts/catalog/models.toml",
-    "precision": "fp16, int8 or w8a16",
+    "precision": "fp16, int8, w8a16, or mixed (with a budget)",
     "target": "board: see scripts/catalog/targets.toml",
     "weights": "Hugging Face directory, hf (the hub), or random[:SEED]; default: the model's own",
     "images": "folder of pictures to calibrate and verify on; default: the model's built-in set",
@@ -39,6 +39,8 @@ OPTIONS = {
     "lane": "build image: see docker/lanes/",
     "memory": "memory limit of a stage in GB; default: nearly all there is",
     "sign": "private SSH key to sign the archive with",
+    "max-ms": "mixed: the most exact network that takes so many simulated milliseconds",
+    "min-cosine": "mixed: the fastest network with this cosine on unseen pictures",
     "gate": "fail where verify falls short of the precision's gate; --no-gate records that it did",
 }
 
@@ -91,6 +93,8 @@ def _stage_task(verb: str) -> Task[Any, Any]:
         memory: int = 0,
         sign: str = "",
         gate: bool = True,
+        max_ms: float = 0.0,
+        min_cosine: float = 0.0,
     ) -> None:
         asked = _request(
             model=model,
@@ -102,6 +106,8 @@ def _stage_task(verb: str) -> Task[Any, Any]:
             build_dir=build_dir,
             sdk=sdk,
             gate=gate,
+            max_ms=max_ms,
+            min_cosine=min_cosine,
         )
         stages = plan.up_to(asked, verb) if verb != "build" else plan.stages(asked)
         key = _packing_key(asked, sign) if stages[-1].verb == "package" else None

@@ -31,6 +31,11 @@ def encodings(model: str, precision: str) -> Path:
     return Path(f"models/dinov3_{model}_{precision}.encodings.json")
 
 
+def frontier(model: str, precision: str) -> Path:
+    """Return the path of the accuracies and times to choose from, of `quantize`."""
+    return Path("models") / f"dinov3_{model}_{precision}.frontier.json"
+
+
 def image_set(name: str) -> Path:
     """Return a folder of preprocessed pictures: raws, `input_list.txt`, `manifest.json`."""
     return Path(f"calibration/{name}")

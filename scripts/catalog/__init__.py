@@ -35,12 +35,16 @@ class Model:
 
 @dataclass(frozen=True)
 class Precision:
-    """Bit widths, and lower bounds on the cosine against fp32."""
+    """Bit widths, and lower bounds on the cosine against fp32.
+
+    `budgeted` ones have activations of two widths, as many wide ones as a budget allows or needs.
+    """
 
     name: str
     weights: int
     activations: int
     gate: Mapping[str, float]
+    budgeted: bool = False
 
 
 @dataclass(frozen=True)

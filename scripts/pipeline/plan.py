@@ -123,7 +123,8 @@ def _quantize(request: Request) -> list[Stage]:
     if request.precision.weights == 16:
         return []
     source = _lowered(request)
-    arguments = (*_names(request), "--onnx", _at(source), "--calibration", _at(_calibration_set()))
+    calibration = ("--calibration", _at(_calibration_set()))
+    arguments = (*_names(request), "--onnx", _at(source), *calibration, *_budget(request))
     inputs = (*_network_files(source), _calibration_set())
     return [Stage(f"quantize-{request.precision.name}", "quantize", arguments, inputs)]
 
@@ -134,8 +135,8 @@ def _diagnose(request: Request) -> list[Stage]:
         return []
     source, encodings = _quantized_files(request)
     precision = request.precision.name
-    arguments = ("--precision", precision, "--onnx", _at(source), "--encodings", _at(encodings))
-    arguments += ("--inputs", _at(_heldout_set()))
+    network = ("--onnx", _at(source), "--encodings", _at(encodings))
+    arguments = ("--precision", precision, *network, "--inputs", _at(_heldout_set()))
     files = (*_network_files(source), encodings, _heldout_set())
     return [Stage(f"diagnose-{precision}", "diagnose", arguments, files)]
 
@@ -257,6 +258,12 @@ def _at(path: PurePosixPath) -> str:
 
 def _names(request: Request) -> tuple[str, ...]:
     return ("--model", request.model.name, "--precision", request.precision.name)
+
+
+def _budget(request: Request) -> tuple[str, ...]:
+    limits = {"--max-ms": request.max_ms, "--min-cosine": request.min_cosine}
+    given = [text for name, value in limits.items() if value for text in (name, str(value))]
+    return ("--target", request.target.name, *given) if given else ()
 
 
 def _calibration_set() -> PurePosixPath:

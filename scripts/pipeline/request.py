@@ -28,6 +28,8 @@ class Request:
     heldout: Path | None = None
     sdk: Path | None = None
     gate: bool = True
+    max_ms: float = 0.0
+    min_cosine: float = 0.0
 
     @property
     def root(self) -> Path:
@@ -69,6 +71,8 @@ def make(
     heldout: str = "",
     sdk: str = "",
     gate: bool = True,
+    max_ms: float = 0.0,
+    min_cosine: float = 0.0,
 ) -> Request:
     """Return a checked request.
 
@@ -79,9 +83,11 @@ def make(
         SdkError: the SDK folder holds no SDK.
     """
     network = catalog.pick(catalog.models(), model, "model")
+    bits = catalog.pick(catalog.precisions(), precision, "precision")
+    _require_budget(bits, max_ms, min_cosine)
     return Request(
         model=network,
-        precision=catalog.pick(catalog.precisions(), precision, "precision"),
+        precision=bits,
         target=catalog.pick(catalog.targets(), target, "target"),
         weights=_weights(network, weights),
         build_dir=Path(build_dir).resolve(),
@@ -89,7 +95,24 @@ def make(
         heldout=_pictures(heldout, needs=images),
         sdk=_sdk(sdk),
         gate=gate,
+        max_ms=max_ms,
+        min_cosine=min_cosine,
     )
+
+
+def _require_budget(precision: Precision, max_ms: float, min_cosine: float) -> None:
+    if max_ms < 0 or not 0 <= min_cosine < 1:
+        raise UsageError("--max-ms is a number above 0, --min-cosine one between 0 and 1.")
+    if precision.budgeted and not (max_ms or min_cosine):
+        raise UsageError(
+            f"Precision {precision.name} needs a budget.",
+            remedy="--min-cosine 0.995 for the fastest that is so exact, or --max-ms 25 for the "
+            "most exact that is so fast",
+        )
+    if not precision.budgeted and (max_ms or min_cosine):
+        raise UsageError(
+            f"Precision {precision.name} takes no budget.", remedy="choose --precision mixed"
+        )
 
 
 def _weights(model: Model, given: str) -> str:

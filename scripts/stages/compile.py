@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts import artefacts, sdk
@@ -28,23 +29,35 @@ def main(arguments: argparse.Namespace) -> None:
         for target in TARGETS
     ]
     with progress.heartbeat("compile"):
-        tools.run(
-            sdk.in_force(),
-            "qnn-model-lib-generator",
-            *options(arguments.cpp, arguments.bin, made[0]),
-            cwd=arguments.out,
-            error=CompileError,
-            cause="a source and weights of different builds, or a compiler that is missing",
-        )
+        build(arguments.cpp, arguments.bin, made[0], TARGETS)
     for target, library in zip(TARGETS, made, strict=True):
         modellib.check(library, target)
         progress.say(f"  {library.name} for {target}: {library.stat().st_size} bytes, ABI holds")
 
 
-def options(cpp: Path, weights: Path, library: Path) -> list[str | Path]:
+def build(cpp: Path, weights: Path, library: Path, targets: Sequence[str]) -> None:
+    """Run the generator for some targets; `library` is where that of the first goes.
+
+    Raises:
+        CompileError: source and weights do not belong together, or a compiler refused them.
+    """
+    library.parent.mkdir(parents=True, exist_ok=True)
+    tools.run(
+        sdk.in_force(),
+        "qnn-model-lib-generator",
+        *options(cpp, weights, library, targets),
+        cwd=library.parent.parent,
+        error=CompileError,
+        cause="a source and weights of different builds, or a compiler that is missing",
+    )
+
+
+def options(
+    cpp: Path, weights: Path, library: Path, targets: Sequence[str] = TARGETS
+) -> list[str | Path]:
     """Return the generator's command line for `<libs>/<target>/lib<name>.so`."""
     name, libs = library.stem.removeprefix("lib"), library.parent.parent
-    return ["-c", cpp, "-b", weights, "-t", " ".join(TARGETS), "-l", name, "-o", libs]
+    return ["-c", cpp, "-b", weights, "-t", " ".join(targets), "-l", name, "-o", libs]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,9 +17,20 @@ import onnx
 
 from scripts import artefacts, catalog
 from scripts.errors import UsageError
-from scripts.stages import calibration, clipping, encodings, equalise, program, qdq, roles, widths
+from scripts.stages import (
+    calibration,
+    clipping,
+    encodings,
+    equalise,
+    program,
+    qdq,
+    roles,
+    simulation,
+    widths,
+)
 from scripts.stages.calibration import Observer, Range
 from scripts.stages.encodings import Encoding, Encodings
+from scripts.stages.frontier import Budget, Frontier
 from scripts.stages.onnx_network import Network
 from scripts.stages.progress import say, track
 from scripts.stages.roles import Role
@@ -59,8 +70,12 @@ def main(arguments: argparse.Namespace) -> None:
     onnx.save(network.model, target)
     if precision.activations == widths.NARROW:
         with tempfile.TemporaryDirectory(dir=arguments.out) as scratch:
-            bound = 1 - MARGIN * (1 - precision.gate["cls_mean"])
-            made = refined(target, made, unseen, bound, Path(scratch))
+            search = prepared(target, made, unseen, Path(scratch))
+            if precision.budgeted:
+                raised = budgeted(arguments, target, made, search, Path(scratch))
+            else:
+                raised = search.run(1 - MARGIN * (1 - precision.gate["cls_mean"]))
+        made = widths.raised(Network.load(target), made, raised)
     made.save(arguments.out / artefacts.encodings(arguments.model, arguments.precision))
     say(f"  {len(made.activations)} activations and {len(made.params)} constants have encodings")
 
@@ -72,19 +87,30 @@ def split(pictures: Sequence[Path]) -> tuple[Sequence[Path], Sequence[Path]]:
     return pictures[:-UNSEEN], pictures[-UNSEEN:]
 
 
-def refined(
-    path: Path, made: Encodings, unseen: Sequence[Path], bound: float, scratch: Path
-) -> Encodings:
-    """Return the encodings with 16 bits where 8 do not give a cosine of `bound`."""
+def prepared(path: Path, made: Encodings, unseen: Sequence[Path], scratch: Path) -> Search:
+    """Return a search for the activations of an 8-bit network that need 16 bits."""
     network = Network.load(path)
     shape = network.shapes()[network.graph.input[0].name]
     pictures = [calibration.read_raw(one, shape) for one in unseen]
     observer, output = Observer(network), network.graph.output[0].name
     observer.add_output(output)
     reference = np.concatenate([seen[output] for seen in observer.run(pictures, "reference")])
-    trial = Trial(path, made, scratch)
-    search = Search(network, trial, pictures, reference)
-    return widths.raised(network, made, search.run(bound))
+    return Search(network, Trial(path, made, scratch), pictures, reference)
+
+
+def budgeted(
+    arguments: argparse.Namespace, path: Path, made: Encodings, search: Search, scratch: Path
+) -> set[str]:
+    """Return the activations to raise within a budget, and write the frontier."""
+
+    def simulate(wide: set[str]) -> float:
+        encodings = widths.raised(Network.load(path), made, wide)
+        return simulation.milliseconds(path, encodings, arguments.target, scratch)
+
+    found = Frontier(search, simulate)
+    chosen = found.choose(Budget(arguments.max_ms, arguments.min_cosine))
+    found.save(arguments.out / artefacts.frontier(arguments.model, arguments.precision))
+    return chosen
 
 
 def scaled(
@@ -202,13 +228,16 @@ def _audit(limits: dict[str, Range]) -> None:
 def _arguments() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--model", required=True, help="name in the catalog")
-    parser.add_argument("--precision", required=True, help="int8 or w8a16")
+    parser.add_argument("--precision", required=True, help="int8, w8a16 or mixed")
     parser.add_argument("--onnx", type=Path, required=True, help="float32 network")
     parser.add_argument("--calibration", type=Path, required=True, help="calibration set")
     parser.add_argument("--method", choices=clipping.METHODS, default="min-max")
     parser.add_argument(
         "--no-equalise", dest="equalise", action="store_false", help="keep channels as they are"
     )
+    parser.add_argument("--target", help="board whose time counts, for mixed")
+    parser.add_argument("--max-ms", type=float, help="simulated milliseconds that mixed may take")
+    parser.add_argument("--min-cosine", type=float, help="worst cosine that mixed must reach")
     return parser.parse_args()
 
 

@@ -53,6 +53,11 @@ def kinds(network: Network) -> list[Kind]:
     return sorted(made, key=lambda kind: (kind.cost, kind.name))
 
 
+def tensors(chosen: Sequence[Kind]) -> set[str]:
+    """Return the activations of some kinds."""
+    return {name for kind in chosen for name in kind.tensors}
+
+
 class Search:
     """Raises activations until held-out features reach a bound."""
 
@@ -65,7 +70,7 @@ class Search:
     ) -> None:
         self._trial = trial
         self._pictures, self._reference = pictures, reference
-        self._kinds = kinds(network)
+        self.kinds = kinds(network)
 
     def loss(self, wide: Iterable[str]) -> float:
         """Return 1 minus the worst CLS cosine or the tokens' mean, with some tensors at 16 bits."""
@@ -78,29 +83,29 @@ class Search:
 
         Those that 16 bits make faster are always among them.
         """
-        free = [kind for kind in self._kinds if kind.cost <= 0]
-        wide = _tensors(free)
+        free = [kind for kind in self.kinds if kind.cost <= 0]
+        wide = tensors(free)
         most, now = 1 - bound, self.loss(wide)
         say(f"  8 bits: cosine {1 - now:.5f} on unseen pictures, wanted {bound:.5f}")
         if now <= most:
             return wide
-        least = self.loss(_tensors(self._kinds))
+        least = self.loss(tensors(self.kinds))
         if least > most:
             say(f"  warning: with 8-bit weights it cannot be better than {1 - least:.5f}")
             most = OF_WEIGHTS * least
         raised = [kind for kind in self._enough(most) if kind not in free]
-        return self._thinned(wide | _tensors(raised), raised, most)
+        return self._thinned(wide | tensors(raised), raised, most)
 
     def _enough(self, most: float) -> list[Kind]:
         """Return as few kinds, from the cheapest on, as keep the loss low enough: by bisection."""
-        low, high = 0, len(self._kinds)
+        low, high = 0, len(self.kinds)
         while low < high:
             middle = (low + high) // 2
-            if self.loss(_tensors(self._kinds[:middle])) <= most:
+            if self.loss(tensors(self.kinds[:middle])) <= most:
                 high = middle
             else:
                 low = middle + 1
-        return self._kinds[:high]
+        return self.kinds[:high]
 
     def _thinned(self, wide: set[str], raised: Sequence[Kind], most: float) -> set[str]:
         """Return what is left of the raised kinds without those, or their parts, not needed."""
@@ -112,7 +117,3 @@ class Search:
             if kept := len(wide.intersection(kind.tensors)):
                 say(f"  16 bits: {kind.name}, {kept} of {len(kind.tensors)}")
         return wide
-
-
-def _tensors(chosen: Sequence[Kind]) -> set[str]:
-    return {name for kind in chosen for name in kind.tensors}

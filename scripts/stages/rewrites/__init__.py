@@ -14,7 +14,7 @@ from scripts.stages.rewrites.norms import rms_norms
 from scripts.stages.rewrites.rotary import signed_rotary, summed_rotary, whole_rotary
 from scripts.stages.rewrites.tokens import flat_linears, pad_tokens
 
-EVERY = ("fp16", "int8", "w8a16")
+EVERY = ("fp16", "int8", "mixed", "w8a16")
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ REWRITES = (
     Rewrite(fold_attention_scale),
     Rewrite(whole_rotary),
     Rewrite(signed_rotary, ("fp16",)),
-    Rewrite(summed_rotary, ("int8", "w8a16"), ("whole-rotary",)),
+    Rewrite(summed_rotary, ("int8", "mixed", "w8a16"), ("whole-rotary",)),
     Rewrite(flat_linears),
     Rewrite(pad_tokens, needs=("whole-rotary", "flat-linears")),
     Rewrite(split_heads),
     # In float16 the compiler has no cost for an RMSNorm, and in 16 bits a LayerNorm is faster.
-    Rewrite(rms_norms, ("int8",), ("fold-layer-scale", "flat-linears")),
+    Rewrite(rms_norms, ("int8", "mixed"), ("fold-layer-scale", "flat-linears")),
     Rewrite(narrow_linears, ("fp16",), ("flat-linears",)),
 )
 

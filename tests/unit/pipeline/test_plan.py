@@ -61,6 +61,12 @@ def test_a_build_does_without_a_diagnosis_that_reads_what_was_quantised() -> Non
     assert [stage.verb for stage in plan.up_to(asked, "diagnose")][-2:] == ["quantize", "diagnose"]
 
 
+def test_a_budget_reaches_quantize() -> None:
+    asked = request.make(model="digits", precision="mixed", target="iq9075", max_ms=0.2)
+    quantize = next(stage for stage in plan.stages(asked) if stage.verb == "quantize")
+    assert quantize.arguments[-4:] == ("--target", "iq9075", "--max-ms", "0.2")
+
+
 def test_without_the_gate_verify_is_told_so() -> None:
     asked = request.make(model="digits", precision="int8", target="iq9075", gate=False)
     verify = next(stage for stage in plan.stages(asked) if stage.verb == "verify")

@@ -7,7 +7,7 @@ from scripts.pipeline import request
 from scripts.pipeline.request import Request
 
 
-def make(**given: str) -> Request:
+def make(**given: str | float) -> Request:
     options = {"model": "vits16", "precision": "int8", "target": "iq9075", **given}
     return request.make(**options)  # type: ignore[arg-type]
 
@@ -30,10 +30,14 @@ def test_defaults() -> None:
         ({"images": "/nowhere"}, CalibrationError, "/nowhere"),
         ({"heldout": "."}, UsageError, "--images"),
         ({"sdk": "."}, SdkError, "sdk.yaml"),
+        ({"precision": "mixed"}, UsageError, "needs a budget"),
+        ({"max_ms": 20.0}, UsageError, "--precision mixed"),
+        ({"precision": "mixed", "max_ms": -1.0}, UsageError, "above 0"),
+        ({"precision": "mixed", "min_cosine": 1.0}, UsageError, "between 0 and 1"),
     ],
 )
 def test_bad_input_is_refused_in_words(
-    given: dict[str, str], error: type[PipelineError], says: str
+    given: dict[str, str | float], error: type[PipelineError], says: str
 ) -> None:
     with pytest.raises(error) as caught:
         make(**given)
