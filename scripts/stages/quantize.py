@@ -43,7 +43,7 @@ LARGEST_BIAS = 2**30
 # With at least FEW pictures, the last UNSEEN of them are kept from calibration.
 FEW, UNSEEN = 8, 2
 # The share of the gate's loss that quantising may use up; the rest is for other pictures.
-MARGIN = 0.5
+MARGIN = 0.6
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -21,6 +21,8 @@ from scripts.stages.trial import Trial
 PARTS = 4
 # Where 8-bit weights alone lose too much, activations may lose this many times as much, no less.
 OF_WEIGHTS = 3
+# Trials take time: a kind goes back to 8 bits only if it has this share of what 16 bits cost.
+WORTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,12 @@ class Search:
 
     def _thinned(self, wide: set[str], raised: Sequence[Kind], most: float) -> set[str]:
         """Return what is left of the raised kinds without those, or their parts, not needed."""
+        total = sum(kind.cost for kind in raised)
         for kind in reversed(raised):
-            tries = [set(kind.tensors), *kind.parts()]
-            for tensors in tries:
-                if tensors & wide and self.loss(wide - tensors) <= most:
-                    wide = wide - tensors
+            tries = [set(kind.tensors), *kind.parts()] if kind.cost > WORTH * total else []
+            for chosen in tries:
+                if chosen & wide and self.loss(wide - chosen) <= most:
+                    wide = wide - chosen
             if kept := len(wide.intersection(kind.tensors)):
                 say(f"  16 bits: {kind.name}, {kept} of {len(kind.tensors)}")
         return wide
