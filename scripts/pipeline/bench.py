@@ -1,4 +1,4 @@
-"""Time and peak memory of every stage, beside the plain ONNX Runtime recipe, in one run.
+"""Time, peak memory and simulated latency, beside the plain ONNX Runtime recipe, in one run.
 
 Times of a shared machine drift; ratios within one run are what counts.
 """
@@ -26,6 +26,7 @@ from scripts.pipeline.request import Request
 # What makes the binary; checking it and measuring it are listed, but are not part of the ratio.
 CHAIN = ("export", "lower", "quantize", "convert", "compile", "context")
 PEER_STEPS = ("export", "quantize", "context")
+PEER_ESTIMATE = "peer_ctx.estimate.json"
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,11 @@ class Cost:
 
 def run(builder: Builder, model: str, weights: str, precisions: Sequence[str], out: Path) -> None:
     """Build each precision from nothing, run the peer beside it, and write `out` as JSON."""
-    results = {one: _compare(builder, model, weights, one) for one in precisions}
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(results, indent=1) + "\n")
+    results: dict[str, Any] = {}
+    for precision in precisions:
+        results[precision] = _compare(builder, model, weights, precision)
+        out.write_text(json.dumps(results, indent=1) + "\n")
     for precision, result in results.items():
         _show(builder, f"{model} {precision}", result)
     builder.console.note(f"written to {out}")
@@ -66,13 +69,24 @@ def _compare(builder: Builder, model: str, weights: str, precision: str) -> dict
             "verify": summary.report(asked.root / artefacts.verify_report(precision)),
             "profile": summary.report(asked.root / artefacts.profile_report(precision)),
         }
-        peer = _peer(builder, asked)
+        gains = _gains(builder, asked)
+        peer, milliseconds = _peer(builder, asked)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return _result(ours, peer, warm) | reports
+    simulated = {"ours": reports["profile"]["milliseconds"], "peer": milliseconds}
+    found = {"simulated_milliseconds": simulated, "lowering": gains}
+    return _result(ours, peer, warm) | found | reports
 
 
-def _peer(builder: Builder, asked: Request) -> list[Cost]:
+def _gains(builder: Builder, asked: Request) -> dict[str, Any]:
+    """Return what every rewrite of `lower` saves, on shallow twins of the model."""
+    arguments = ("--model", asked.model.name, "--precision", asked.precision.name)
+    builder.build(asked, [Stage("gains", "gains", arguments)])
+    return summary.report(asked.root / "gains.json")
+
+
+def _peer(builder: Builder, asked: Request) -> tuple[list[Cost], float]:
+    """Return what the recipe's steps took, and the simulated milliseconds of what they made."""
     fresh = replace(asked, build_dir=asked.build_dir / "peer")
     calibration = asked.root / artefacts.image_set("calibration")
     stages = [
@@ -80,7 +94,9 @@ def _peer(builder: Builder, asked: Request) -> list[Cost]:
         for step in PEER_STEPS
         if (step, asked.precision.weights) != ("quantize", 16)
     ]
-    return _costs(builder, fresh, stages)
+    costs = _costs(builder, fresh, stages)
+    estimate = summary.report(fresh.root / PEER_ESTIMATE)
+    return costs, estimate["microseconds"] / 1000
 
 
 def _peer_stage(asked: Request, step: str, calibration: Path) -> Stage:
@@ -131,4 +147,15 @@ def _show(builder: Builder, title: str, result: dict[str, Any]) -> None:
     builder.console.table(title, rows)
     ratios = f"time {result['time_ratio']}, peak memory {result['peak_memory_ratio']}"
     builder.console.note(f"export to context, ours / plain recipe: {ratios}")
+    simulated = result["simulated_milliseconds"]
+    builder.console.note(
+        f"simulated inference: {simulated['ours']:.2f} ms, plain recipe {simulated['peer']:.2f} ms"
+    )
+    builder.console.table("what each rewrite saves, us a layer", _saved(result["lowering"]))
     builder.console.note(f"nothing changed, build again: {result['warm_rebuild_seconds']} s")
+
+
+def _saved(lowering: dict[str, Any]) -> list[tuple[str, ...]]:
+    rows = [(f"{one['saved']:+.0f}", one["rewrite"]) for one in lowering["rewrites"]]
+    none, every = (lowering[f"microseconds_{key}"] for key in ("without_any", "with_all"))
+    return [*rows, (f"{none:.0f} -> {every:.0f}", "none and all of them")]

@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scripts import catalog
-from scripts.stages import program
+from scripts.stages import estimate, program
 from scripts.stages.progress import heartbeat
 
 EXPORTED = "peer.onnx"
 QUANTIZED = "peer.qdq.onnx"
 CONTEXT = "peer_ctx.onnx"
+PROFILE = "peer_profile.csv"
 STEPS = ("export", "quantize", "context")
 
 
@@ -117,9 +118,10 @@ def _context(options: argparse.Namespace) -> None:
     session = onnxruntime.SessionOptions()
     for key, value in _context_options(options).items():
         session.add_session_config_entry(key, value)
-    session.add_provider_for_devices([device], _provider_options(target))
+    session.add_provider_for_devices([device], _provider_options(target, options.out))
     source = EXPORTED if options.precision == "fp16" else QUANTIZED
     onnxruntime.InferenceSession(options.work / source, sess_options=session)
+    estimate.read_profile(options.out / PROFILE).save(options.out / CONTEXT)
 
 
 def _context_options(options: argparse.Namespace) -> dict[str, str]:
@@ -130,7 +132,7 @@ def _context_options(options: argparse.Namespace) -> dict[str, str]:
     }
 
 
-def _provider_options(target: catalog.Target) -> dict[str, Any]:
+def _provider_options(target: catalog.Target, out: Path) -> dict[str, Any]:
     return {
         "backend_type": "htp",
         "soc_model": str(target.soc_model),
@@ -138,6 +140,8 @@ def _provider_options(target: catalog.Target) -> dict[str, Any]:
         "htp_graph_finalization_optimization_mode": "3",
         "enable_htp_fp16_precision": "1",
         "offload_graph_io_quantization": "0",
+        "profiling_level": "detailed",
+        "profiling_file_path": str(out / PROFILE),
     }
 
 
