@@ -52,6 +52,22 @@ class Gain:
     saved: float
 
 
+@dataclass(frozen=True)
+class Time:
+    """Simulated microseconds, and how many operators the compiler has no cost for."""
+
+    microseconds: int
+    missing: int
+
+    @classmethod
+    def read(cls, trace: Path) -> Time:
+        """Return what a compiler's profile says."""
+        with trace.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        missing = [int(row["Time"]) for row in rows if row["Event Identifier"].startswith(MISSING)]
+        return cls(estimate.read_profile(trace).microseconds, sum(missing))
+
+
 class Bench:
     """Shallow twins of a model, to be lowered and compiled in many ways; `folder` is scratch."""
 
@@ -68,10 +84,16 @@ class Bench:
         np.random.default_rng(NOISE_SEED).standard_normal(shape, np.float32).tofile(self._noise)
 
     def layer(self, without: Sequence[str]) -> float:
-        """Return the simulated microseconds of a layer, some rewrites left out."""
+        """Return the simulated microseconds of a layer, some rewrites left out.
+
+        Raises:
+            CompileError: the compiler has no cost for some operator: it would look free.
+        """
         free = [name for name, cost in catalog.width_costs().items() if cost <= 0]
         shallow, deep = (self._time(path, without, free) for path in self._twins.values())
-        return (deep - shallow) / (DEPTHS[1] - DEPTHS[0])
+        if deep.missing != shallow.missing:
+            raise CompileError("The compiler's estimate leaves out operators of a layer.")
+        return (deep.microseconds - shallow.microseconds) / (DEPTHS[1] - DEPTHS[0])
 
     def width_costs(self) -> dict[str, int]:
         """Return what 16 bits cost the deeper twin, by kind of activation."""
@@ -80,10 +102,10 @@ class Bench:
             network = Path(name) / "lowered.onnx"
             lower.lower(twin, network, self._precision.name, [])
             kinds = list(widths.kinds(onnx_network.Network.load(network)))
-        narrow = self._time(twin, [], [])
-        return {kind: self._time(twin, [], [kind]) - narrow for kind in kinds}
+        narrow = self._time(twin, [], []).microseconds
+        return {kind: self._time(twin, [], [kind]).microseconds - narrow for kind in kinds}
 
-    def _time(self, twin: Path, without: Sequence[str], wide: Sequence[str]) -> int:
+    def _time(self, twin: Path, without: Sequence[str], wide: Sequence[str]) -> Time:
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             folder = Path(name)
             network = folder / "lowered.onnx"
@@ -94,8 +116,7 @@ class Bench:
             scratch.mkdir()
             context = folder / "context.bin"
             htp_compiler.compile_context(network, context, scratch, self._settings)
-            _require_costs(scratch / htp_compiler.TRACE)
-            return estimate.read_profile(scratch / htp_compiler.TRACE).microseconds
+            return Time.read(scratch / htp_compiler.TRACE)
 
     def _quantized(self, path: Path, folder: Path, wide: Sequence[str]) -> Path:
         """Write integers of a network in which some kinds of activations have 16 bits."""
@@ -116,18 +137,6 @@ class Bench:
         made_file = folder / "quantized.onnx"
         qdq.insert(folder / "scaled.onnx", folder / "encodings.json", made_file)
         return made_file
-
-
-def _require_costs(trace: Path) -> None:
-    """Refuse an estimate that leaves operators out: they would look free.
-
-    Raises:
-        CompileError: the compiler has no cost for some.
-    """
-    with trace.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["Event Identifier"].startswith(MISSING)]
-    if not rows or any(int(row["Time"]) for row in rows):
-        raise CompileError("The compiler's estimate leaves out operators it has no cost for.")
 
 
 def measure(bench: Bench, precision: str) -> tuple[float, list[Gain]]:
