@@ -4,19 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import testinfra
 from testinfra.host import Host
 
 import docker
 from scripts.pipeline import content, engine
 from scripts.pipeline import image as images
-from scripts.pipeline.container import ENVIRONMENT, SECCOMP
 from scripts.pipeline.image import Image
 from scripts.pipeline.lanes import DEFAULT, Lane, load
 from scripts.pipeline.source import ROOT
-
-# Nobody in particular: the image must work for whoever calls.
-STRANGER = "12345:54321"
+from tests.containers import idle
 
 
 @pytest.fixture(scope="session")
@@ -37,25 +33,8 @@ def image(client: docker.DockerClient, lane: Lane) -> Image:
 @pytest.fixture(scope="session")
 def host(client: docker.DockerClient, image: Image) -> Iterator[Host]:
     """The image as a stage sees it, idle, with this repository at /src."""
-    container = client.containers.run(
-        image.id,
-        ["sleep", "infinity"],
-        detach=True,
-        init=True,
-        user=STRANGER,
-        read_only=True,
-        cap_drop=["ALL"],
-        network_mode="none",
-        security_opt=["no-new-privileges", f"seccomp={SECCOMP.read_text()}"],
-        tmpfs={"/tmp": "rw,exec,nosuid,nodev,mode=1777"},
-        environment=ENVIRONMENT,
-        volumes={str(ROOT): {"bind": "/src", "mode": "ro"}},
-        working_dir="/src",
-    )
-    try:
-        yield testinfra.get_host(f"docker://{container.id}")
-    finally:
-        container.remove(force=True)
+    with idle(client, image) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
