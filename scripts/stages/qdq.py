@@ -69,6 +69,7 @@ class _Inserter:
         self._nodes: list[NodeProto] = []
         self._constants: dict[str, TensorProto] = {}
         self._made: set[str] = set()
+        self._grids: dict[tuple[str, str, bytes], str] = {}
         self._output = network.graph.output[0].name
 
     def build(self) -> onnx.ModelProto:
@@ -154,26 +155,32 @@ class _Inserter:
         self._pair(written, f"{name}.q", self._readable(name), encoding)
 
     def _pair(self, source: str, integers: str, target: str, encoding: Encoding) -> None:
-        inputs = [source, *self._grid(integers, encoding)]
+        inputs = [source, *self._grid(encoding)]
         self._nodes.append(helper.make_node("QuantizeLinear", inputs, [integers], integers))
         self._dequantize(integers, target, encoding)
 
     def _dequantize(self, integers: str, target: str, encoding: Encoding, axis: int = 0) -> None:
-        inputs = [integers, *self._grid(integers, encoding)]
+        inputs = [integers, *self._grid(encoding)]
         made = helper.make_node("DequantizeLinear", inputs, [target], f"{integers}.dequantized")
         if len(encoding.scales) > 1:
             made.attribute.append(helper.make_attribute("axis", axis))
         self._nodes.append(made)
 
-    def _grid(self, integers: str, encoding: Encoding) -> tuple[str, str]:
-        """Return the names of the scale and the zero point of a tensor of integers."""
-        names = f"{integers}.scale", f"{integers}.zero"
+    def _grid(self, encoding: Encoding) -> tuple[str, str]:
+        """Return the names of the scale and the zero point of an encoding.
+
+        Equal ones are one constant: the QNN provider searches all constants for every tensor.
+        """
         scales = np.array(encoding.scales, np.float32)
         zeros = np.full(scales.shape, encoding.zero_point, encoding.dtype)
-        for name, values in zip(names, (scales, zeros), strict=True):
-            flat = values if values.size > 1 else values.reshape(())
-            self._constants[name] = numpy_helper.from_array(flat, name)
-        return names
+        return self._shared("scale", scales), self._shared("zero", zeros)
+
+    def _shared(self, kind: str, values: NDArray[Any]) -> str:
+        flat = values if values.size > 1 else values.reshape(())
+        key = (kind, flat.dtype.str, flat.tobytes())
+        name = self._grids.setdefault(key, f"{kind}.{len(self._grids)}")
+        self._constants.setdefault(name, numpy_helper.from_array(flat, name))
+        return name
 
 
 def _encoded_constants(network: Network) -> set[str]:

@@ -57,6 +57,7 @@ class _Switch:
 
     def __init__(self, model: onnx.ModelProto, activations: dict[str, Encoding]) -> None:
         self._model, self._activations = model, activations
+        self._constants: dict[tuple[str, bytes], str] = {}
         self._quantizers = {
             node.output[0]: node for node in model.graph.node if node.op_type == "QuantizeLinear"
         }
@@ -72,7 +73,7 @@ class _Switch:
     def _choices(self) -> Iterator[NodeProto]:
         """Cut the input into one flag a tensor, and choose scales and zero points by them."""
         flags = [f"{name}.is_wide" for name in self._activations]
-        ones = self._constant("trial.ones", np.ones(len(flags), np.int64))
+        ones = self._constant(np.ones(len(flags), np.int64))
         yield helper.make_node("Split", [CHOICE, ones], flags)
         for (name, encoding), flag in zip(self._activations.items(), flags, strict=True):
             wide, narrow = encoding.at(WIDE), encoding.at(NARROW)
@@ -83,10 +84,7 @@ class _Switch:
             yield helper.make_node("Cast", [number], [f"{name}.zero"], to=integer)
 
     def _choice(self, flag: str, name: str, kind: type, values: tuple[float, float]) -> NodeProto:
-        pair = [
-            self._constant(f"{name}.{width}", kind(value))
-            for width, value in zip((WIDE, NARROW), values, strict=True)
-        ]
+        pair = [self._constant(kind(value)) for value in values]
         return helper.make_node("Where", [flag, *pair], [name])
 
     def _rewritten(self, node: NodeProto) -> Iterator[NodeProto]:
@@ -95,8 +93,8 @@ class _Switch:
             # The integers have 16 bits whatever the grid, so clipping at 8 needs an operator.
             low, high = self._activations[name].at(NARROW).range()
             limits = [
-                self._constant(f"{name}.low", np.float32(low)),
-                self._constant(f"{name}.high", np.float32(high)),
+                self._constant(np.float32(low)),
+                self._constant(np.float32(high)),
             ]
             yield helper.make_node("Clip", [node.input[0], *limits], [f"{name}.clipped"])
             node.input[:] = [f"{name}.clipped", f"{name}.scale", f"{name}.zero"]
@@ -112,6 +110,12 @@ class _Switch:
         elif node.op_type != "QuantizeLinear":
             yield node
 
-    def _constant(self, name: str, values: Any) -> str:
-        self._model.graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))
-        return name
+    def _constant(self, values: Any) -> str:
+        """Return the name of a constant; equal ones are one, as in `qdq`."""
+        array = np.asarray(values)
+        key = (array.dtype.str, array.tobytes())
+        if key not in self._constants:
+            self._constants[key] = f"trial.{len(self._constants)}"
+            tensor = numpy_helper.from_array(array, self._constants[key])
+            self._model.graph.initializer.append(tensor)
+        return self._constants[key]

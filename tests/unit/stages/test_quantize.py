@@ -66,6 +66,18 @@ def test_the_quantised_network_is_close_to_the_float_one(
     assert _snr(_run(network, raw), _run(tmp_path / "qdq.onnx", raw)) > least
 
 
+def test_equal_grids_are_one_constant(tmp_path: Path) -> None:
+    network, encodings = _quantize(tmp_path, "w8a16")
+    qdq.insert(network, encodings, tmp_path / "qdq.onnx")
+    model = onnx.load(tmp_path / "qdq.onnx")
+    values = [
+        (one.data_type, one.raw_data)
+        for one in model.graph.initializer
+        if one.name.startswith(("scale.", "zero."))
+    ]
+    assert len(values) == len(set(values))
+
+
 def test_types_in_the_quantised_network(tmp_path: Path) -> None:
     network, encodings = _quantize(tmp_path, "w8a16")
     qdq.insert(network, encodings, tmp_path / "qdq.onnx")
@@ -74,7 +86,8 @@ def test_types_in_the_quantised_network(tmp_path: Path) -> None:
     assert kinds["query.weight.8.q"] == onnx.TensorProto.INT8
     assert kinds["patches.patch.bias.q"] == onnx.TensorProto.INT32
     assert kinds["out.bias.16.q"] == onnx.TensorProto.UINT16
-    assert kinds["tokens.q.zero"] == onnx.TensorProto.UINT16
+    tokens = next(node for node in model.graph.node if node.name == "tokens.q")
+    assert kinds[tokens.input[2]] == onnx.TensorProto.UINT16
     ends = [*model.graph.input, *model.graph.output]
     assert [one.name for one in ends] == ["pixel_values", "last_hidden_state"]
     assert {one.type.tensor_type.elem_type for one in ends} == {onnx.TensorProto.FLOAT}
