@@ -22,7 +22,6 @@ from scripts.catalog import Model, Precision, Target
 from scripts.errors import CompileError, UsageError
 from scripts.stages import (
     estimate,
-    export,
     htp_compiler,
     lower,
     onnx_network,
@@ -72,6 +71,8 @@ class Bench:
     """Shallow twins of a model, to be lowered and compiled in many ways; `folder` is scratch."""
 
     def __init__(self, model: Model, precision: Precision, target: Target, folder: Path) -> None:
+        from scripts.stages import export  # torch is in the image alone
+
         self._precision, self._folder = precision, folder
         is_fp16 = precision.weights == 16
         self._settings = htp_compiler.Settings(target.soc_model, target.vtcm_mb, is_fp16)
