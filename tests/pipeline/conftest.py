@@ -22,7 +22,7 @@ def build_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def ask(build_dir: Path) -> Callable[..., Request]:
-    def make(**given: str) -> Request:
+    def make(**given: str | float) -> Request:
         defaults = {"model": "digits", "precision": "int8", "target": "iq9075"}
         return request.make(**{**defaults, "build_dir": str(build_dir), **given})  # type: ignore[arg-type]
 
@@ -31,7 +31,7 @@ def ask(build_dir: Path) -> Callable[..., Request]:
 
 @pytest.fixture(scope="session")
 def build(builder: Builder, ask: Callable[..., Request]) -> Callable[..., list[Done]]:
-    def run(**given: str) -> list[Done]:
+    def run(**given: str | float) -> list[Done]:
         asked = ask(**given)
         return builder.build(asked, plan.stages(asked))
 
