@@ -114,6 +114,8 @@ class _Inserter:
         if role is Role.WEIGHT:
             axis = roles.output_axis(node, len(self._network.constants[name].dims))
             return self._constant(name, encoding, axis)
+        if role in (Role.GAIN, Role.SHIFT):
+            return self._constant(name, encoding)
         return self._constant(name, encoding.at(bits))
 
     def _bias(self, node: NodeProto, name: str, bits: int) -> str:

@@ -40,6 +40,8 @@ from scripts.stages.trial import Trial
 
 # Half of what 32 bits hold, in the units of the integer sums, which need room themselves.
 LARGEST_BIAS = 2**30
+# With other widths the HTP refuses a LayerNorm, or takes a third longer for a whole layer.
+GAIN_BITS, SHIFT_BITS = 8, 32
 # With at least FEW pictures, the last UNSEEN of them are kept from calibration.
 FEW, UNSEEN = 8, 2
 # The share of the gate's loss that quantising may use up; the rest is for other pictures.
@@ -198,8 +200,11 @@ def param_encodings(network: Network, bits: int) -> dict[str, Encoding]:
             axis = roles.output_axis(node, values.ndim)
             others = tuple(one for one in range(values.ndim) if one != axis)
             made[name] = encodings.symmetric(np.abs(values).max(axis=others), 8)
+        elif roles.role(node, index) is Role.SHIFT:
+            made[name] = encodings.symmetric([float(np.abs(values).max())], SHIFT_BITS)
         else:
-            made[name] = encodings.asymmetric(float(values.min()), float(values.max()), bits)
+            width = GAIN_BITS if roles.role(node, index) is Role.GAIN else bits
+            made[name] = encodings.asymmetric(float(values.min()), float(values.max()), width)
     return made
 
 

@@ -15,6 +15,8 @@ class Role(Enum):
 
     WEIGHT = "weight"  # multiplied in integers: signed, symmetric, one scale an output channel
     BIAS = "bias"  # added to the integer sums: 32 bits, the input's scale times the weight's
+    GAIN = "gain"  # multiplies normalised values: 8 bits, whatever the values have
+    SHIFT = "shift"  # added to normalised values: 32 bits, a scale of its own
     OPERAND = "operand"  # anything else, treated as an activation that never changes
 
 
@@ -42,6 +44,8 @@ def role(node: NodeProto, index: int) -> Role:
         return Role.WEIGHT
     if node.op_type in ("Conv", "Gemm") and index == 2:
         return Role.BIAS
+    if node.op_type == "LayerNormalization" and index > 0:
+        return Role.GAIN if index == 1 else Role.SHIFT
     return Role.OPERAND
 
 

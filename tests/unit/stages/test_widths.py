@@ -33,7 +33,10 @@ def _int8(folder: Path, network: Path) -> tuple[Path, Encodings]:
 
 
 @pytest.mark.parametrize("form", vit.FORMS)
-def test_a_massive_residual_gets_16_bits_and_little_else_does(tmp_path: Path, form: str) -> None:
+def test_a_massive_residual_gets_16_bits_and_little_else_does(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantize, "MARGIN", 0.3)
     _pictures(tmp_path / "calibration", 10, seed=1)
     held_out = _pictures(tmp_path / "heldout", 8, seed=2)
     network = outliers.write_massive(vit.write(tmp_path, form=form), tmp_path / "massive.onnx")
@@ -79,7 +82,7 @@ def test_what_reads_a_raised_tensor_works_at_16_bits(tmp_path: Path) -> None:
     raised = widths.raised(network, Encodings(made.activations, constants), [norm.input[0]])
     assert raised.activations[norm.input[0]].bits == 16
     assert raised.activations[norm.output[0]].bits == 16
-    assert raised.params[norm.input[1]].bits == 16
+    assert raised.params[norm.input[1]].bits == quantize.GAIN_BITS
     after = next(node for node in network.graph.node if norm.output[0] in node.input)
     assert raised.activations[after.output[0]].bits == 8
 
