@@ -195,14 +195,19 @@ def test(c: Context, fast: bool = False, slow: bool = False) -> None:
 
 @task(
     auto_shortflags=False,
-    help={"model": OPTIONS["model"], "weights": OPTIONS["weights"], "out": "JSON file to write"},
+    help={
+        "model": OPTIONS["model"],
+        "weights": OPTIONS["weights"],
+        "precisions": "fp16, int8, w8a16, separated by commas",
+        "out": "JSON file to write",
+    },
 )
 @command
 def bench(
     c: Context,
     model: str = "vith16plus",
     weights: str = "random",
-    precisions: str = "int8",
+    precisions: str = "int8,w8a16,fp16",
     out: str = "build/bench.json",
     lane: str = DEFAULT_LANE,
 ) -> None:
