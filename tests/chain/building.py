@@ -20,12 +20,10 @@ from scripts.stages import simulator
 
 TARGET = catalog.targets()["iq9075"]
 PRECISIONS = ("fp16", "int8", "w8a16")
-# ViT-S in fp16 and w8a16 takes the simulator minutes: one precision stands for its size, mostly.
+# ViT-S takes the simulator minutes.
 CASES = [
     *(("digits", precision) for precision in PRECISIONS),
-    ("vits16", "int8"),
-    pytest.param("vits16", "fp16", marks=pytest.mark.slow),
-    pytest.param("vits16", "w8a16", marks=pytest.mark.slow),
+    *(pytest.param("vits16", precision, marks=pytest.mark.slow) for precision in PRECISIONS),
 ]
 WEIGHTS = {"digits": "scripts/catalog/digits", "vits16": "random:1"}
 
