@@ -10,6 +10,9 @@ from pathlib import PurePosixPath as Path
 # What only the host knows of a build, as JSON, reaches the stages in this variable.
 FACTS_VARIABLE = "DINOV3_QNN_FACTS"
 
+# What the rewrites of `lower` save; of the benchmark, not of a build.
+GAINS = "gains.json"
+
 
 def eager_onnx(model: str) -> Path:
     """Return the exported fp32 network; its weights are in the `.onnx_data` beside it."""

@@ -82,7 +82,7 @@ def _gains(builder: Builder, asked: Request) -> dict[str, Any]:
     """Return what every rewrite of `lower` saves, on shallow twins of the model."""
     arguments = ("--model", asked.model.name, "--precision", asked.precision.name)
     builder.build(asked, [Stage("gains", "gains", arguments)])
-    return summary.report(asked.root / "gains.json")
+    return summary.report(asked.root / artefacts.GAINS)
 
 
 def _peer(builder: Builder, asked: Request) -> tuple[list[Cost], float]:

@@ -64,12 +64,11 @@ class Frontier:
         self._kinds = {kind.name: kind for kind in search.kinds}
         self._simulate = simulate
         order = _by_worth(search)
-        free = [kind for kind in search.kinds if kind.cost <= 0]
-        ends = [simulate(tensors(chosen)) for chosen in (free, search.kinds)]
+        ends = [simulate(tensors(chosen)) for chosen in (search.free, search.kinds)]
         dear = sum(kind.cost for kind in order)
         self.points: list[Point] = []
         for count in track(range(len(order) + 1), "frontier"):
-            chosen = [*free, *order[:count]]
+            chosen = [*search.free, *order[:count]]
             share = sum(kind.cost for kind in order[:count]) / dear
             time = ends[0] + share * (ends[1] - ends[0])
             cosine = 1 - search.loss(tensors(chosen))
@@ -103,7 +102,7 @@ class Frontier:
 def _by_worth(search: Search) -> list[Kind]:
     """Return the kinds that cost time by the loss that 16 bits for them save in it, best first."""
     everything = tensors(search.kinds)
-    costly = [kind for kind in search.kinds if kind.cost > 0]
+    costly = search.kinds[len(search.free) :]
     least = search.loss(everything)
     worth = {
         kind.name: (search.loss(everything.difference(kind.tensors)) - least) / kind.cost

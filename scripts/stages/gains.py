@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 
-from scripts import catalog
+from scripts import artefacts, catalog
 from scripts.catalog import Model, Precision, Target
 from scripts.errors import CompileError, UsageError
 from scripts.stages import (
@@ -31,12 +30,10 @@ from scripts.stages import (
     rewrites,
     widths,
 )
-from scripts.stages.encodings import Encodings
 from scripts.stages.progress import say
 
 DEPTHS = (1, 3)
 WEIGHTS = "random:0"
-REPORT = "gains.json"
 # The profile's wording, as QAIRT 2.51 has it.
 MISSING = "Missing Ops"
 NOISE_SEED = 0
@@ -121,22 +118,15 @@ class Bench:
 
     def _quantized(self, path: Path, folder: Path, wide: Sequence[str]) -> Path:
         """Write integers of a network in which some kinds of activations have 16 bits."""
+        scaled = folder / "scaled.onnx"
         bits = self._precision.activations
-        network = onnx_network.Network.load(path)
-        quantize.separate_constants(network)
-        data = folder / "scaled.onnx_data"
-        network, limits = quantize.scaled(network, [self._noise], data, equal=False)
-        made = Encodings(
-            quantize.activation_encodings(network, limits, [self._noise], "min-max", bits),
-            quantize.param_encodings(network, bits),
-        )
-        quantize.fit_biases(network, made)
+        made = quantize.encoded(path, scaled, [self._noise], bits, method="min-max", equal=False)
+        network = onnx_network.Network.load(scaled)
         kinds = widths.kinds(network)
         raised = [tensor for kind in wide for tensor in kinds.get(kind, [])]
-        onnx.save(network.model, folder / "scaled.onnx")
         widths.raised(network, made, raised).save(folder / "encodings.json")
         made_file = folder / "quantized.onnx"
-        qdq.insert(folder / "scaled.onnx", folder / "encodings.json", made_file)
+        qdq.insert(scaled, folder / "encodings.json", made_file)
         return made_file
 
 
@@ -177,7 +167,7 @@ def main(arguments: argparse.Namespace) -> None:
         "rewrites": [vars(gain) for gain in gains],
         "microseconds_of_16_bits": costs,
     }
-    (arguments.out / REPORT).write_text(json.dumps(report, indent=1) + "\n")
+    (arguments.out / artefacts.GAINS).write_text(json.dumps(report, indent=1) + "\n")
 
 
 def _arguments() -> argparse.Namespace:

@@ -20,6 +20,25 @@ INLINE_BYTES = 1024
 ALIGNMENT = 4096
 
 
+class SharedConstants:
+    """Small constants without names of their own; equal ones are one.
+
+    ONNX Runtime and the QNN provider search all constants of a network for every tensor.
+    """
+
+    def __init__(self) -> None:
+        self.tensors: list[TensorProto] = []
+        self._names: dict[tuple[str, str, tuple[int, ...], bytes], str] = {}
+
+    def name(self, values: NDArray[np.generic], prefix: str) -> str:
+        """Return the name of a constant, made if there is none like it."""
+        key = (prefix, values.dtype.str, values.shape, values.tobytes())
+        if key not in self._names:
+            self._names[key] = f"{prefix}.{len(self._names)}"
+            self.tensors.append(numpy_helper.from_array(values, self._names[key]))
+        return self._names[key]
+
+
 class Network:
     """A loaded graph; `array` reads one of its constants."""
 

@@ -18,7 +18,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from scripts.errors import ConversionError
 from scripts.stages import roles
 from scripts.stages.encodings import Encoding, Encodings
-from scripts.stages.onnx_network import DataFile, Network
+from scripts.stages.onnx_network import DataFile, Network, SharedConstants
 from scripts.stages.roles import Role
 
 # The first opset whose QuantizeLinear knows 16 bits.
@@ -69,7 +69,7 @@ class _Inserter:
         self._nodes: list[NodeProto] = []
         self._constants: dict[str, TensorProto] = {}
         self._made: set[str] = set()
-        self._grids: dict[tuple[str, str, bytes], str] = {}
+        self._grids = SharedConstants()
         self._output = network.graph.output[0].name
 
     def build(self) -> onnx.ModelProto:
@@ -78,9 +78,8 @@ class _Inserter:
         self._quantize_activation(graph.input[0].name, graph.input[0].name)
         for node in graph.node:
             self._rewrite(node)
-        made = helper.make_graph(
-            self._nodes, graph.name, graph.input, graph.output, [*self._constants.values()]
-        )
+        constants = [*self._constants.values(), *self._grids.tensors]
+        made = helper.make_graph(self._nodes, graph.name, graph.input, graph.output, constants)
         return helper.make_model(
             made,
             opset_imports=self._network.model.opset_import,
@@ -169,20 +168,12 @@ class _Inserter:
         self._nodes.append(made)
 
     def _grid(self, encoding: Encoding) -> tuple[str, str]:
-        """Return the names of the scale and the zero point of an encoding.
-
-        Equal ones are one constant: the QNN provider searches all constants for every tensor.
-        """
+        """Return the names of the scale and the zero point of an encoding."""
         scales = np.array(encoding.scales, np.float32)
         zeros = np.full(scales.shape, encoding.zero_point, encoding.dtype)
-        return self._shared("scale", scales), self._shared("zero", zeros)
-
-    def _shared(self, kind: str, values: NDArray[Any]) -> str:
-        flat = values if values.size > 1 else values.reshape(())
-        key = (kind, flat.dtype.str, flat.tobytes())
-        name = self._grids.setdefault(key, f"{kind}.{len(self._grids)}")
-        self._constants.setdefault(name, numpy_helper.from_array(flat, name))
-        return name
+        if scales.size == 1:
+            scales, zeros = scales.reshape(()), zeros.reshape(())
+        return self._grids.name(scales, "scale"), self._grids.name(zeros, "zero")
 
 
 def _encoded_constants(network: Network) -> set[str]:

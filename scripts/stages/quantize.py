@@ -56,20 +56,17 @@ def main(arguments: argparse.Namespace) -> None:
             f"Precision {precision.name} has float weights: there is nothing to quantise.",
             remedy="go on with `invoke context`, or choose int8 or w8a16",
         )
-    network = Network.load(arguments.onnx)
-    separate_constants(network)
     pictures, unseen = split(calibration.raws(arguments.calibration))
     target = arguments.out / artefacts.quantized_onnx(arguments.model, arguments.precision)
     target.parent.mkdir(parents=True, exist_ok=True)
-    data = target.with_suffix(".onnx_data")
-    network, limits = scaled(network, pictures, data, equal=arguments.equalise)
-    made = Encodings(
-        activation_encodings(network, limits, pictures, arguments.method, precision.activations),
-        param_encodings(network, precision.activations),
+    made = encoded(
+        arguments.onnx,
+        target,
+        pictures,
+        precision.activations,
+        method=arguments.method,
+        equal=arguments.equalise,
     )
-    fit_biases(network, made)
-    qdq.check(network, made)
-    onnx.save(network.model, target)
     if precision.activations == widths.NARROW:
         with tempfile.TemporaryDirectory(dir=arguments.out) as scratch:
             search = prepared(target, made, unseen, Path(scratch))
@@ -87,6 +84,23 @@ def split(pictures: Sequence[Path]) -> tuple[Sequence[Path], Sequence[Path]]:
     if len(pictures) < FEW:
         return pictures, pictures[:UNSEEN]
     return pictures[:-UNSEEN], pictures[-UNSEEN:]
+
+
+def encoded(
+    source: Path, target: Path, pictures: Sequence[Path], bits: int, *, method: str, equal: bool
+) -> Encodings:
+    """Write the network that encodings belong to, and return them, for activations of a width."""
+    network = Network.load(source)
+    separate_constants(network)
+    network, limits = scaled(network, pictures, target.with_suffix(".onnx_data"), equal=equal)
+    made = Encodings(
+        activation_encodings(network, limits, pictures, method, bits),
+        param_encodings(network, bits),
+    )
+    fit_biases(network, made)
+    qdq.check(network, made)
+    onnx.save(network.model, target)
+    return made
 
 
 def prepared(path: Path, made: Encodings, unseen: Sequence[Path], scratch: Path) -> Search:

@@ -73,6 +73,7 @@ class Search:
         self._trial = trial
         self._pictures, self._reference = pictures, reference
         self.kinds = kinds(network)
+        self.free = [kind for kind in self.kinds if kind.cost <= 0]
 
     def loss(self, wide: Iterable[str]) -> float:
         """Return 1 minus the worst CLS cosine or the tokens' mean, with some tensors at 16 bits."""
@@ -85,8 +86,7 @@ class Search:
 
         Those that 16 bits make faster are always among them.
         """
-        free = [kind for kind in self.kinds if kind.cost <= 0]
-        wide = tensors(free)
+        wide = tensors(self.free)
         most, now = 1 - bound, self.loss(wide)
         say(f"  8 bits: cosine {1 - now:.5f} on unseen pictures, wanted {bound:.5f}")
         if now <= most:
@@ -95,19 +95,19 @@ class Search:
         if least > most:
             say(f"  warning: with 8-bit weights it cannot be better than {1 - least:.5f}")
             most = OF_WEIGHTS * least
-        raised = [kind for kind in self._enough(most) if kind not in free]
+        raised = self._enough(most)
         return self._thinned(wide | tensors(raised), raised, most)
 
     def _enough(self, most: float) -> list[Kind]:
-        """Return as few kinds, from the cheapest on, as keep the loss low enough: by bisection."""
-        low, high = 0, len(self.kinds)
+        """Return as few kinds that cost, cheapest first, as are needed: by bisection."""
+        low, high = len(self.free) + 1, len(self.kinds)
         while low < high:
             middle = (low + high) // 2
             if self.loss(tensors(self.kinds[:middle])) <= most:
                 high = middle
             else:
                 low = middle + 1
-        return self.kinds[:high]
+        return self.kinds[len(self.free) : high]
 
     def _thinned(self, wide: set[str], raised: Sequence[Kind], most: float) -> set[str]:
         """Return what is left of the raised kinds without those, or their parts, not needed."""

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import NodeProto, helper, numpy_helper
+from onnx import NodeProto, helper
 
 from scripts.stages import calibration, qdq, widths
 from scripts.stages.encodings import Encoding, Encodings
 from scripts.stages.metrics import Features
-from scripts.stages.onnx_network import Network
+from scripts.stages.onnx_network import Network, SharedConstants
 from scripts.stages.widths import NARROW, WIDE
 
 CHOICE = "trial.wide"
@@ -57,7 +57,7 @@ class _Switch:
 
     def __init__(self, model: onnx.ModelProto, activations: dict[str, Encoding]) -> None:
         self._model, self._activations = model, activations
-        self._constants: dict[tuple[str, bytes], str] = {}
+        self._constants = SharedConstants()
         self._quantizers = {
             node.output[0]: node for node in model.graph.node if node.op_type == "QuantizeLinear"
         }
@@ -67,6 +67,7 @@ class _Switch:
         nodes = [made for node in graph.node for made in self._rewritten(node)]
         del graph.node[:]
         graph.node.extend([*self._choices(), *nodes])
+        graph.initializer.extend(self._constants.tensors)
         count = [len(self._activations)]
         graph.input.append(helper.make_tensor_value_info(CHOICE, onnx.TensorProto.BOOL, count))
 
@@ -92,10 +93,7 @@ class _Switch:
         if node.op_type == "QuantizeLinear" and name in self._activations:
             # The integers have 16 bits whatever the grid, so clipping at 8 needs an operator.
             low, high = self._activations[name].at(NARROW).range()
-            limits = [
-                self._constant(np.float32(low)),
-                self._constant(np.float32(high)),
-            ]
+            limits = [self._constant(np.float32(limit)) for limit in (low, high)]
             yield helper.make_node("Clip", [node.input[0], *limits], [f"{name}.clipped"])
             node.input[:] = [f"{name}.clipped", f"{name}.scale", f"{name}.zero"]
             yield node
@@ -111,11 +109,4 @@ class _Switch:
             yield node
 
     def _constant(self, values: Any) -> str:
-        """Return the name of a constant; equal ones are one, as in `qdq`."""
-        array = np.asarray(values)
-        key = (array.dtype.str, array.tobytes())
-        if key not in self._constants:
-            self._constants[key] = f"trial.{len(self._constants)}"
-            tensor = numpy_helper.from_array(array, self._constants[key])
-            self._model.graph.initializer.append(tensor)
-        return self._constants[key]
+        return self._constants.name(np.asarray(values), "trial")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from scripts.stages import roles
 from scripts.stages.encodings import Encoding, Encodings
 from scripts.stages.onnx_network import Network
 
 NARROW, WIDE = 8, 16
-Features = NDArray[np.float32]
 
 
 def at(activations: Mapping[str, Encoding], names: Iterable[str], bits: int) -> dict[str, Encoding]:

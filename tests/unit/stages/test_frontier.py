@@ -59,3 +59,6 @@ def test_what_is_chosen_was_simulated_and_is_in_the_budget(frontier: Frontier) -
     middle = frontier.points[len(frontier.points) // 2]
     wide = frontier.choose(Budget(most_ms=middle.milliseconds))
     assert 0 < 1 + len(wide) / 100 <= middle.milliseconds
+    held = [one for one in frontier.points if one.milliseconds <= middle.milliseconds]
+    assert held[-1].simulated
+    assert 1 + len(wide) / 100 == held[-1].milliseconds

@@ -75,6 +75,7 @@ def test_equal_grids_are_one_constant(tmp_path: Path) -> None:
         for one in model.graph.initializer
         if one.name.startswith(("scale.", "zero."))
     ]
+    assert values
     assert len(values) == len(set(values))
 
 

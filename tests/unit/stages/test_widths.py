@@ -55,7 +55,8 @@ def test_an_easy_network_stays_at_8_bits_where_16_cost_anything(tmp_path: Path) 
     _, encodings = _int8(tmp_path, path)
     network = Network.load(path)
     free = {name for kind in search.kinds(network) if kind.cost <= 0 for name in kind.tensors}
-    raised = widths.raised(network, encodings, free).activations
+    narrow = widths.at(encodings.activations, encodings.activations, widths.NARROW)
+    raised = widths.raised(network, Encodings(narrow, encodings.params), free).activations
     wide = {name for name, one in encodings.activations.items() if one.bits == widths.WIDE}
     assert wide == {name for name in wide if raised[name].bits == widths.WIDE}
     assert len(wide) < len(encodings.activations) / 4
