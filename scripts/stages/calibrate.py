@@ -1,5 +1,8 @@
 """Preprocess a folder of pictures into raw tensors: the calibration set, or the held-out set.
 
+Every picture is written twice, for either kind of network: normalised, float32 [3, size, size], as
+`.raw`; and only resized, uint8 [size, size, 3], as `.rgb`.
+
 Pictures (JPEG, PNG; nested folders; any size) are taken in an order that is spread evenly over the
 sorted folder whatever the count, so 16 pictures are the first 16 of 32. A broken file is refused.
 Constant pictures and copies of others teach nothing: they are named, skipped and replaced.
@@ -13,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +37,14 @@ BUILD = PurePosixPath("/build")
 
 @dataclass(frozen=True)
 class Taken:
-    """A picture of the set: its file, the file's hash, its raw tensor, the tensor's hash."""
+    """A picture of the set: its file and the file's hash; its tensor and its bytes, with theirs."""
 
     source: str
     sha256: str
     raw: str
     raw_sha256: str
+    rgb: str
+    rgb_sha256: str
     label: str | None
 
 
@@ -58,18 +64,24 @@ class Collector:
             ImageFileError: it cannot be read.
         """
         source = file.relative_to(self.images).as_posix()
-        pixels = preprocess.to_pixels(preprocess.load(file), self.how)
+        values = preprocess.resized(preprocess.load(file), self.how.size)
+        pixels = preprocess.normalised(values, self.how)
         digest = sha256(pixels.tobytes()).hexdigest()
         reason = self._unfit(pixels, digest)
         if reason:
             self.skipped[source] = reason
             return False
-        raw = f"{len(self.taken):06d}.raw"
-        (self.out / raw).write_bytes(pixels.tobytes())
         label = file.parent.name if file.parent != self.images else None
         whole = sha256(file.read_bytes()).hexdigest()
-        self.taken.append(Taken(source, whole, raw, digest, label))
+        files = *self._write("raw", pixels), *self._write("rgb", preprocess.as_bytes(values))
+        self.taken.append(Taken(source, whole, *files, label))
         return True
+
+    def _write(self, suffix: str, values: NDArray[Any]) -> tuple[str, str]:
+        """Write a file of the next picture; return its name and its hash."""
+        path = self.out / f"{len(self.taken):06d}.{suffix}"
+        path.write_bytes(values.tobytes())
+        return path.name, sha256(values.tobytes()).hexdigest()
 
     def _unfit(self, pixels: NDArray[np.float32], digest: str) -> str:
         if digest in self.excluded:
@@ -129,7 +141,7 @@ def seen_in(set_dir: Path | None) -> set[str]:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write `calibration/<set>/`: raws, `input_list.txt` and, last, `manifest.json`."""
+    """Write `calibration/<set>/`: raws, RGB bytes, `input_list.txt` and, last, `manifest.json`."""
     if arguments.count is not None and arguments.count < 1:
         raise UsageError(f"--count {arguments.count}: a set needs one picture at least.")
     folder = artefacts.image_set(arguments.set)
@@ -144,6 +156,7 @@ def main(arguments: argparse.Namespace) -> None:
         "set": arguments.set,
         **asdict(how),
         "layout": "NCHW",
+        "rgb_layout": "NHWC",
         "colour_order": "RGB",
         "images": [asdict(image) for image in collector.taken],
         "skipped": collector.skipped,

@@ -18,6 +18,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from scripts.errors import CalibrationError
 from scripts.stages.onnx_network import Network
+from scripts.stages.picture_input import PictureInput
 from scripts.stages.progress import track
 
 # Values taken of one tensor and picture for a histogram, evenly spaced.
@@ -61,8 +62,8 @@ class Extremes:
         return Range(float(self.low.min()), float(self.high.max()))
 
 
-def raws(set_dir: Path) -> list[Path]:
-    """Return the raw files of an image set in the order of its `input_list.txt`.
+def raws(set_dir: Path, suffix: str = ".raw") -> list[Path]:
+    """Return the files of an image set, of one kind, in the order of its `input_list.txt`.
 
     Raises:
         CalibrationError: the set is missing, empty, or lacks a file.
@@ -70,7 +71,7 @@ def raws(set_dir: Path) -> list[Path]:
     listing = set_dir / "input_list.txt"
     if not listing.is_file():
         raise CalibrationError(f"There is no {listing}.", remedy="run `invoke calibrate`")
-    files = [set_dir / Path(line).name for line in listing.read_text().split()]
+    files = [set_dir / Path(line).with_suffix(suffix).name for line in listing.read_text().split()]
     missing = [file for file in files if not file.is_file()]
     if missing or not files:
         raise CalibrationError(
@@ -78,22 +79,6 @@ def raws(set_dir: Path) -> list[Path]:
             remedy="run `invoke calibrate` again",
         )
     return files
-
-
-def read_raw(path: Path, shape: Sequence[int]) -> NDArray[np.float32]:
-    """Return a raw tensor.
-
-    Raises:
-        CalibrationError: its size is not that of `shape`, or it holds NaN or infinity.
-    """
-    values = np.fromfile(path, np.float32)
-    if values.size != np.prod(shape) or not np.isfinite(values).all():
-        raise CalibrationError(
-            f"{path} is no finite float32 tensor of shape {list(shape)}.",
-            cause="made for another image size, or a cut copy",
-            remedy="run `invoke calibrate` again",
-        )
-    return values.reshape(shape)
 
 
 def cpu_options() -> Any:
@@ -145,11 +130,10 @@ class Observer:
     ) -> Iterator[dict[str, NDArray[Any]]]:
         """Yield the probes' values, picture by picture; an input may be a raw file."""
         session = self._session()
-        name = self._network.graph.input[0].name
-        shape = self._network.shapes()[name]
+        source = PictureInput.of(self._network)
         for item in track(inputs, what):
-            picture = read_raw(item, shape) if isinstance(item, Path) else item
-            values = session.run(self._outputs, {name: picture})
+            picture = source.read(item) if isinstance(item, Path) else item
+            values = session.run(self._outputs, {source.name: picture})
             yield dict(zip(self._outputs, values, strict=True))
 
     def _session(self) -> Any:

@@ -119,8 +119,9 @@ class Network:
         return shapes | {name: list(tensor.dims) for name, tensor in self.constants.items()}
 
     def float_tensors(self) -> Iterator[str]:
-        """Yield the graph input and every computed float tensor, in graph order."""
-        yield self.graph.input[0].name
+        """Yield the graph input, if it is float, and every computed tensor, in graph order."""
+        if self.graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT:
+            yield self.graph.input[0].name
         for node in self.graph.node:
             yield from (name for name in node.output if name)
 

@@ -20,6 +20,7 @@ from scripts.errors import CheckpointError, ImageFileError
 # torchvision's IMAGENET_DEFAULT_MEAN and _STD: the LVD-1689M weights; SAT-493M has its own.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+BRIGHTEST = 255.0
 DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -81,11 +82,26 @@ def load(path: Path) -> Image.Image:
 
 def to_pixels(picture: Image.Image, how: Preprocessing) -> NDArray[np.float32]:
     """Return `pixel_values`, float32 [3, size, size], channels in RGB order."""
-    pixels = np.asarray(picture, dtype=np.float64).transpose(2, 0, 1) / 255.0
-    pixels = _resize_rows(pixels, how.size)
-    pixels = _resize_rows(pixels.transpose(0, 2, 1), how.size).transpose(0, 2, 1)
-    mean, std = (np.array(values)[:, None, None] for values in (how.mean, how.std))
-    return np.ascontiguousarray((pixels - mean) / std, dtype=np.float32)
+    return normalised(resized(picture, how.size), how)
+
+
+def resized(picture: Image.Image, size: int) -> NDArray[np.float64]:
+    """Return a picture as values in [0, 1], [3, size, size], channels in RGB order."""
+    pixels = np.asarray(picture, dtype=np.float64).transpose(2, 0, 1) / BRIGHTEST
+    pixels = _resize_rows(pixels, size)
+    return _resize_rows(pixels.transpose(0, 2, 1), size).transpose(0, 2, 1)
+
+
+def normalised(values: NDArray[np.float64], how: Preprocessing) -> NDArray[np.float32]:
+    """Return the `pixel_values` of a resized picture."""
+    mean, std = (np.array(one)[:, None, None] for one in (how.mean, how.std))
+    return np.ascontiguousarray((values - mean) / std, dtype=np.float32)
+
+
+def as_bytes(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return a resized picture as RGB bytes [size, size, 3], as a camera would give them."""
+    rounded = np.rint(values * BRIGHTEST).clip(0, BRIGHTEST)
+    return np.ascontiguousarray(rounded.transpose(1, 2, 0), dtype=np.uint8)
 
 
 def _resize_rows(pixels: NDArray[np.float64], size: int) -> NDArray[np.float64]:

@@ -75,7 +75,8 @@ class _Inserter:
     def build(self) -> onnx.ModelProto:
         """Return the whole model."""
         graph = self._network.graph
-        self._quantize_activation(graph.input[0].name, graph.input[0].name)
+        if graph.input[0].name in self._encodings.activations:
+            self._quantize_activation(graph.input[0].name, graph.input[0].name)
         for node in graph.node:
             self._rewrite(node)
         constants = [*self._constants.values(), *self._grids.tensors]
@@ -87,7 +88,13 @@ class _Inserter:
         )
 
     def _rewrite(self, node: NodeProto) -> None:
-        bits = self._encodings.activations[node.output[0]].bits
+        encoding = self._encodings.activations[node.output[0]]
+        if node.op_type == "DequantizeLinear":  # it reads what is quantised already
+            self._dequantize(node.input[0], self._readable(node.output[0]), encoding)
+        else:
+            self._rewrite_float(node, encoding.bits)
+
+    def _rewrite_float(self, node: NodeProto, bits: int) -> None:
         made = NodeProto()
         made.CopyFrom(node)
         del made.metadata_props[:]
@@ -181,7 +188,7 @@ def _encoded_constants(network: Network) -> set[str]:
         name
         for node in network.graph.node
         for index, name in enumerate(node.input)
-        if network.is_float(name) and roles.role(node, index) is not Role.BIAS
+        if network.is_float(name) and roles.role(node, index) not in roles.UNENCODED
     }
 
 

@@ -32,6 +32,7 @@ from scripts.stages.calibration import Observer, Range
 from scripts.stages.encodings import Encoding, Encodings
 from scripts.stages.frontier import Budget, Frontier
 from scripts.stages.onnx_network import Network
+from scripts.stages.picture_input import PictureInput
 from scripts.stages.progress import say, track
 from scripts.stages.roles import Role
 from scripts.stages.scaling import Scaling
@@ -56,7 +57,8 @@ def main(arguments: argparse.Namespace) -> None:
             f"Precision {precision.name} has float weights: there is nothing to quantise.",
             remedy="go on with `invoke context`, or choose int8 or w8a16",
         )
-    pictures, unseen = split(calibration.raws(arguments.calibration))
+    suffix = PictureInput.load(arguments.onnx).suffix
+    pictures, unseen = split(calibration.raws(arguments.calibration, suffix))
     target = arguments.out / artefacts.quantized_onnx(arguments.model, arguments.precision)
     target.parent.mkdir(parents=True, exist_ok=True)
     made = encoded(
@@ -106,8 +108,7 @@ def encoded(
 def prepared(path: Path, made: Encodings, unseen: Sequence[Path], scratch: Path) -> Search:
     """Return a search for the activations of an 8-bit network that need 16 bits."""
     network = Network.load(path)
-    shape = network.shapes()[network.graph.input[0].name]
-    pictures = [calibration.read_raw(one, shape) for one in unseen]
+    pictures = [PictureInput.of(network).read(one) for one in unseen]
     observer, output = Observer(network), network.graph.output[0].name
     observer.add_output(output)
     reference = np.concatenate([seen[output] for seen in observer.run(pictures, "reference")])
@@ -189,7 +190,7 @@ def activation_encodings(
     own = {name: encodings.asymmetric(one.low, one.high, bits) for name, one in limits.items()}
     for name in set(source.values()) - own.keys():
         own[name] = unit_encoding(producers[name].op_type, bits)
-    return {name: own[first] for name, first in source.items()}
+    return {**widths.given(network), **{name: own[first] for name, first in source.items()}}
 
 
 def unit_encoding(operator: str, bits: int) -> Encoding:
@@ -204,7 +205,7 @@ def param_encodings(network: Network, bits: int) -> dict[str, Encoding]:
         (node, index)
         for node in network.graph.node
         for index, name in enumerate(node.input)
-        if network.is_float(name) and roles.role(node, index) is not Role.BIAS
+        if network.is_float(name) and roles.role(node, index) not in roles.UNENCODED
     ]
     made: dict[str, Encoding] = {}
     for node, index in track(uses, "weights"):
@@ -231,7 +232,8 @@ def fit_biases(network: Network, made: Encodings) -> None:
         if len(node.input) > 2 and roles.role(node, 2) is Role.BIAS:
             weight = made.params[node.input[1]]
             bias = np.abs(np.asarray(network.array(node.input[2]), np.float64))
-            least = bias / (made.activations[node.input[0]].scale * LARGEST_BIAS)
+            bits = made.activations[node.output[0]].bits
+            least = bias / (made.activations[node.input[0]].at(bits).scale * LARGEST_BIAS)
             scales = np.maximum(np.array(weight.scales), least).astype(np.float32)
             made.params[node.input[1]] = replace(weight, scales=tuple(scales.tolist()))
 

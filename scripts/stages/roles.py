@@ -17,9 +17,12 @@ class Role(Enum):
     BIAS = "bias"  # added to the integer sums: 32 bits, the input's scale times the weight's
     GAIN = "gain"  # multiplies normalised values: 8 bits, whatever the values have
     SHIFT = "shift"  # added to normalised values: 32 bits, a scale of its own
+    GRID = "grid"  # the scale or zero point of integers that the network takes
     OPERAND = "operand"  # anything else, treated as an activation that never changes
 
 
+# What has no encoding of its own.
+UNENCODED = (Role.BIAS, Role.GRID)
 # Operators whose output is (a part of) their first input: one encoding for both.
 MOVERS = {
     "Flatten",
@@ -46,7 +49,7 @@ def role(node: NodeProto, index: int) -> Role:
         return Role.BIAS
     if node.op_type == "LayerNormalization" and index > 0:
         return Role.GAIN if index == 1 else Role.SHIFT
-    return Role.OPERAND
+    return Role.GRID if node.op_type == "DequantizeLinear" else Role.OPERAND
 
 
 def output_axis(node: NodeProto, rank: int) -> int:

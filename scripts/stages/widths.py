@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import onnx
 
+from scripts.stages import encodings as grids
 from scripts.stages import roles
 from scripts.stages.encodings import Encoding, Encodings
 from scripts.stages.onnx_network import Network
@@ -38,14 +39,26 @@ def _operation(node: onnx.NodeProto) -> str:
     return "Norm" if node.op_type in roles.NORMS else node.op_type
 
 
-def quantized_as(network: Network) -> dict[str, str]:
-    """Return for every activation the one whose encoding it shares, usually itself."""
-    source = {network.graph.input[0].name: network.graph.input[0].name}
+def given(network: Network) -> dict[str, Encoding]:
+    """Return the encodings that the network itself prescribes: those of the bytes that it takes."""
+    found: dict[str, Encoding] = {}
     for node in network.graph.node:
-        for name in filter(None, node.output):
-            first = node.input[0]
-            moved = node.op_type in roles.MOVERS and first in source
-            source[name] = source[first] if moved else name
+        if node.op_type == "DequantizeLinear":
+            scale, zero = (network.array(name) for name in node.input[1:])
+            found[node.output[0]] = grids.fixed(float(scale), -int(zero), 8 * zero.itemsize)
+        elif node.op_type in roles.MOVERS and node.input[0] in found:
+            found.update(dict.fromkeys(node.output, found[node.input[0]]))
+    return found
+
+
+def quantized_as(network: Network) -> dict[str, str]:
+    """Return for every activation to be quantised the one whose encoding it shares."""
+    exact, producers = given(network), network.producers()
+    source: dict[str, str] = {}
+    for name in network.float_tensors():
+        if name not in exact:
+            moved = name in producers and producers[name].op_type in roles.MOVERS
+            source[name] = source.get(producers[name].input[0], name) if moved else name
     return source
 
 
@@ -59,7 +72,7 @@ def raised(network: Network, encodings: Encodings, chosen: Iterable[str]) -> Enc
     operands: set[str] = set()
     for node in network.graph.node:
         reads = chosen.intersection(source[name] for name in node.input if name in source)
-        if reads or source[node.output[0]] in wide:
+        if reads or source.get(node.output[0]) in wide:
             wide.update(source[name] for name in node.output)
             operands.update(
                 name

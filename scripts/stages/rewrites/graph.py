@@ -74,7 +74,7 @@ class Graph:
 
     def add_constant(self, name: str, values: Array) -> str:
         """Add a constant unless it is there; return its name."""
-        fixed = np.ascontiguousarray(values)
+        fixed = np.asarray(values, order="C")  # ascontiguousarray would give a scalar an axis
         self.constants.setdefault(name, Constant(fixed.shape, fixed.dtype, lambda: fixed))
         return name
 

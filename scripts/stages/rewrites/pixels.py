@@ -6,11 +6,10 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from scripts.errors import ConversionError
-from scripts.stages.preprocess import Preprocessing
+from scripts.stages.preprocess import BRIGHTEST, Preprocessing
 from scripts.stages.rewrites.graph import Array, Constant, Graph
 
 ONE, ZERO = "pixels.one", "pixels.zero"
-BRIGHTEST = 255.0
 
 
 def take_bytes(graph: Graph, how: Preprocessing) -> None:

@@ -50,6 +50,10 @@ def test_a_set_says_what_it_holds(tmp_path: Path) -> None:
         pixels = preprocess.to_pixels(preprocess.load(file), preprocess.Preprocessing(8))
         assert raw == pixels.tobytes()
         assert image["raw_sha256"] == sha256(raw).hexdigest()
+        rgb = (out / "calibration/calibration" / image["rgb"]).read_bytes()
+        values = preprocess.resized(preprocess.load(file), 8)
+        assert rgb == preprocess.as_bytes(values).tobytes()
+        assert image["rgb_sha256"] == sha256(rgb).hexdigest()
         assert image["sha256"] == sha256(file.read_bytes()).hexdigest()
         assert image["label"] == file.parent.name
 
@@ -65,7 +69,7 @@ def test_the_same_pictures_elsewhere_give_the_same_bytes(tmp_path: Path) -> None
         run(folder_of(tmp_path / place, 9), tmp_path / place / "out", count=5)
     here, there = (sorted((tmp_path / place / "out").rglob("*.*")) for place in ("here", "there"))
     assert [file.read_bytes() for file in here] == [file.read_bytes() for file in there]
-    assert len(here) == 7
+    assert len(here) == 12
 
 
 def test_fewer_pictures_are_the_first_of_more_and_evenly_spread() -> None:

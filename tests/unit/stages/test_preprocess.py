@@ -132,3 +132,15 @@ def test_a_processor_config_that_cannot_be_followed_is_refused(tmp_path: Path, t
     (tmp_path / "preprocessor_config.json").write_text(text)
     with pytest.raises(CheckpointError, match="preprocessor_config"):
         preprocess.settings(224, tmp_path)
+
+
+def test_bytes_of_a_picture_that_needs_no_resizing_are_its_own() -> None:
+    pixels = noise(16, 16)
+    values = preprocess.resized(Image.fromarray(pixels), 16)
+    assert np.array_equal(preprocess.as_bytes(values), pixels)
+
+
+def test_resized_bytes_are_within_half_a_step_of_what_is_normalised() -> None:
+    values = preprocess.resized(Image.fromarray(noise(37, 53)), 16)
+    found = preprocess.as_bytes(values).transpose(2, 0, 1) / 255
+    assert np.abs(found - values).max() <= 0.5 / 255
