@@ -17,14 +17,19 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from scripts.errors import CalibrationError
+from scripts.stages import pieces
 from scripts.stages.onnx_network import Network
 from scripts.stages.picture_input import PictureInput
+from scripts.stages.pieces import Piece
 from scripts.stages.progress import track
+from scripts.stages.relay import PIECE, Relay, Runner
 
 # Values taken of one tensor and picture for a histogram, evenly spaced.
 SAMPLE = 8192
 BINS = 2048
 FP16_MAX = 65504.0
+# Pictures whose tensors wait between two pieces.
+BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -81,94 +86,106 @@ def raws(set_dir: Path, suffix: str = ".raw") -> list[Path]:
     return files
 
 
-def cpu_options() -> Any:
-    """Return session options of ONNX Runtime that keep a large network small, and quick to open."""
-    import onnxruntime
+@dataclass(frozen=True)
+class Probe:
+    """What reduces one tensor to the small one that is observed, `output`."""
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # Rewriting ten thousand nodes takes minutes, and fusing would round where the HTP does not.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    # Activations go back at once, and weights stay mapped files instead of packed copies.
-    options.enable_cpu_mem_arena = options.enable_mem_pattern = False
-    options.add_session_config_entry("session.disable_prepacking", "1")
-    options.add_session_config_entry("session.disable_quant_qdq", "1")
-    return options
+    output: str
+    nodes: Sequence[NodeProto] = ()
+    constants: Sequence[TensorProto] = ()
 
 
 class Observer:
-    """A network with probes; `run` yields, for every picture, each probe's value by its name."""
+    """A network with probes; `run` yields each probe's values by its name."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._probes: list[list[NodeProto]] = []
-        self._constants: list[TensorProto] = []
-        self._outputs: list[str] = []
+        self._probes: dict[str, list[Probe]] = {}
 
     def add_range(self, tensor: str, axes: Sequence[int] = ()) -> None:
         """Observe `<tensor>:low` and `<tensor>:high` over some axes, or over all."""
-        inputs = [tensor, *([self._integers(f"{tensor}:axes", axes)] if axes else [])]
+        constants = [_integers(f"{tensor}:axes", axes)] if axes else []
+        inputs = [tensor, *(one.name for one in constants)]
         for kind, operator in (("low", "ReduceMin"), ("high", "ReduceMax")):
-            self._probe([(operator, inputs)], f"{tensor}:{kind}", keepdims=0)
+            output = f"{tensor}:{kind}"
+            node = helper.make_node(operator, inputs, [output], keepdims=0)
+            self._add(tensor, Probe(output, [node], constants))
 
     def add_sample(self, tensor: str, size: int) -> None:
         """Observe `<tensor>:sample`, about `SAMPLE` of its `size` values, evenly spaced."""
-        flat = f"{tensor}:flat"
+        flat, output = f"{tensor}:flat", f"{tensor}:sample"
         step = max(1, size // SAMPLE) | 1  # odd, so that it meets every channel
         bounds = [("from", 0), ("to", size), ("axis", 0), ("step", step)]
-        names = [self._integers(f"{tensor}:{key}", [value]) for key, value in bounds]
-        minus_one = self._integers(f"{tensor}:all", [-1])
-        steps = [("Reshape", [tensor, minus_one]), ("Slice", [flat, *names])]
-        self._probe(steps, f"{tensor}:sample")
+        constants = [_integers(f"{tensor}:{key}", [value]) for key, value in bounds]
+        every = _integers(f"{tensor}:all", [-1])
+        nodes = [
+            helper.make_node("Reshape", [tensor, every.name], [flat]),
+            helper.make_node("Slice", [flat, *(one.name for one in constants)], [output]),
+        ]
+        self._add(tensor, Probe(output, nodes, [every, *constants]))
 
     def add_output(self, tensor: str) -> None:
         """Observe the whole of `<tensor>`."""
-        self._outputs.append(tensor)
+        self._add(tensor, Probe(tensor))
 
     def run(
         self, inputs: Sequence[NDArray[np.float32] | Path], what: str
     ) -> Iterator[dict[str, NDArray[Any]]]:
-        """Yield the probes' values, picture by picture; an input may be a raw file."""
-        session = self._session()
-        source = PictureInput.of(self._network)
-        for item in track(inputs, what):
-            picture = source.read(item) if isinstance(item, Path) else item
-            values = session.run(self._outputs, {source.name: picture})
-            yield dict(zip(self._outputs, values, strict=True))
+        """Yield the values of some probes for one picture at a time; it may be a raw file.
 
-    def _session(self) -> Any:
-        import onnxruntime
+        Every piece of the network runs over all pictures, or over a batch of them.
+        """
+        extractor = pieces.Extractor(self._network)
+        cut = pieces.cut(self._network, PIECE)
+        steps = iter(track(range(len(cut) * len(inputs)), what))
+        for first in range(0, len(inputs), BATCH):
+            relay = Relay([self._tensor(one) for one in inputs[first : first + BATCH]])
+            for piece in cut:
+                probes = self._of(piece)
+                model = _observed(extractor.model(piece), probes)
+                for seen in relay.through(Runner(piece, model, self._network.folder)):
+                    next(steps)
+                    yield {one.output: seen[one.output] for one in probes}
 
-        model = onnx.ModelProto()
-        model.CopyFrom(self._network.model)
-        # Outputs are computed last first: in this order a tensor is reduced before it is replaced.
-        for probe in reversed(self._probes):
-            model.graph.node.extend(probe)
-        model.graph.initializer.extend(self._constants)
-        del model.graph.output[:]
-        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self._outputs)
-        options = cpu_options()
-        options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", str(self._network.folder)
-        )
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+    def collect(
+        self, inputs: Sequence[NDArray[np.float32] | Path], what: str
+    ) -> dict[str, list[NDArray[Any]]]:
+        """Return each probe's values, one a picture."""
+        found: dict[str, list[NDArray[Any]]] = {}
+        for seen in self.run(inputs, what):
+            for name, value in seen.items():
+                found.setdefault(name, []).append(value)
+        return found
 
-    def _probe(self, steps: list[tuple[str, list[str]]], output: str, **attributes: Any) -> None:
-        """Add operators of which each but the last writes what the next one reads first."""
-        ends = [inputs[0] for _, inputs in steps[1:]] + [output]
-        nodes = [
-            helper.make_node(operator, inputs, [end], **attributes)
-            for (operator, inputs), end in zip(steps, ends, strict=True)
-        ]
-        self._probes.append(nodes)
-        self._outputs.append(output)
+    def _add(self, tensor: str, probe: Probe) -> None:
+        self._probes.setdefault(tensor, []).append(probe)
 
-    def _integers(self, name: str, values: Sequence[int]) -> str:
-        array = np.array(values, np.int64)
-        self._constants.append(numpy_helper.from_array(array, name))
-        return name
+    def _of(self, piece: Piece) -> list[Probe]:
+        """Return the probes of what a piece computes, and of the network's input in the first."""
+        made = [name for node in piece.nodes for name in node.output]
+        if piece.source == self._network.graph.input[0].name:
+            made.append(piece.source)
+        return [probe for name in made for probe in self._probes.get(name, ())]
+
+    def _tensor(self, item: NDArray[Any] | Path) -> NDArray[Any]:
+        return PictureInput.of(self._network).read(item) if isinstance(item, Path) else item
+
+
+def _observed(model: onnx.ModelProto, probes: Sequence[Probe]) -> onnx.ModelProto:
+    """Return a model with probes among its outputs."""
+    # Outputs are computed last first: in this order a tensor is reduced before it is replaced.
+    for probe in reversed(probes):
+        model.graph.node.extend(probe.nodes)
+    constants = {one.name: one for probe in probes for one in probe.constants}
+    model.graph.initializer.extend(constants.values())
+    known = {value.name for value in model.graph.output}
+    outputs = [one.output for one in probes if one.output not in known]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
+    return model
+
+
+def _integers(name: str, values: Sequence[int]) -> TensorProto:
+    return numpy_helper.from_array(np.array(values, np.int64), name)
 
 
 def extremes(
@@ -184,7 +201,7 @@ def extremes(
         observer.add_range(tensor, over)
     found: dict[str, Extremes] = {}
     for seen in observer.run(pictures, "ranges"):
-        for tensor in axes:
+        for tensor in {name.rpartition(":")[0] for name in seen}:
             now = Extremes(seen[f"{tensor}:low"], seen[f"{tensor}:high"])
             then = found.get(tensor, now)
             found[tensor] = Extremes(np.minimum(then.low, now.low), np.maximum(then.high, now.high))
@@ -221,9 +238,9 @@ def histograms(
     for tensor in made:
         observer.add_sample(tensor, int(np.prod(shapes[tensor])))
     for seen in observer.run(pictures, "histograms"):
-        for tensor, histogram in made.items():
+        for name, sample in seen.items():
+            histogram = made[name.rpartition(":")[0]]
             low, high = histogram.limits.low, histogram.limits.high
             if high > low:
-                sample = seen[f"{tensor}:sample"]
                 histogram.counts += np.histogram(sample, BINS, (low, high))[0]
     return made

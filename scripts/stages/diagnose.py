@@ -69,11 +69,8 @@ def _values(
     observer = Observer(network)
     for name in read:
         observer.add_output(name)
-    seen = list(observer.run(pictures, "layers"))
-    return {
-        tensor: np.stack([one[name] for one in seen])
-        for tensor, name in zip(tensors, read, strict=True)
-    }
+    seen = observer.collect(pictures, "layers")
+    return {tensor: np.stack(seen[name]) for tensor, name in zip(tensors, read, strict=True)}
 
 
 def _likeness(reference: Features, found: Features) -> dict[str, float]:

@@ -133,25 +133,19 @@ def round_up(value: float) -> float:
 
 
 def _lines(entries: Mapping[str, Encoding]) -> str:
-    return ",\n".join(
-        f"  {json.dumps(name)}: {json.dumps(_entries(entry))}" for name, entry in entries.items()
-    )
+    return ",\n".join(f"  {json.dumps(name)}: {_entries(one)}" for name, one in entries.items())
 
 
-def _entries(encoding: Encoding) -> list[dict[str, Any]]:
-    steps, offset = 2**encoding.bits - 1, encoding.offset
-    return [
-        {
-            "bitwidth": encoding.bits,
-            "dtype": "int",
-            "is_symmetric": str(encoding.symmetric),
-            "max": scale * (steps + offset),
-            "min": scale * offset,
-            "offset": offset,
-            "scale": scale,
-        }
+def _entries(encoding: Encoding) -> str:
+    """Return a JSON list with an object a scale; large networks have half a million of them."""
+    bits, offset, most = encoding.bits, encoding.offset, 2**encoding.bits - 1 + encoding.offset
+    head = f'{{"bitwidth": {bits}, "dtype": "int", "is_symmetric": "{encoding.symmetric}", '
+    ends = (
+        f'"max": {scale * most!r}, "min": {scale * offset!r}, "offset": {offset}, '
+        f'"scale": {scale!r}}}'
         for scale in encoding.scales
-    ]
+    )
+    return f"[{', '.join(head + end for end in ends)}]"
 
 
 def _parse(entries: list[dict[str, Any]]) -> Encoding:

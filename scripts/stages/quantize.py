@@ -111,7 +111,7 @@ def prepared(path: Path, made: Encodings, unseen: Sequence[Path], scratch: Path)
     pictures = [PictureInput.of(network).read(one) for one in unseen]
     observer, output = Observer(network), network.graph.output[0].name
     observer.add_output(output)
-    reference = np.concatenate([seen[output] for seen in observer.run(pictures, "reference")])
+    reference = np.concatenate(observer.collect(pictures, "reference")[output])
     return Search(network, Trial(path, made, scratch), pictures, reference)
 
 

@@ -44,9 +44,11 @@ class Variables:
         self._power: list[int] = []
         self._pinned: list[bool] = []
         self.blocks: list[NDArray[np.int64]] = []
+        self._resolved: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def new(self, count: int) -> NDArray[np.int64]:
         """Return new variables."""
+        self._resolved = None
         first = self.count
         self._parent += range(first, first + count)
         self._power += [1] * count
@@ -72,6 +74,7 @@ class Variables:
 
     def tie(self, one: int, other: int, power: int) -> None:
         """Make one variable another's `power`; one tied to its own reciprocal is 1."""
+        self._resolved = None
         if FIXED in (one, other):
             self.pin(np.array([one, other]))
             return
@@ -84,6 +87,7 @@ class Variables:
 
     def pin(self, labels: Labels) -> None:
         """Fix variables at 1."""
+        self._resolved = None
         for variable in [] if labels is None else np.unique(labels):
             if variable != FIXED:
                 self._pinned[self.root(int(variable))[0]] = True
@@ -95,11 +99,18 @@ class Variables:
 
     def resolve(self, labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return every label's free root, FIXED where it is pinned, and its power."""
-        roots, powers = np.full(labels.shape, FIXED), np.ones(labels.shape, np.int64)
-        for place, label in np.ndenumerate(labels):
-            if label != FIXED:
-                root, powers[place] = self.root(int(label))
-                roots[place] = FIXED if self._pinned[root] else root
+        if self._resolved is None:
+            self._resolved = self._all()
+        roots, powers = self._resolved
+        known = labels != FIXED
+        return np.where(known, roots[labels], FIXED), np.where(known, powers[labels], 1)
+
+    def _all(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the free root and the power of every variable, and of none."""
+        roots, powers = np.full(self.count + 1, FIXED), np.ones(self.count + 1, np.int64)
+        for variable in range(self.count):
+            root, powers[variable] = self.root(variable)
+            roots[variable] = FIXED if self._pinned[root] else root
         return roots, powers
 
 

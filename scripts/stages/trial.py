@@ -6,6 +6,7 @@ take, so one session tries any choice.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ import numpy as np
 import onnx
 from onnx import NodeProto, helper
 
-from scripts.stages import calibration, qdq, widths
+from scripts.stages import pieces, qdq, widths
 from scripts.stages.encodings import Encoding, Encodings
 from scripts.stages.metrics import Features
 from scripts.stages.onnx_network import Network, SharedConstants
+from scripts.stages.relay import PIECE, Relay, Runner
 from scripts.stages.widths import NARROW, WIDE
 
 CHOICE = "trial.wide"
@@ -28,28 +30,29 @@ class Trial:
 
     def __init__(self, path: Path, encodings: Encodings, scratch: Path) -> None:
         """Write the trial's files into the folder `scratch`."""
-        import onnxruntime
-
         source = widths.quantized_as(Network.load(path))
         self._tensors = [name for name in source if source[name] == name]
         everything = widths.at(encodings.activations, source, WIDE)
         Encodings(everything, encodings.params).save(scratch / "wide.json")
         file = scratch / "trial.onnx"
         qdq.insert(path, scratch / "wide.json", file)
-        model = onnx.load(file, load_external_data=False)
-        _Switch(model, {name: encodings.activations[name] for name in self._tensors}).install()
-        onnx.save(model, file)
-        self._session = onnxruntime.InferenceSession(
-            file, calibration.cpu_options(), providers=["CPUExecutionProvider"]
-        )
+        network = Network.load(file)
+        _Switch(
+            network.model, {name: encodings.activations[name] for name in self._tensors}
+        ).install()
+        network = Network(network.model, scratch)
+        extractor = pieces.Extractor(network)
+        self._runners = [
+            Runner(piece, extractor.model(piece), scratch) for piece in pieces.cut(network, PIECE)
+        ]
 
     def __call__(self, wide: Collection[str], pictures: Sequence[Features]) -> Features:
         """Return the features of pictures [1, 3, height, width], some activations at 16 bits."""
         choice = np.array([name in wide for name in self._tensors])
-        source = next(one.name for one in self._session.get_inputs() if one.name != CHOICE)
-        return np.concatenate(
-            [self._session.run(None, {source: one, CHOICE: choice})[0] for one in pictures]
-        )
+        relay = Relay(pictures, {CHOICE: choice})
+        for runner in self._runners:
+            deque(relay.through(runner), maxlen=0)
+        return np.concatenate(relay.values)
 
 
 class _Switch:
@@ -72,11 +75,10 @@ class _Switch:
         graph.input.append(helper.make_tensor_value_info(CHOICE, onnx.TensorProto.BOOL, count))
 
     def _choices(self) -> Iterator[NodeProto]:
-        """Cut the input into one flag a tensor, and choose scales and zero points by them."""
-        flags = [f"{name}.is_wide" for name in self._activations]
-        ones = self._constant(np.ones(len(flags), np.int64))
-        yield helper.make_node("Split", [CHOICE, ones], flags)
-        for (name, encoding), flag in zip(self._activations.items(), flags, strict=True):
+        """Choose scales and zero points by the input, which has a flag for every tensor."""
+        for index, (name, encoding) in enumerate(self._activations.items()):
+            flag = f"{name}.is_wide"
+            yield helper.make_node("Gather", [CHOICE, self._constant(np.int64(index))], [flag])
             wide, narrow = encoding.at(WIDE), encoding.at(NARROW)
             yield self._choice(flag, f"{name}.scale", np.float32, (wide.scale, narrow.scale))
             number = f"{name}.zero.number"
