@@ -41,6 +41,7 @@ OPTIONS = {
     "sign": "private SSH key to sign the archive with",
     "max-ms": "mixed: the most exact network that takes so many simulated milliseconds",
     "min-cosine": "mixed: the fastest network with this cosine on unseen pictures",
+    "input": "what the network takes: float32 (planes, normalised) or uint8 (RGB, only resized)",
     "gate": "fail where verify falls short of the precision's gate; --no-gate records that it did",
 }
 
@@ -95,6 +96,7 @@ def _stage_task(verb: str) -> Task[Any, Any]:
         gate: bool = True,
         max_ms: float = 0.0,
         min_cosine: float = 0.0,
+        input: str = "float32",
     ) -> None:
         asked = _request(
             model=model,
@@ -108,6 +110,7 @@ def _stage_task(verb: str) -> Task[Any, Any]:
             gate=gate,
             max_ms=max_ms,
             min_cosine=min_cosine,
+            input=input,
         )
         stages = plan.up_to(asked, verb) if verb != "build" else plan.stages(asked)
         key = _packing_key(asked, sign) if stages[-1].verb == "package" else None

@@ -8,9 +8,12 @@ import struct
 from pathlib import Path
 from unittest import mock
 
+import numpy as np
+
 from scripts import catalog
 from scripts.package import archive, runtime
 from scripts.package.contents import Build, items
+from scripts.stages.picture_input import PictureInput
 
 BUILD_ID = "v2.51.0.260929181845"
 OTHER_BUILD_ID = "v2.43.0.260128101112"
@@ -22,6 +25,8 @@ REPORTS = {
     "profile": b'{"device_us": 510}',
     "export": b'{"config": {"num_register_tokens": 4, "hidden_size": 96}}',
 }
+PLANES = PictureInput("pixel_values", np.dtype("float32"), (1, 3, 32, 32))
+BYTES = PictureInput("pixel_values", np.dtype("uint8"), (1, 32, 32, 3))
 CONTEXT_TEXT = "{build_id} soc_type=QCS9100;arch=73;vtcm_size=8388608;"
 
 
@@ -69,6 +74,7 @@ def build(folder: Path, build_id: str = BUILD_ID, size: int = 1000, seed: str = 
         target=catalog.targets()["iq9075"],
         weights="random:0",
         context=context,
+        takes=PLANES,
         sdk=sdk(folder / "sdk", build_id, size),
         reports=reports,
         host={"image": {"digest": f"sha256:{IMAGE}"}},
@@ -83,12 +89,19 @@ def pack(made: Build, path: Path) -> Path:
     return path
 
 
-def package(folder: Path, *, runner: bytes = b"", size: int = 1000, seed: str = "") -> Path:
+def package(
+    folder: Path,
+    *,
+    runner: bytes = b"",
+    size: int = 1000,
+    seed: str = "",
+    takes: PictureInput = PLANES,
+) -> Path:
     """Write an archive in one go; with a `runner`, it also holds a golden input and output."""
-    made = build(folder, size=size, seed=seed)
+    made = dataclasses.replace(build(folder, size=size, seed=seed), takes=takes)
     if runner:
         _written(made.runner, runner)
-        one = _written(folder / "input.raw", struct.pack("<4f", 1, 2, 3, 4))
+        one = _written(folder / f"input{takes.suffix}", struct.pack("<4f", 1, 2, 3, 4))
         other = _written(folder / "output.raw", struct.pack("<4f", 4, 3, 2, 1))
         made = dataclasses.replace(made, golden=(one, other))
     return pack(made, folder / f"{made.name}.tar.gz")

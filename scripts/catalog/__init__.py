@@ -12,6 +12,8 @@ from scripts import toml
 from scripts.errors import UsageError
 
 _HERE = Path(__file__).parent
+# What a network may take: normalised [1, 3, height, width], or RGB bytes [1, height, width, 3].
+INPUTS = FLOATS, BYTES = "float32", "uint8"
 
 
 @dataclass(frozen=True)

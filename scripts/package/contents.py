@@ -12,14 +12,17 @@ from scripts.catalog import Model, Precision, Target
 from scripts.errors import ArtefactError, SdkError
 from scripts.package import build_id, manifest, provenance, readme, runtime, sbom, weights
 from scripts.package.item import PROGRAM, Item
+from scripts.stages import preprocess
+from scripts.stages.picture_input import PictureInput
+from scripts.stages.preprocess import Preprocessing
 
 
 @dataclass(frozen=True)
 class Build:
     """One finished build: its names, its files, and what is known about where it comes from.
 
-    `reports` are the JSON files of the stages verify, profile and export; `golden` an input and
-    the output that the simulator gives for it, both raw float32.
+    `reports` are the JSON files of the stages verify, profile and export; `golden` an input, as
+    the network `takes` it, and the raw float32 output that the simulator gives for it.
     """
 
     name: str
@@ -28,6 +31,7 @@ class Build:
     target: Target
     weights: str
     context: Path
+    takes: PictureInput
     sdk: Path
     reports: Mapping[str, Path]
     host: Mapping[str, Any]
@@ -67,7 +71,7 @@ def _payload(build: Build) -> list[Item]:
     made += runtime.libraries(build.sdk, build.target)
     made.append(Item(f"bin/{build.runner.name}", build.runner, "runner", PROGRAM))
     for name, file in zip(("input", "output"), build.golden or (), strict=False):
-        made.append(Item(f"golden/{name}.raw", file, "golden"))
+        made.append(Item(f"golden/{name}{file.suffix}", file, "golden"))
     made += [Item(f"reports/{name}.json", path, "report") for name, path in build.reports.items()]
     return made + runtime.licences(build.sdk) + weights.licences(build.model, build.weights)
 
@@ -93,7 +97,7 @@ def _check_context(build: Build) -> None:
 def _facts(build: Build, payload: list[Item]) -> dict[str, Any]:
     return {
         "name": build.name,
-        "model": _model(build.model, _figures(build.reports["export"])["config"]),
+        "model": _model(build),
         "weights": weights.facts(build.model, build.weights),
         "precision": {
             "name": build.precision.name,
@@ -110,17 +114,32 @@ def _facts(build: Build, payload: list[Item]) -> dict[str, Any]:
     }
 
 
-def _model(model: Model, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the model and its tensors; `config` is that of the network that was exported."""
-    side = model.image_size
-    rows = 1 + config["num_register_tokens"] + (side // model.patch_size) ** 2
-    pixels = {"name": "pixel_values", "shape": [1, 3, side, side], "dtype": "float32"}
+def _model(build: Build) -> dict[str, Any]:
+    """Return the model and its tensors, by the configuration that was exported."""
+    model, config = build.model, _figures(build.reports["export"])["config"]
+    rows = 1 + config["num_register_tokens"] + (model.image_size // model.patch_size) ** 2
     tokens = {"name": "last_hidden_state", "shape": [1, rows, config["hidden_size"]]}
     return {
         "name": model.name,
         "description": model.description,
-        "input": {**pixels, "layout": "NCHW", "colour_order": "RGB"},
+        "input": _input(build.takes, preprocess.settings(model.image_size, Path(build.weights))),
         "output": {**tokens, "dtype": "float32", "rows": "CLS, registers, patches"},
+    }
+
+
+def _input(takes: PictureInput, how: Preprocessing) -> dict[str, Any]:
+    """Return what a picture must be: mean and deviation are of values in [0, 1]."""
+    normalised = {"range": [0, 1], "mean": list(how.mean), "std": list(how.std)}
+    return {
+        "name": takes.name,
+        "shape": list(takes.shape),
+        "dtype": str(takes.dtype),
+        "layout": takes.layout,
+        "colour_order": "RGB",
+        "preprocessing": {
+            "resize": "bilinear, antialiased",
+            **({"range": [0, 255]} if takes.is_bytes else normalised),
+        },
     }
 
 

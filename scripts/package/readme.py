@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from scripts.stages.preprocess import IMAGENET_MEAN, IMAGENET_STD
+
 FILE = "README.md"
 
 _TEXT = """\
@@ -20,12 +22,13 @@ Check the files, with nothing but coreutils:
 
     sha256sum -c SHA256SUMS
 
-Run the network, and see how long it takes. Input and output are raw float32, little-endian:
-`pixel_values` {input_shape}, {layout}, {colour_order}, normalised; `last_hidden_state`
-{output_shape}: {rows}.
-`--rgb FILE` takes interleaved RGB bytes of the same size instead, and normalises them.
+Run the network, and see how long it takes:
 
-    bin/dinov3-run --context {context} --input input.raw --output output.raw --runs 10
+    bin/dinov3-run --context {context} {option} --output output.raw --runs 10
+
+The input is `pixel_values` {input_shape}, {dtype}, {layout}, {colour_order}.
+{preprocessing}
+The output is `last_hidden_state` {output_shape}, raw little-endian float32: {rows}.
 
 The runner finds the libraries beside it. A program of your own needs, with FastRPC's semicolons:
 
@@ -34,11 +37,21 @@ The runner finds the libraries beside it. A program of your own needs, with Fast
 `manifest.json` says what is inside, `{sbom}` lists it as CycloneDX, `{provenance}` says from what
 it was made. Licence texts: `licences/`.
 """
+_BYTES = """\
+These are the bytes of a picture as a camera gives them, interleaved and resized to the network's
+size (bilinear, antialiased): nothing else is to be done to them."""
+_FLOATS = """\
+That is a picture with values in [0, 1], resized (bilinear, antialiased), minus the channels' mean
+{mean}, divided by their deviation {std}; raw, little-endian."""
+# The runner knows ImageNet's mean and deviation only.
+_RUNNER = """
+`--rgb FILE` takes interleaved RGB bytes of the same size instead, and normalises them so."""
 
 
 def text(facts: Mapping[str, Any], context: str, sbom: str, provenance: str) -> bytes:
     """Return the README of the package that `facts`, its manifest's, describe."""
     model, weights = facts["model"], facts["weights"]
+    how = model["input"]["preprocessing"]
     source = "random numbers (synthetic)" if weights["synthetic"] else weights["source"]
     return _TEXT.format(
         name=facts["name"],
@@ -52,6 +65,9 @@ def text(facts: Mapping[str, Any], context: str, sbom: str, provenance: str) -> 
         libraries=", ".join(facts["needs"]["libraries"]),
         input_shape=model["input"]["shape"],
         output_shape=model["output"]["shape"],
+        dtype=model["input"]["dtype"],
+        preprocessing=_preprocessing(how),
+        option="--input input.raw" if "mean" in how else "--rgb input.rgb",
         rows=model["output"]["rows"],
         layout=model["input"]["layout"],
         colour_order=model["input"]["colour_order"],
@@ -59,3 +75,10 @@ def text(facts: Mapping[str, Any], context: str, sbom: str, provenance: str) -> 
         sbom=sbom,
         provenance=provenance,
     ).encode()
+
+
+def _preprocessing(how: Mapping[str, Any]) -> str:
+    if "mean" not in how:
+        return _BYTES
+    known = (how["mean"], how["std"]) == (list(IMAGENET_MEAN), list(IMAGENET_STD))
+    return _FLOATS.format(mean=how["mean"], std=how["std"]) + (_RUNNER if known else "")

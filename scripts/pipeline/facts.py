@@ -33,6 +33,7 @@ def _parameters(request: Request, image: Image) -> dict[str, Any]:
     return {
         "model": request.model.name,
         "precision": request.precision.name,
+        "input": request.input,
         "target": request.target.name,
         "weights": _in_words(request.weights),
         "images": "a folder" if request.images else f"built-in: {request.model.images}",

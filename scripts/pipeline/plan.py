@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from scripts import artefacts
+from scripts import artefacts, catalog
 from scripts.errors import UsageError
 from scripts.pipeline.container import Mount
 from scripts.pipeline.request import Request
@@ -18,6 +18,8 @@ from scripts.pipeline.request import Request
 BUILD = PurePosixPath("/build")
 # Stages that a build does without.
 ON_REQUEST = {"diagnose"}
+# The first picture of a set, as a network takes it.
+FIRST = {catalog.FLOATS: "000000.raw", catalog.BYTES: "000000.rgb"}
 HOST_TOOLCHAIN, BOARD_TOOLCHAIN = "x86_64-linux-clang", "aarch64-ubuntu-gcc9.4"
 
 
@@ -113,9 +115,13 @@ def _export(request: Request) -> list[Stage]:
 
 def _lower(request: Request) -> list[Stage]:
     """Rewrite the network into forms that the HTP is fast at: the same function in fp32."""
-    source = artefacts.eager_onnx(request.model.name)
+    source, weights = artefacts.eager_onnx(request.model.name), _Weights(request)
+    name, files = f"lower-{request.precision.name}", _network_files(source)
     arguments = (*_names(request), "--onnx", _at(source))
-    return [Stage(f"lower-{request.precision.name}", "lower", arguments, _network_files(source))]
+    if request.input == catalog.FLOATS:
+        return [Stage(name, "lower", arguments, files)]
+    arguments += ("--input", request.input, *weights.preprocessor)
+    return [Stage(name, "lower", arguments, files + weights.inputs, weights.mounts)]
 
 
 def _quantize(request: Request) -> list[Stage]:
@@ -175,15 +181,16 @@ def _verify(request: Request) -> list[Stage]:
     """Run the context in the HTP simulator, compare with fp32, and apply the gate."""
     precision, weights = request.precision.name, _Weights(request)
     context, source = artefacts.context_binary(precision), artefacts.eager_onnx(request.model.name)
+    network = _lowered(request)
     pictures, mounts, inputs = _pictures(request, "heldout")
     head = ("--head", f"{weights.argument}/head.safetensors") if _has_head(request) else ()
     arguments = (
         *_names(request),
-        *("--context", _at(context), "--onnx", _at(source)),
+        *("--context", _at(context), "--network", _at(network), "--onnx", _at(source)),
         *("--heldout", _at(_heldout_set()), "--images", pictures, *head),
         *(() if request.gate else ("--no-gate",)),
     )
-    files = (context, *_network_files(source), _heldout_set(), *inputs)
+    files = (context, network, *_network_files(source), _heldout_set(), *inputs)
     return [Stage(f"verify-{precision}", "verify", arguments, files, mounts + weights.mounts)]
 
 
@@ -201,6 +208,7 @@ def _package(request: Request) -> list[Stage]:
     model, precision, weights = request.model.name, request.precision.name, _Weights(request)
     inputs = {
         "--context": artefacts.context_binary(precision),
+        "--network": _lowered(request),
         "--verify": artefacts.verify_report(precision),
         "--profile": artefacts.profile_report(precision),
         "--export": artefacts.with_suffix(artefacts.eager_onnx(model), ".json"),
@@ -208,7 +216,7 @@ def _package(request: Request) -> list[Stage]:
     }
     arguments = (*_names(request), "--target", request.target.name, "--weights", weights.argument)
     arguments += tuple(text for name, path in inputs.items() for text in (name, _at(path)))
-    golden = (_heldout_set() / "000000.raw", artefacts.golden_output(precision))
+    golden = (_heldout_set() / FIRST[request.input], artefacts.golden_output(precision))
     arguments += ("--golden", *map(_at, golden))
     files = (*inputs.values(), *golden, *weights.inputs)
     name = f"package-{precision}-{request.target.name}"
@@ -241,6 +249,11 @@ class _Weights:
         if self.request.synthetic:
             return self.request.weights
         return "/build/weights" if self.request.from_hub else "/weights"
+
+    @property
+    def preprocessor(self) -> tuple[str, ...]:
+        """The option that says whose mean and deviation hold; random weights have none."""
+        return () if self.request.synthetic else ("--weights", self.argument)
 
     @property
     def inputs(self) -> tuple[PurePosixPath, ...]:
@@ -297,9 +310,7 @@ def _image_stage(request: Request, part: str, count: int, extra: tuple[str, ...]
     folder, mounts, inputs = _pictures(request, part)
     size = str(request.model.image_size)
     arguments: tuple[str, ...] = ("--images", folder, "--set", part, "--size", size)
-    arguments += ("--count", str(count), *extra)
-    if not request.synthetic:
-        arguments += ("--weights", weights.argument)
+    arguments += ("--count", str(count), *extra, *weights.preprocessor)
     seen = (_calibration_set(),) if extra else ()
     files = (*inputs, *weights.inputs, *seen)
     return Stage(f"calibrate-{part}", "calibrate", arguments, files, mounts + weights.mounts)

@@ -30,6 +30,7 @@ class Request:
     gate: bool = True
     max_ms: float = 0.0
     min_cosine: float = 0.0
+    input: str = catalog.FLOATS
 
     @property
     def root(self) -> Path:
@@ -73,6 +74,7 @@ def make(
     gate: bool = True,
     max_ms: float = 0.0,
     min_cosine: float = 0.0,
+    input: str = catalog.FLOATS,
 ) -> Request:
     """Return a checked request.
 
@@ -85,6 +87,10 @@ def make(
     network = catalog.pick(catalog.models(), model, "model")
     bits = catalog.pick(catalog.precisions(), precision, "precision")
     _require_budget(bits, max_ms, min_cosine)
+    if input not in catalog.INPUTS:
+        raise UsageError(
+            f"There is no input {input!r}.", remedy=f"one of: {', '.join(catalog.INPUTS)}"
+        )
     return Request(
         model=network,
         precision=bits,
@@ -97,6 +103,7 @@ def make(
         gate=gate,
         max_ms=max_ms,
         min_cosine=min_cosine,
+        input=input,
     )
 
 

@@ -31,7 +31,8 @@ def report(path: Path) -> dict[str, Any]:
 
 def _artefacts(done: Sequence[Done]) -> list[tuple[str, ...]]:
     outputs = {name: kept for one in done for name, kept in one.manifest["outputs"].items()}
-    shown = {name: kept for name, kept in outputs.items() if not name.endswith((".raw", ".png"))}
+    pictures = (".raw", ".rgb", ".png")
+    shown = {name: kept for name, kept in outputs.items() if not name.endswith(pictures)}
     return [(size(kept["size"]), kept["sha256"], name) for name, kept in shown.items()]
 
 

@@ -52,7 +52,9 @@ def main(arguments: argparse.Namespace) -> None:
     model = catalog.pick(catalog.models(), arguments.model, "model")
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
     target = arguments.out / artefacts.lowered_onnx(model.name, precision.name)
-    pixels = preprocess.settings(model.image_size, arguments.weights) if arguments.bytes else None
+    pixels = None
+    if arguments.input == catalog.BYTES:
+        pixels = preprocess.settings(model.image_size, arguments.weights)
     lower(arguments.onnx, target, precision.name, arguments.without, pixels)
 
 
@@ -65,7 +67,10 @@ def _arguments() -> argparse.Namespace:
         "--without", action="append", default=[], metavar="REWRITE", help="leave a rewrite out"
     )
     parser.add_argument(
-        "--bytes", action="store_true", help="take uint8 RGB [1, height, width, 3], not float32"
+        "--input",
+        choices=catalog.INPUTS,
+        default=catalog.FLOATS,
+        help="uint8: RGB [1, height, width, 3] as a camera gives it",
     )
     parser.add_argument("--weights", type=Path, help="checkpoint whose mean and deviation hold")
     return parser.parse_args()

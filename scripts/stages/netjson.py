@@ -16,14 +16,15 @@ from scripts.errors import ConversionError
 
 APP_WRITE, APP_READ = 0, 1
 FIXED_POINT = (0x03, 0x04)  # upper byte of Qnn_DataType_t: signed, unsigned
-FLOAT_32 = 0x0232
+FLOAT_32, UINT_8, UFIXED_POINT_8 = 0x0232, 0x0108, 0x0408
 
 
 def check(description: Path, model: Path, quantized: bool) -> None:
     """Hold a `_net.json` against the ONNX model it was made of.
 
     Raises:
-        ConversionError: shapes of inputs or outputs differ, or nothing was quantised.
+        ConversionError: shapes of inputs or outputs differ, bytes are not taken as they are, or
+            nothing was quantised.
     """
     tensors: dict[str, dict[str, Any]] = json.loads(description.read_text())["graph"]["tensors"]
     graph = onnx.load(model, load_external_data=False).graph
@@ -35,11 +36,25 @@ def check(description: Path, model: Path, quantized: bool) -> None:
                 f"The converter changed inputs or outputs: {made}, not {meant}.",
                 cause="it was not told to preserve their layout",
             )
+    for value in graph.input:
+        if value.type.tensor_type.elem_type == onnx.TensorProto.UINT8:
+            _require_bytes(value.name, tensors[value.name])
     if quantized and not any(t["data_type"] >> 8 in FIXED_POINT for t in tensors.values()):
         raise ConversionError(
             "The converted model has not one quantised tensor.",
             cause="encodings whose names are not those of the ONNX model",
             remedy="make both anew: `invoke quantize`",
+        )
+
+
+def _require_bytes(name: str, tensor: dict[str, Any]) -> None:
+    grid = tensor.get("quant_params", {}).get("scale_offset", {})
+    as_they_are = (grid.get("scale"), grid.get("offset")) == (1, 0)
+    kind = tensor["data_type"]
+    if kind != UINT_8 and not (kind == UFIXED_POINT_8 and as_they_are):
+        raise ConversionError(
+            f"The input {name} does not take bytes as they are: data type {kind:#06x}, {grid}.",
+            cause="the converter was not told to preserve its data type",
         )
 
 

@@ -14,6 +14,7 @@ from scripts import artefacts, catalog, sdk
 from scripts.package import archive, provenance
 from scripts.package.contents import Build, items
 from scripts.stages import program
+from scripts.stages.picture_input import PictureInput
 from scripts.stages.progress import heartbeat, say
 
 RUNNER = sdk.EMBEDDED / "bin" / sdk.DEVICE / "dinov3-run"
@@ -44,6 +45,7 @@ def _build(arguments: argparse.Namespace) -> Build:
         target=catalog.pick(catalog.targets(), arguments.target, "target"),
         weights=arguments.weights,
         context=arguments.context,
+        takes=PictureInput.load(arguments.network),
         sdk=arguments.sdk or sdk.in_force().root,
         reports={name: getattr(arguments, name) for name in ("verify", "profile", "export")},
         host=provenance.facts_from(arguments.provenance_facts),
@@ -60,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--target", required=True)
     made.add_argument("--weights", required=True, help="checkpoint directory or random[:SEED]")
     made.add_argument("--context", type=Path, required=True, help="HTP context binary")
+    made.add_argument("--network", type=Path, required=True, help="lowered: what was compiled")
     made.add_argument("--verify", type=Path, required=True, help="accuracy report")
     made.add_argument("--profile", type=Path, required=True, help="simulated latency report")
     made.add_argument("--export", type=Path, required=True, help="report of the export stage")
@@ -69,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--golden", type=Path, nargs=2, metavar=("INPUT", "OUTPUT"),
-        help="raw float32 input and the output expected of it, tried on the board",
+        help="an input, and the raw float32 output expected of it, tried on the board",
     )  # fmt: skip
     made.add_argument("--sdk", type=Path, help="SDK root; default: the one in force")
     made.add_argument(

@@ -19,9 +19,17 @@ BATCH = 10
 
 
 def run(
-    context: Path, raws: Sequence[Path], output: str, shape: tuple[int, ...], scratch: Path
+    context: Path,
+    raws: Sequence[Path],
+    output: str,
+    shape: tuple[int, ...],
+    scratch: Path,
+    *,
+    native: bool = False,
 ) -> Iterator[Array]:
     """Yield the output of `shape`, float32, that a context makes of each raw file.
+
+    `native` files hold the input's own type, others float32.
 
     Raises:
         ArtefactError: the context is damaged, or gives an output of another size.
@@ -30,12 +38,14 @@ def run(
     batches = [raws[start : start + BATCH] for start in range(0, len(raws), BATCH)]
     for number, batch in enumerate(track(batches, "HTP simulator")):
         folder = scratch / str(number)
-        _run_tool(root, context, batch, folder)
+        _run_tool(root, context, batch, folder, native=native)
         for index in range(len(batch)):
             yield _read(folder / f"Result_{index}" / f"{output}.raw", shape)
 
 
-def _run_tool(root: sdk.Sdk, context: Path, raws: Sequence[Path], folder: Path) -> None:
+def _run_tool(
+    root: sdk.Sdk, context: Path, raws: Sequence[Path], folder: Path, *, native: bool
+) -> None:
     folder.mkdir()
     listing = folder / "input_list.txt"
     listing.write_text("".join(f"{path.absolute()}\n" for path in raws))
@@ -44,6 +54,7 @@ def _run_tool(root: sdk.Sdk, context: Path, raws: Sequence[Path], folder: Path) 
         "qnn-net-run",
         *("--retrieve_context", context, "--backend", root.library("libQnnHtp.so")),
         *("--input_list", listing, "--output_dir", folder),
+        *(["--use_native_input_files"] if native else []),
         cwd=folder,
         error=ArtefactError,
         cause="a context binary that was changed after it was built, or is for another SDK",

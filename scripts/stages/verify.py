@@ -1,8 +1,8 @@
 """Run the context binary in the HTP simulator, compare it with float32, and apply the gate.
 
-The context gets the raw tensors that a device would get. The reference gets the pictures, through
-the preprocessing: so raws in a wrong layout or colour order, or a model compiled for another one,
-miss the gate as well.
+The context gets the tensors or bytes that a device would get. The reference gets the pictures,
+through the preprocessing: so inputs in a wrong layout or colour order, or a model compiled for
+another one, miss the gate as well, and what rounding pixels to bytes loses counts.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from scripts.stages import calibration, metrics, preprocess, program, simulator
 from scripts.stages.calibration import Observer
 from scripts.stages.metrics import Features, Head
 from scripts.stages.onnx_network import Network
+from scripts.stages.picture_input import PictureInput
 from scripts.stages.progress import say
 
 INPUT, OUTPUT = "pixel_values", "last_hidden_state"
@@ -97,11 +98,13 @@ def main(arguments: argparse.Namespace) -> None:
     held_out = HeldOut.load(arguments.heldout)
     size = network.shapes()[INPUT][-1]
     reference, widest = run_reference(network, held_out.pixels(arguments.images, size))
-    found = run_context(arguments.context, network, held_out.folder)
+    takes = PictureInput.load(arguments.network)
+    found = run_context(arguments.context, network, held_out.folder, takes)
     require_finite(reference, found, held_out.sources)
     patches = (size // model.patch_size) ** 2
     report = {
         "precision": precision.name,
+        "input": str(takes.dtype),
         "pictures": len(found),
         "figures": metrics.figures(reference, found, patches),
         **_judged_by_labels(reference, found, held_out, arguments.head),
@@ -128,24 +131,24 @@ def run_reference(
     for tensor in tensors:
         observer.add_range(tensor)
     observer.add_output(OUTPUT)
-    features, widest = [], dict.fromkeys(tensors, 0.0)
-    for seen in observer.run(pictures, "float32 reference"):
-        features.append(seen[OUTPUT])
-        for tensor in tensors:
-            high = float(max(-seen[f"{tensor}:low"], seen[f"{tensor}:high"]))
-            widest[tensor] = max(widest[tensor], high)
+    seen = observer.collect(pictures, "float32 reference")
+    widest = {
+        tensor: float(max(-np.min(seen[f"{tensor}:low"]), np.max(seen[f"{tensor}:high"])))
+        for tensor in tensors
+    }
     name = max(widest, key=lambda tensor: widest[tensor])
     overflows = sum(value > calibration.FP16_MAX for value in widest.values())
     found = {"tensor": name, "magnitude": widest[name], "beyond_float16": overflows}
-    return np.concatenate(features), found
+    return np.concatenate(seen[OUTPUT]), found
 
 
-def run_context(context: Path, network: Network, set_dir: Path) -> Features:
-    """Return the features that a context binary makes of the raws of a set."""
+def run_context(context: Path, network: Network, set_dir: Path, takes: PictureInput) -> Features:
+    """Return the features that a context binary makes of the pictures of a set."""
     shape = tuple(network.shapes()[OUTPUT])
     with tempfile.TemporaryDirectory() as scratch:
-        raws = calibration.raws(set_dir)
-        return np.concatenate(list(simulator.run(context, raws, OUTPUT, shape, Path(scratch))))
+        files = calibration.raws(set_dir, takes.suffix)
+        found = simulator.run(context, files, OUTPUT, shape, Path(scratch), native=takes.is_bytes)
+        return np.concatenate(list(found))
 
 
 def apply_gate(figures: Mapping[str, float], precision: Precision, *, skip: bool) -> None:
@@ -165,7 +168,7 @@ def apply_gate(figures: Mapping[str, float], precision: Precision, *, skip: bool
         raise GateError(
             f"The {precision.name} context is not faithful to float32: {'; '.join(missed)}.",
             cause="too few bits for the model's outliers, calibration pictures unlike the "
-            "held-out ones, or raws in another layout or colour order than NCHW, RGB",
+            "held-out ones, or inputs in another layout or colour order than the network's",
             remedy="`invoke diagnose` plots where it broke; more pictures of the real scene "
             "(--images), --precision w8a16 or fp16; --no-gate builds it all the same, "
             "and says so in every manifest",
@@ -252,6 +255,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", required=True, help="name in the catalog")
     parser.add_argument("--precision", required=True, help="whose gate to apply")
     parser.add_argument("--context", type=Path, required=True, help="context binary")
+    parser.add_argument("--network", type=Path, required=True, help="lowered: what was compiled")
     parser.add_argument("--onnx", type=Path, required=True, help="exported float32 network")
     parser.add_argument("--heldout", type=Path, required=True, help="held-out image set")
     parser.add_argument("--images", type=Path, required=True, help="the pictures of that set")

@@ -10,6 +10,7 @@ import pytest
 from scripts.errors import ArtefactError, DeviceError, GateError, MismatchError, UsageError
 from scripts.package import package, signature
 from scripts.pipeline import deploy
+from scripts.stages.picture_input import PictureInput
 from tests import packages
 from tests.device import boards
 from tests.device.conftest import RUNNER, Archive, Bench
@@ -141,6 +142,24 @@ def test_a_network_that_fails_on_the_board_is_not_taken_into_use(
     with pytest.raises(error, match=words):
         deploy.deploy(path, ["bench"], file=bench.file)
     assert board.current == archive().digest
+
+
+@pytest.mark.parametrize(
+    ("takes", "words"),
+    [
+        (packages.PLANES, "--input golden/input.raw"),
+        (packages.BYTES, "--rgb golden/input.rgb"),
+    ],
+)
+def test_the_runner_is_given_what_the_network_takes(
+    board: boards.Board, bench: Bench, tmp_path: Path, takes: PictureInput, words: str
+) -> None:
+    check = f'case "$*" in *" {words} "*) ;; *) exit 3 ;; esac\n'.encode()
+    runner = RUNNER.replace(b"#!/bin/sh\n", b"#!/bin/sh\n" + check)
+    path = packages.package(tmp_path / "package", runner=runner, takes=takes)
+    deploy.deploy(path, ["bench"], file=bench.file)
+    deploy.remote_verify(["bench"], file=bench.file)
+    assert board.current == package.check(path).digest
 
 
 def test_releases_that_failed_do_not_pile_up(

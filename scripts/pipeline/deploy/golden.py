@@ -13,6 +13,7 @@ from scripts.pipeline.deploy.resources import script
 
 # The simulator is meant to be exact; what is allowed for is another rounding of a last bit.
 MIN_COSINE = 0.999
+OUTPUT = "golden/output.raw"
 _TAKE = 'cat "$1" && rm -f "$1"'
 
 
@@ -38,11 +39,13 @@ async def run(board: Board, release: str, manifest: Manifest) -> Golden:
     """
     folder = f"{board.device.path}/{release}"
     (runner,), (context,) = manifest.role("runner"), manifest.role("context binary")
+    (source,) = (path for path in manifest.role("golden") if path != OUTPUT)
+    how = "--rgb" if source.endswith(".rgb") else "--input"
     option = "--board_skel" if board.device.skel == "board" else ""
-    said = await board.run(script("golden.sh"), folder, runner, context, option)
+    said = await board.run(script("golden.sh"), folder, runner, context, how, source, option)
     text, _, output = said.strip().rpartition("\n")
     actual = await board.feed(_TAKE, output, pieces=[])
-    expected = await board.feed('cat "$1"', f"{folder}/golden/output.raw", pieces=[])
+    expected = await board.feed('cat "$1"', f"{folder}/{OUTPUT}", pieces=[])
     golden = Golden(_cosine(board.device.name, actual, expected), text.strip())
     if not golden.cosine >= MIN_COSINE:
         raise GateError(

@@ -15,6 +15,7 @@ from scripts.errors import ArtefactError, CheckpointError, ElfError, SdkError
 from scripts.package import runtime
 from scripts.package.contents import Build, items
 from scripts.package.item import Item
+from scripts.stages import preprocess
 from tests import packages
 from tests.packages import BUILD_ID, OTHER_BUILD_ID
 
@@ -23,6 +24,12 @@ def document(build: Build, path: str) -> Any:
     source = next(item.source for item in items(build) if item.path == path)
     assert isinstance(source, bytes)
     return json.loads(source)
+
+
+def readme(build: Build) -> str:
+    source = next(item.source for item in items(build) if item.path == "README.md")
+    assert isinstance(source, bytes)
+    return source.decode()
 
 
 def test_the_runtime_is_complete(tmp_path: Path) -> None:
@@ -47,6 +54,43 @@ def test_the_manifest_says_what_it_is(tmp_path: Path) -> None:
     assert facts["accuracy"] == {"cls": {"mean": 0.995}}
     assert facts["simulated_latency"] == {"device_us": 510}
     assert facts["model"]["output"]["shape"] == [1, 1 + 4 + 4 * 4, 96]
+
+
+def test_a_network_of_planes_says_how_to_normalise(tmp_path: Path) -> None:
+    build = packages.build(tmp_path)
+    told = document(build, "manifest.json")["model"]["input"]
+    assert (told["dtype"], told["layout"], told["colour_order"]) == ("float32", "NCHW", "RGB")
+    assert told["shape"] == [1, 3, 32, 32]
+    how = told["preprocessing"]
+    assert (how["range"], how["mean"]) == ([0, 1], list(preprocess.IMAGENET_MEAN))
+    text = readme(build)
+    assert "--input input.raw" in text
+    assert f"mean\n{how['mean']}, divided by their deviation {how['std']}" in text
+    assert "`--rgb FILE`" in text
+
+
+def test_what_the_runner_cannot_normalise_it_is_not_said_to(tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    config = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}
+    (weights / "preprocessor_config.json").write_text(json.dumps(config))
+    (weights / "model.safetensors").write_bytes(b"weights")
+    text = readme(dataclasses.replace(packages.build(tmp_path), weights=str(weights)))
+    assert "[0.1, 0.2, 0.3], divided by their deviation [0.4, 0.5, 0.6]" in text
+    assert "--rgb" not in text
+
+
+def test_a_network_of_bytes_says_that_they_are_taken_as_they_are(tmp_path: Path) -> None:
+    build = dataclasses.replace(packages.build(tmp_path), takes=packages.BYTES)
+    told = document(build, "manifest.json")["model"]["input"]
+    assert (told["dtype"], told["layout"], told["colour_order"]) == ("uint8", "NHWC", "RGB")
+    assert told["shape"] == [1, 32, 32, 3]
+    assert told["preprocessing"] == {"resize": "bilinear, antialiased", "range": [0, 255]}
+    text = readme(build)
+    assert "[1, 32, 32, 3], uint8, NHWC, RGB" in text
+    assert "--rgb input.rgb" in text
+    assert "nothing else is to be done" in text
+    assert "mean" not in text
 
 
 @pytest.mark.parametrize(

@@ -71,3 +71,15 @@ def test_without_the_gate_verify_is_told_so() -> None:
     asked = request.make(model="digits", precision="int8", target="iq9075", gate=False)
     verify = next(stage for stage in plan.stages(asked) if stage.verb == "verify")
     assert "--no-gate" in verify.arguments
+
+
+def test_the_input_reaches_lower_alone_and_the_golden_input_is_of_its_kind() -> None:
+    floats, taken = stages(), stages(input="uint8")
+    changed = [
+        (one.verb, set(other.arguments) ^ set(one.arguments))
+        for one, other in zip(floats, taken, strict=True)
+        if one.arguments != other.arguments
+    ]
+    golden = {f"/build/calibration/heldout/000000.{kind}" for kind in ("raw", "rgb")}
+    lower = {"--input", "uint8", "--weights", "/weights"}
+    assert changed == [("lower", lower), ("package", golden)]

@@ -29,6 +29,7 @@ def test_defaults() -> None:
         ({"weights": "randomly"}, CheckpointError, "config.json"),
         ({"images": "/nowhere"}, CalibrationError, "/nowhere"),
         ({"heldout": "."}, UsageError, "--images"),
+        ({"input": "int8"}, UsageError, "one of: float32, uint8"),
         ({"sdk": "."}, SdkError, "sdk.yaml"),
         ({"precision": "mixed"}, UsageError, "needs a budget"),
         ({"max_ms": 20.0}, UsageError, "--precision mixed"),

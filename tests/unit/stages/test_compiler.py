@@ -13,7 +13,7 @@ import pytest
 
 from scripts import artefacts, sdk
 from scripts.errors import ArtefactError, ConversionError, GateError
-from scripts.stages import calibrate, context, convert, quantize, verify
+from scripts.stages import calibrate, context, convert, lower, preprocess, quantize, verify
 from scripts.stages import compile as compile_stage
 from scripts.stages.onnx_network import Network
 from tests.unit.stages import small_network
@@ -85,6 +85,7 @@ class Build:
         binary: Path,
         held_out: Path | None = None,
         reference: Path | None = None,
+        network: Path | None = None,
     ) -> dict[str, float]:
         verify.main(
             Namespace(
@@ -92,6 +93,7 @@ class Build:
                 model="digits",
                 precision=precision,
                 context=binary,
+                network=network or self.eager,
                 onnx=reference or self.eager,
                 heldout=held_out or self.held_out,
                 images=self.pictures / "heldout",
@@ -138,6 +140,42 @@ def test_raws_in_another_order_miss_the_gate(
     binary = build.context(precision)
     with pytest.raises(GateError, match="not faithful"):
         build.verify(precision, binary, held_out)
+
+
+@pytest.fixture(scope="module")
+def takes_bytes(build: Build) -> Path:
+    target = build.root / "bytes.onnx"
+    lower.lower(build.eager, target, "int8", [], preprocess.settings(32, DIGITS))
+    return target
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8", "w8a16"])
+def test_bytes_are_as_faithful(
+    build: Build, takes_bytes: Path, tmp_path: Path, precision: str
+) -> None:
+    binary = build.context(precision, tmp_path / "out", takes_bytes)
+    assert build.verify(precision, binary, network=takes_bytes)["cls_min"] > 0.99
+
+
+def _reverse_channels(rgb: np.ndarray) -> np.ndarray:
+    return rgb[..., ::-1]
+
+
+def _to_planes(rgb: np.ndarray) -> np.ndarray:
+    return rgb.transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize("swap", [_reverse_channels, _to_planes])
+def test_bytes_in_another_order_miss_the_gate(
+    build: Build, takes_bytes: Path, tmp_path: Path, swap: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    held_out = tmp_path / "heldout"
+    shutil.copytree(build.held_out, held_out)
+    for path in held_out.glob("*.rgb"):
+        np.ascontiguousarray(swap(np.fromfile(path, np.uint8).reshape(32, 32, 3))).tofile(path)
+    binary = build.context("int8", tmp_path / "out", takes_bytes)
+    with pytest.raises(GateError, match="not faithful"):
+        build.verify("int8", binary, held_out, network=takes_bytes)
 
 
 def test_a_model_compiled_for_bgr_misses_the_gate(build: Build, tmp_path: Path) -> None:

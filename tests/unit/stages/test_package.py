@@ -9,6 +9,7 @@ from scripts.errors import SdkError, UsageError
 from scripts.package import package
 from scripts.package.contents import Build
 from tests import packages
+from tests.unit.stages import vit
 
 ARCHIVE = "packages/dinov3_digits_int8_iq9075.tar.gz"
 
@@ -21,7 +22,8 @@ def run(
     command += ["--weights", "random:0", "--context", str(build.context), "--sdk", str(build.sdk)]
     for name, report in build.reports.items():
         command += [f"--{name}", str(report)]
-    command += ["--runner", str(build.runner), *extra]
+    network = vit.write(out.parent)
+    command += ["--runner", str(build.runner), "--network", str(network), *extra]
     environment = {**os.environ, **environment}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
