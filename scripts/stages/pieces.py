@@ -30,7 +30,7 @@ def cut(network: Network, least: int) -> list[Piece]:
     The network's first input goes through them. Its other inputs are there for every piece; what is
     computed of these and of constants alone connects nothing: each piece computes it anew.
     """
-    fixed = _beside(network)
+    fixed, inside = _beside(network), _inside_pairs(network)
     last = {name: place for place, node in enumerate(network.graph.node) for name in node.input}
     last |= {value.name: len(network.graph.node) for value in network.graph.output}
     source = network.graph.input[0].name
@@ -42,7 +42,7 @@ def cut(network: Network, least: int) -> list[Piece]:
         nodes.append(node)
         alive.update(node.output)
         alive = {name for name in alive if last.get(name, -1) > place}
-        if len(alive) == 1 and len(nodes) >= least:
+        if len(alive) == 1 and len(nodes) >= least and not alive <= inside:
             (result,) = alive
             pieces.append(Piece([*_needed(fixed, nodes), *nodes], source, result))
             source, nodes = result, []
@@ -77,6 +77,13 @@ class Extractor:
         made.graph.input.extend([self.value(piece.source), *others])
         made.graph.output.append(self.value(piece.result))
         return made
+
+
+def _inside_pairs(network: Network) -> set[str]:
+    """Return what QuantizeLinear reads and DequantizeLinear makes: parts of an operator."""
+    nodes = network.graph.node
+    read = {node.input[0] for node in nodes if node.op_type == "QuantizeLinear"}
+    return read | {node.output[0] for node in nodes if node.op_type == "DequantizeLinear"}
 
 
 def _beside(network: Network) -> dict[str, NodeProto]:

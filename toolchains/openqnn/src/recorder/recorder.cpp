@@ -17,7 +17,6 @@
 #include <memory>
 
 #include "journal.hpp"
-#include "spill.hpp"
 
 namespace {
 
@@ -42,9 +41,7 @@ Qnn_ErrorHandle_t create_graph(Qnn_ContextHandle_t, const char* name,
 
 Qnn_ErrorHandle_t create_tensor(Qnn_GraphHandle_t, Qnn_Tensor_t* tensor) {
   tensor->v1.id = ++last_id;
-  const bool recorded = journal->tensor(*tensor);
-  openqnn::spill_blocks();
-  return answer(recorded);
+  return answer(journal->tensor(*tensor));
 }
 
 Qnn_ErrorHandle_t add_node(Qnn_GraphHandle_t, Qnn_OpConfig_t op) {

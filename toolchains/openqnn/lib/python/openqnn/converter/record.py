@@ -1,4 +1,4 @@
-"""The record of a graph that the interposed backend library writes: `calls.jsonl` and raws."""
+"""The record that the interposed backend library writes of graphs: `calls.jsonl` and raws."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from openqnn import qnn
-from openqnn.refusal import Refused
+from openqnn.converter import joint
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,9 @@ def load(folder: Path) -> Graph:
     """Read a record.
 
     Raises:
-        Refused: the record does not end with the call that ends a graph, or holds several graphs.
+        Refused: a graph of the record does not end, or the graphs of pieces do not fit together.
     """
-    lines = list(_lines(folder))
-    graphs = sum(line["call"] == "graph" for line in lines)
-    if graphs != 1 or lines[-1]["call"] != "finalize":
-        raise Refused(f"The model was not translated as one whole graph ({graphs} were begun).")
+    lines = joint.joined(list(_lines(folder)), folder)
     return Graph(tuple(_calls(lines)), folder)
 
 

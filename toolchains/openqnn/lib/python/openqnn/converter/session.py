@@ -6,6 +6,7 @@ with that process, and so does all the memory that they take.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from openqnn.converter import record as records
 from openqnn.converter import wholeness
 from openqnn.refusal import Refused
 
+# Nodes that a session holds at least.
+PIECE = 100
+EXTERNAL_DATA = "session.model_external_initializers_file_folder_path"
 RECORDED = "6777"  # kRecorded in src/recorder/recorder.cpp
 SOC_VARIABLE = "OPENQNN_SOC_MODEL"
 SOC_MODEL = "77"
@@ -33,8 +37,6 @@ def record(model: Path, folder: Path) -> records.Graph:
         **os.environ,
         "OPENQNN_BACKEND": str(root.host_library("libQnnHtp.so")),
         "OPENQNN_RECORD": str(folder),
-        # It keeps large blocks of memory on the disk: see src/recorder/spill.cpp.
-        "LD_PRELOAD": str(root.host_library("recorder/libQnnHtp.so")),
         "PYTHONPATH": f"{root.path() / 'lib/python'}:{os.environ.get('PYTHONPATH', '')}",
     }
     done = subprocess.run(
@@ -60,28 +62,47 @@ def _why(folder: Path, done: subprocess.CompletedProcess[str]) -> str:
 
 
 def main(model: str) -> int:
-    """Open a session on the recorder and return 0 where the graph was recorded whole."""
+    """Open sessions on the recorder and return 0 where the graph was recorded whole.
+
+    Every piece of the model has a session of its own: what the provider takes for a graph grows
+    with the square of its nodes, and it holds all of its weights.
+    """
     import onnxruntime as ort
     import onnxruntime_qnn
+
+    from scripts.stages import pieces
+    from scripts.stages.onnx_network import Network
 
     ort.register_execution_provider_library(
         "QNNExecutionProvider", onnxruntime_qnn.get_library_path()
     )
+    network = Network.load(Path(model))
+    extractor = pieces.Extractor(network)
+    # Held, the recorder keeps one record from the first session to the last.
+    ctypes.CDLL(str(root.host_library("recorder/libQnnHtp.so")))
+    for piece in pieces.cut(network, PIECE):
+        if refused := _refusal(extractor.model(piece).SerializeToString(), network.folder):
+            print(refused, file=sys.stderr)
+            return 1
+    return 0
+
+
+def _refusal(model: bytes, folder: Path) -> str:
+    """Open a session on the recorder and return why it was not recorded, if it was not."""
+    import onnxruntime as ort
+
     devices = [one for one in ort.get_ep_devices() if one.ep_name == "QNNExecutionProvider"]
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    options.add_session_config_entry(EXTERNAL_DATA, str(folder))
     options.add_provider_for_devices(devices[:1], provider_options())
     try:
         ort.InferenceSession(model, sess_options=options)
     except Exception as error:
-        if f"Code: {RECORDED}" in str(error):
-            return 0
-        print(str(error).replace("\n", " "), file=sys.stderr)
-        return 1
-    print("the execution provider left the model to the CPU", file=sys.stderr)
-    return 1
+        return "" if f"Code: {RECORDED}" in str(error) else str(error).replace("\n", " ")
+    return "the execution provider left the model to the CPU"
 
 
 def soc_model() -> str:
