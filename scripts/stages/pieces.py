@@ -17,7 +17,10 @@ from scripts.stages.onnx_network import Network
 
 @dataclass(frozen=True)
 class Piece:
-    """Consecutive nodes; `source` is the one tensor they read of those before, `result` is left."""
+    """Consecutive nodes; `source` is the one tensor they read of those before, `result` is left.
+
+    The last one's result is the network's first output.
+    """
 
     nodes: Sequence[NodeProto]
     source: str
@@ -30,9 +33,11 @@ def cut(network: Network, least: int) -> list[Piece]:
     The network's first input goes through them. Its other inputs are there for every piece; what is
     computed of these and of constants alone connects nothing: each piece computes it anew.
     """
-    fixed, inside = _beside(network), _inside_pairs(network)
+    fixed = _beside(network)
+    ends = {value.name for value in network.graph.output}
+    inside = _inside_pairs(network) | ends
     last = {name: place for place, node in enumerate(network.graph.node) for name in node.input}
-    last |= {value.name: len(network.graph.node) for value in network.graph.output}
+    last |= dict.fromkeys(ends, len(network.graph.node))
     source = network.graph.input[0].name
     alive, nodes = {source}, list[NodeProto]()
     pieces = []
@@ -75,7 +80,8 @@ class Extractor:
         made.graph.initializer.extend(constants[name] for name in read if name in constants)
         others = [value for value in whole.graph.input[1:] if value.name in read]
         made.graph.input.extend([self.value(piece.source), *others])
-        made.graph.output.append(self.value(piece.result))
+        is_last = piece.result == whole.graph.output[0].name
+        made.graph.output.extend(whole.graph.output if is_last else [self.value(piece.result)])
         return made
 
 
