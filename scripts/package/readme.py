@@ -39,7 +39,8 @@ it was made. Licence texts: `licences/`.
 """
 _BYTES = """\
 These are the bytes of a picture as a camera gives them, interleaved and resized to the network's
-size (bilinear, antialiased): nothing else is to be done to them."""
+size (bilinear, antialiased): nothing else is to be done to them. QNN calls them UFIXED_POINT_8 of
+scale 1, offset 0."""
 _FLOATS = """\
 That is a picture with values in [0, 1], resized (bilinear, antialiased), minus the channels' mean
 {mean}, divided by their deviation {std}; raw, little-endian."""

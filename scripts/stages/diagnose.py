@@ -19,6 +19,7 @@ from scripts.stages import calibration, chart, metrics, program, qdq, roles
 from scripts.stages.calibration import Observer
 from scripts.stages.metrics import Features
 from scripts.stages.onnx_network import Network
+from scripts.stages.picture_input import PictureInput
 from scripts.stages.progress import say
 
 FOLDER = "diagnosis"
@@ -27,7 +28,8 @@ FOLDER = "diagnosis"
 def main(arguments: argparse.Namespace) -> None:
     """Write `layers.json` and `layers.svg` into `diagnosis/<precision>/`."""
     network = Network.load(arguments.onnx)
-    pictures = calibration.raws(arguments.inputs)[: arguments.count]
+    suffix = PictureInput.of(network).suffix
+    pictures = calibration.raws(arguments.inputs, suffix)[: arguments.count]
     with tempfile.TemporaryDirectory(dir=arguments.out) as scratch:
         path = Path(scratch) / "integers.onnx"
         qdq.insert(arguments.onnx, arguments.encodings, path)

@@ -1,5 +1,6 @@
 """A network that takes bytes: quantised as they are, and calibrated and run on them."""
 
+import json
 from argparse import Namespace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import onnxruntime
 import pytest
 
 from scripts import artefacts
-from scripts.stages import lower, metrics, qdq, quantize, widths
+from scripts.stages import diagnose, lower, metrics, qdq, quantize, widths
 from scripts.stages.encodings import Encoding, Encodings
 from scripts.stages.onnx_network import Network
 from scripts.stages.preprocess import Preprocessing
@@ -71,6 +72,7 @@ def made(tmp_path: Path, request: pytest.FixtureRequest) -> Namespace:
         source=source,
         network=network,
         encodings=Encodings.load(encodings),
+        encodings_file=encodings,
         integers=integers,
         pictures=pictures,
     )
@@ -106,6 +108,21 @@ def test_integers_are_close_to_the_float_network_on_normalised_pixels(made: Name
         found.append(_run(made.integers, picture))
     least = {"int8": 0.99, "w8a16": 0.9995}[made.precision]
     assert metrics.cosine(np.concatenate(wanted), np.concatenate(found)).mean() > least
+
+
+def test_layers_are_compared_on_bytes(made: Namespace, tmp_path: Path) -> None:
+    diagnose.main(
+        Namespace(
+            out=tmp_path,
+            precision=made.precision,
+            onnx=made.network,
+            encodings=made.encodings_file,
+            inputs=tmp_path / "calibration",
+            count=2,
+        )
+    )
+    layers = json.loads((tmp_path / "diagnosis" / made.precision / "layers.json").read_text())
+    assert min(layer["cosine_mean"] for layer in layers) > 0.98
 
 
 def test_the_width_of_bytes_is_not_for_choice(made: Namespace) -> None:

@@ -64,12 +64,16 @@ std::vector<float> rawInput(const std::string& path, const Qnn_Tensor_t& tensor)
 
 std::vector<float> picture(const std::string& path, const Qnn_Tensor_t& tensor) {
   const Qnn_TensorV1_t& t = common(tensor);
-  if (t.rank != 4 || t.dimensions[1] != 3) {
-    throw Failure(Exit::input, std::string("--rgb needs a network whose input is one picture as "
-                                           "planes, [1, 3, height, width]; this one takes ") +
+  const bool isPicture = t.rank == 4;
+  const bool takesBytes = isPicture && t.dimensions[3] == 3 && elementSize(t.dataType) == 1;
+  if (!takesBytes && !(isPicture && t.dimensions[1] == 3)) {
+    throw Failure(Exit::input, std::string("--rgb needs a network whose input is one picture, "
+                                           "planes [1, 3, height, width] or bytes [1, height, "
+                                           "width, 3]; this one takes ") +
                                    shapeOf(tensor) + ".");
   }
   const MappedFile file(path);
+  if (takesBytes) return numbers(file.data(), file.size(), t.dimensions[1], t.dimensions[2], path);
   return planes(file.data(), file.size(), t.dimensions[2], t.dimensions[3], path);
 }
 

@@ -8,6 +8,14 @@
 namespace openqnn {
 
 /**
+ * Turn interleaved RGB bytes of `height` by `width` into numbers, as they are.
+ *
+ * @param name of the picture's file, for messages
+ */
+std::vector<float> numbers(const uint8_t* bytes, size_t size, uint32_t height, uint32_t width,
+                           const std::string& name);
+
+/**
  * Turn interleaved RGB bytes of `height` by `width` into planes of normalised float32.
  *
  * @param name of the picture's file, for messages
