@@ -32,12 +32,20 @@ def insert(model_path: Path, encodings_path: Path, out_path: Path) -> None:
     Raises:
         ConversionError: the encodings do not fit the network, or its opset is below 21.
     """
-    network = Network.load(model_path)
-    encodings = Encodings.load(encodings_path)
+    write(Network.load(model_path), Encodings.load(encodings_path), out_path)
+
+
+def write(network: Network, encodings: Encodings, out_path: Path) -> onnx.ModelProto:
+    """Write the QDQ form of a network, and return it without its weights.
+
+    Raises:
+        ConversionError: the encodings do not fit the network, or its opset is below 21.
+    """
     check(network, encodings)
     with DataFile(out_path.with_suffix(".onnx_data")) as data:
         model = _Inserter(network, encodings, data).build()
     onnx.save(model, out_path)
+    return model
 
 
 def check(network: Network, encodings: Encodings) -> None:
@@ -59,8 +67,10 @@ def quantize(array: NDArray[Any], encoding: Encoding, axis: int = 0) -> NDArray[
     if scales.size > 1:
         scales = scales.reshape([-1 if one == axis else 1 for one in range(array.ndim)])
     limits = np.iinfo(encoding.dtype)
-    shifted = np.rint(array / scales) + encoding.zero_point
-    return np.clip(shifted, limits.min, limits.max).astype(encoding.dtype)
+    steps = np.asarray(array / scales)
+    np.rint(steps, out=steps)
+    steps += encoding.zero_point
+    return np.clip(steps, limits.min, limits.max, out=steps).astype(encoding.dtype)
 
 
 class _Inserter:

@@ -30,20 +30,16 @@ class Trial:
 
     def __init__(self, path: Path, encodings: Encodings, scratch: Path) -> None:
         """Write the trial's files into the folder `scratch`."""
-        source = widths.quantized_as(Network.load(path))
+        network = Network.load(path)
+        source = widths.quantized_as(network)
         self._tensors = [name for name in source if source[name] == name]
         everything = widths.at(encodings.activations, source, WIDE)
-        Encodings(everything, encodings.params).save(scratch / "wide.json")
-        file = scratch / "trial.onnx"
-        qdq.insert(path, scratch / "wide.json", file)
-        network = Network.load(file)
-        _Switch(
-            network.model, {name: encodings.activations[name] for name in self._tensors}
-        ).install()
-        network = Network(network.model, scratch)
-        extractor = pieces.Extractor(network)
+        model = qdq.write(network, Encodings(everything, encodings.params), scratch / "trial.onnx")
+        _Switch(model, {name: encodings.activations[name] for name in self._tensors}).install()
+        integers = Network(model, scratch)
+        extractor = pieces.Extractor(integers)
         self._runners = [
-            Runner(piece, extractor.model(piece), scratch) for piece in pieces.cut(network, PIECE)
+            Runner(piece, extractor.model(piece), scratch) for piece in pieces.cut(integers, PIECE)
         ]
 
     def __call__(self, wide: Collection[str], pictures: Sequence[Features]) -> Features:
