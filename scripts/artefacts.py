@@ -29,6 +29,11 @@ def quantized_onnx(model: str, precision: str) -> Path:
     return Path(f"models/dinov3_{model}_{precision}.onnx")
 
 
+def ranges(model: str, precision: str) -> Path:
+    """Return the magnitudes of the lowered network's activations, of `audit`."""
+    return Path(f"models/dinov3_{model}_{precision}.ranges.json")
+
+
 def encodings(model: str, precision: str) -> Path:
     """Return the quantisation encodings, in AIMET's format."""
     return Path(f"models/dinov3_{model}_{precision}.encodings.json")

@@ -16,8 +16,6 @@ from scripts.pipeline.container import Mount
 from scripts.pipeline.request import Request
 
 BUILD = PurePosixPath("/build")
-# Stages that a build does without.
-ON_REQUEST = {"diagnose"}
 # The first picture of a set, as a network takes it.
 FIRST = {catalog.FLOATS: "000000.raw", catalog.BYTES: "000000.rgb"}
 HOST_TOOLCHAIN, BOARD_TOOLCHAIN = "x86_64-linux-clang", "aarch64-ubuntu-gcc9.4"
@@ -27,7 +25,8 @@ HOST_TOOLCHAIN, BOARD_TOOLCHAIN = "x86_64-linux-clang", "aarch64-ubuntu-gcc9.4"
 class Stage:
     """One program run: `inputs` are relative to `build/<model>`; `mounts` come from outside it.
 
-    `describes` says that its result tells what the build was made by and from.
+    `describes` says that its result tells what the build was made by and from, `on_request` that a
+    build does without it.
     """
 
     name: str
@@ -37,6 +36,7 @@ class Stage:
     mounts: tuple[Mount, ...] = ()
     network: bool = False
     describes: bool = False
+    on_request: bool = False
 
     @property
     def module(self) -> str:
@@ -46,7 +46,7 @@ class Stage:
 
 def stages(request: Request) -> list[Stage]:
     """Return every stage of a build, each after those whose outputs it reads."""
-    return [made for made in _all(request) if made.verb not in ON_REQUEST]
+    return [made for made in _all(request) if not made.on_request]
 
 
 def verbs() -> list[str]:
@@ -65,7 +65,7 @@ def up_to(request: Request, verb: str) -> list[Stage]:
     Raises:
         UsageError: this build has no such stage, e.g. quantize in fp16.
     """
-    planned = [made for made in _all(request) if made.verb not in ON_REQUEST - {verb}]
+    planned = [made for made in _all(request) if made.verb == verb or not made.on_request]
     ends = [index for index, stage in enumerate(planned) if stage.verb == verb]
     if not ends:
         raise UsageError(
@@ -124,6 +124,16 @@ def _lower(request: Request) -> list[Stage]:
     return [Stage(name, "lower", arguments, files + weights.inputs, weights.mounts)]
 
 
+def _audit(request: Request) -> list[Stage]:
+    """Measure every activation's range, and refuse fp16 where it would overflow."""
+    source, quantised = _lowered(request), request.precision.weights < 16
+    calibration = ("--calibration", _at(_calibration_set()))
+    arguments = (*_names(request), "--onnx", _at(source), *calibration)
+    inputs = (*_network_files(source), _calibration_set())
+    name = f"audit-{request.precision.name}"
+    return [Stage(name, "audit", arguments, inputs, on_request=quantised)]
+
+
 def _quantize(request: Request) -> list[Stage]:
     """Calibrate activations and quantise weights: fp32 ONNX and encodings."""
     if request.precision.weights == 16:
@@ -144,7 +154,7 @@ def _diagnose(request: Request) -> list[Stage]:
     network = ("--onnx", _at(source), "--encodings", _at(encodings))
     arguments = ("--precision", precision, *network, "--inputs", _at(_heldout_set()))
     files = (*_network_files(source), encodings, _heldout_set())
-    return [Stage(f"diagnose-{precision}", "diagnose", arguments, files)]
+    return [Stage(f"diagnose-{precision}", "diagnose", arguments, files, on_request=True)]
 
 
 def _convert(request: Request) -> list[Stage]:
@@ -229,6 +239,7 @@ _ORDER: tuple[Callable[[Request], list[Stage]], ...] = (
     _calibrate,
     _export,
     _lower,
+    _audit,
     _quantize,
     _diagnose,
     _convert,

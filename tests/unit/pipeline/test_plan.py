@@ -22,6 +22,14 @@ def test_fp16_needs_no_quantisation() -> None:
     assert "quantize" not in verbs(precision="fp16")
 
 
+def test_ranges_are_audited_before_fp16_is_compiled_and_elsewhere_on_request() -> None:
+    built = verbs(precision="fp16")
+    assert built.index("lower") < built.index("audit") < built.index("convert")
+    assert "audit" not in verbs()
+    asked = request.make(model="digits", precision="int8", target="iq9075")
+    assert [stage.verb for stage in plan.up_to(asked, "audit")][-2:] == ["lower", "audit"]
+
+
 def test_only_weights_from_the_hub_are_fetched_and_only_that_has_network() -> None:
     assert [stage.name for stage in stages(model="vits16") if stage.network] == ["fetch"]
     assert not any(stage.network for stage in stages(model="vits16", weights="random"))
