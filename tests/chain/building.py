@@ -42,7 +42,7 @@ class Network:
     def source(self, precision: str) -> tuple[Path, Path | None]:
         """The ONNX file of a precision, and its encodings."""
         if precision == "fp16":
-            return self.eager, None
+            return self.root / artefacts.lowered_onnx(self.name, precision), None
         quantized = self.root / artefacts.quantized_onnx(self.name, precision)
         return quantized, self.root / artefacts.encodings(self.name, precision)
 
@@ -68,7 +68,7 @@ def program(module: str, out: Path, *arguments: str | Path) -> str:
 
 
 def network(name: str, root: Path) -> Network:
-    """Export and quantise a network of the catalog."""
+    """Export, lower and quantise a network of the catalog."""
     model = catalog.models()[name]
     stage("images", root, "--set", model.images)
     pictures = root / f"images/{model.images}/calibration"
@@ -77,9 +77,12 @@ def network(name: str, root: Path) -> Network:
     stage("export", root, "--model", name, "--weights", WEIGHTS[name])
     made = Network(name, root)
     calibration = root / artefacts.image_set("calibration")
-    for precision in PRECISIONS[1:]:
+    for precision in PRECISIONS:
         names = ("--model", name, "--precision", precision)
-        stage("quantize", root, *names, "--onnx", made.eager, "--calibration", calibration)
+        stage("lower", root, *names, "--onnx", made.eager)
+        lowered = root / artefacts.lowered_onnx(name, precision)
+        if precision != "fp16":
+            stage("quantize", root, *names, "--onnx", lowered, "--calibration", calibration)
     return made
 
 

@@ -1,11 +1,13 @@
 """Our chain and Qualcomm's execution provider build the same thing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from scripts.stages import metrics, onnx_network, qdq
+from scripts.stages.calibration import Observer
 from tests.chain import building
 from tests.chain.building import CASES, Network
 
@@ -29,3 +31,27 @@ def test_outputs_are_equal_to_the_bit_and_cost_the_same(
     for mine, other in pairs:
         assert np.isfinite(mine).all()
         assert np.array_equal(mine, other)
+
+
+@pytest.mark.parametrize(("precision", "closeness"), [("int8", 0.999), ("w8a16", 0.99999)])
+def test_the_simulator_computes_what_the_integers_do_on_the_cpu(
+    network: Callable[[str], Network], tmp_path: Path, precision: str, closeness: float
+) -> None:
+    made = network("digits")
+    model, encodings = made.source(precision)
+    assert encodings is not None
+    integers = tmp_path / "integers.onnx"
+    qdq.insert(model, encodings, integers)
+    found = np.concatenate(building.run(made, building.context(made, precision, tmp_path), 8))
+    expected = np.concatenate(_on_the_cpu(integers, made.pictures()[:8]))
+    cosines = metrics.cosine(expected, found)
+    assert cosines.mean() > closeness
+    # In 8 bits, a sum that one of them rounds up and the other down moves a token.
+    assert cosines.min() > 1 - 10 * (1 - closeness)
+
+
+def _on_the_cpu(path: Path, pictures: Sequence[Path]) -> list[np.ndarray]:
+    network = onnx_network.Network.load(path)
+    observer, output = Observer(network), network.graph.output[0].name
+    observer.add_output(output)
+    return observer.collect(pictures, "integers")[output]
