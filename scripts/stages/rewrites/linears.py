@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 from onnx import NodeProto, helper
 
-from scripts.stages.rewrites.graph import Array, Graph
+from scripts.stages.rewrites.graph import Array, Graph, attribute
 
 # In float16 the HTP multiplies at 3.1 TFLOPS by a 1280 x 5120 matrix, at 4.6 by one of this size.
 NARROW_WEIGHTS = 1280 * 1280
+# A tile of a float16 product takes the matrix unit 17 cycles of up to 448 inputs, 18 of 960, but 21
+# of 1280; a sum of two products pays for the larger rest alone.
+FEW_INPUTS, MANY_INPUTS, MOST_INPUTS = 448, 960, 1536
+
+
+def group_heads(graph: Graph) -> None:
+    """Multiply heads in groups by their rows of the output weights: no wait for the last head."""
+    producers = graph.producers()
+    for gemm in graph.of_type("Gemm"):
+        joined = producers.get(gemm.input[0])
+        if joined is None or joined.op_type != "Concat" or attribute(joined, "axis") != -1:
+            continue
+        heads = list(joined.input)
+        width = graph.shapes[heads[0]][-1]
+        groups = np.array_split(heads, -(-len(heads) * width // FEW_INPUTS))
+        if len(groups) > 1:
+            graph.replace(gemm, _grouped(graph, gemm, [list(map(str, one)) for one in groups]))
+
+
+def sum_inputs(graph: Graph) -> None:
+    """Cut the inputs of widening layers that are a few too many for the matrix unit, and add."""
+    for gemm in graph.of_type("Gemm"):
+        inputs, outputs = graph.shapes[gemm.input[1]]
+        if MANY_INPUTS < inputs < min(MOST_INPUTS, outputs):
+            sizes = [MANY_INPUTS, inputs - MANY_INPUTS]
+            parts = [f"{gemm.input[0]}.inputs{index}" for index in range(len(sizes))]
+            made = _sum(graph, gemm, parts, sizes)
+            if parts[0] not in graph.producers():
+                cut = [gemm.input[0], graph.integers(*sizes)]
+                made.insert(0, helper.make_node("Split", cut, parts, f"{parts[0]}.cut", axis=-1))
+            graph.replace(gemm, made)
 
 
 def narrow_linears(graph: Graph) -> None:
@@ -28,6 +62,44 @@ def _cut(graph: Graph, gemm: NodeProto, count: int) -> list[NodeProto]:
         own = [_columns(graph, name, index, count) for name in (weight, *bias)]
         made.append(helper.make_node("Gemm", [source, *own], [part], part))
     return [*made, helper.make_node("Concat", parts, gemm.output, gemm.name, axis=-1)]
+
+
+def _grouped(graph: Graph, gemm: NodeProto, groups: Sequence[Sequence[str]]) -> list[NodeProto]:
+    """Return a Gemm of joined tensors as a sum over groups of them."""
+    parts = [f"{gemm.output[0]}.group{index}" for index in range(len(groups))]
+    joins = [
+        helper.make_node("Concat", group, [part], part, axis=-1)
+        for group, part in zip(groups, parts, strict=True)
+    ]
+    sizes = [sum(graph.shapes[name][-1] for name in group) for group in groups]
+    return [*joins, *_sum(graph, gemm, parts, sizes)]
+
+
+def _sum(
+    graph: Graph, gemm: NodeProto, parts: Sequence[str], sizes: Sequence[int]
+) -> list[NodeProto]:
+    """Return a Gemm as the sum of those of parts of its inputs; the bias goes with the first."""
+    _, weight, *bias = gemm.input
+    made, total, start = [], "", 0
+    for index, (part, size) in enumerate(zip(parts, sizes, strict=True)):
+        rows = _rows(graph, weight, start, size)
+        start += size
+        product = f"{gemm.output[0]}.product{index}"
+        inputs = [part, rows, *(bias if not index else [])]
+        made.append(helper.make_node("Gemm", inputs, [product], product))
+        if total:
+            name = gemm.output[0] if start == sum(sizes) else f"{product}.sum"
+            made.append(helper.make_node("Add", [total, product], [name], f"{product}.sum"))
+            product = name
+        total = product
+    return made
+
+
+def _rows(graph: Graph, name: str, start: int, count: int) -> str:
+    def cut(values: Array) -> Array:
+        return values[start : start + count]
+
+    return graph.derive(f"{name}.rows{start}", name, (count, graph.shapes[name][1]), cut)
 
 
 def _columns(graph: Graph, name: str, index: int, count: int) -> str:

@@ -20,6 +20,15 @@ SHAPE = (1, 3, vit.SIZE, vit.SIZE)
 NOISE = np.random.default_rng(7).standard_normal(SHAPE, np.float32)
 
 
+@pytest.fixture(autouse=True)
+def _small_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the small network be large for the matrix unit."""
+    monkeypatch.setattr(linears, "NARROW_WEIGHTS", 200)
+    monkeypatch.setattr(linears, "FEW_INPUTS", vit.HEAD)
+    monkeypatch.setattr(linears, "MANY_INPUTS", vit.WIDTH - 4)
+    monkeypatch.setattr(linears, "MOST_INPUTS", vit.WIDTH + 1)
+
+
 def _run(path: Path, pixels: np.ndarray = NOISE) -> np.ndarray:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -47,10 +56,7 @@ def _assert_same(found: np.ndarray, wanted: np.ndarray) -> None:
 
 @pytest.mark.parametrize("gated", [True, False])
 @pytest.mark.parametrize("precision", rewrites.EVERY)
-def test_the_function_stays(
-    tmp_path: Path, precision: str, gated: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(linears, "NARROW_WEIGHTS", 200)
+def test_the_function_stays(tmp_path: Path, precision: str, gated: bool) -> None:
     source = vit.write(tmp_path, gated=gated)
     _assert_same(_run(_lowered(source, precision)), _run(source))
 
@@ -72,8 +78,7 @@ def test_each_rewrite_changes_the_network_and_not_the_function(tmp_path: Path, n
     alone = _lowered(source, precision, *others)
     without = _lowered(source, precision, *others, name)
     _assert_same(_run(alone), _run(source))
-    if name != "narrow-linears":
-        assert onnx.load(alone) != onnx.load(without)
+    assert onnx.load(alone) != onnx.load(without)
 
 
 @pytest.mark.parametrize("precision", rewrites.EVERY)
@@ -117,6 +122,30 @@ def test_attention_has_no_shuffles(tmp_path: Path) -> None:
     assert lowered["Reshape"] == 2
     assert lowered["Softmax"] == vit.HEADS
     assert not lowered["Neg"]
+
+
+def test_heads_are_multiplied_in_groups(tmp_path: Path) -> None:
+    network = Network.load(_lowered(vit.write(tmp_path, layers=1), "fp16"))
+    grouped = [node for node in network.graph.node if ".group" in node.output[0]]
+    assert [len(node.input) for node in grouped] == [1] * vit.HEADS
+    products = [node for node in network.graph.node if ".group" in node.input[0]]
+    shapes = [tuple(network.constants[node.input[1]].dims) for node in products]
+    assert shapes == [(vit.HEAD, vit.WIDTH)] * vit.HEADS
+    assert [len(node.input) for node in products] == [3] + [2] * (vit.HEADS - 1)
+
+
+def test_layers_that_widen_sum_over_their_inputs(tmp_path: Path) -> None:
+    network = Network.load(_lowered(vit.write(tmp_path, layers=1), "fp16", "narrow-linears"))
+    cuts = [node for node in network.graph.node if node.output[0].endswith(".inputs0")]
+    assert len(cuts) == 1, "gate and up read the same pieces"
+    shapes = [
+        tuple(network.constants[node.input[1]].dims)
+        for piece in cuts[0].output
+        for node in network.graph.node
+        if piece in node.input
+    ]
+    wide, rest = (vit.WIDTH - 4, vit.HIDDEN), (4, vit.HIDDEN)
+    assert shapes == [wide, wide, rest, rest]
 
 
 def test_repeated_tokens_do_what_the_last_register_does(tmp_path: Path) -> None:
