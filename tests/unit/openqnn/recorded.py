@@ -75,3 +75,25 @@ def write(folder: Path, lines: list[dict[str, Any]] | None = None) -> Path:
 
 def graph(folder: Path, lines: list[dict[str, Any]] | None = None) -> record.Graph:
     return record.load(write(folder, lines))
+
+
+def tiny_fc(folder: Path) -> record.Graph:
+    """The record of the golden model, whose weights are those of its own tests."""
+    random = np.random.default_rng(0)
+    weight, bias = random.standard_normal((16, 32)), random.standard_normal(16)
+    lines = [
+        {"call": "graph", "name": "tiny_fc", "configs": []},
+        tensor(1, "x", qnn.APP_WRITE, [8, 32]),
+        tensor(2, "fc.weight", qnn.STATIC, [16, 32], bytes=2048),
+        tensor(3, "fc.bias", qnn.STATIC, [16], bytes=64),
+        tensor(4, "fc_out", qnn.NATIVE, [8, 16]),
+        node("fc", "FullyConnected", [1, 2, 3], [4], calls()[6]["params"]),
+        tensor(5, "transpose_perm", qnn.STATIC, [2], dtype=qnn.UINT_32, bytes=8),
+        tensor(6, "y", qnn.APP_READ, [16, 8]),
+        node("transpose", "Transpose", [4], [6], [{"name": "perm", "tensor": 5}]),
+        {"call": "finalize"},
+    ]
+    write(folder, lines)
+    for number, data in ((2, weight), (3, bias)):
+        (folder / f"{number}.raw").write_bytes(data.astype(np.float32).tobytes())
+    return record.load(folder)

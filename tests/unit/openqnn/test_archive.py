@@ -2,21 +2,24 @@
 
 import hashlib
 import io
+import struct
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from openqnn.converter import archive, names
+from openqnn import qnn
+from openqnn.converter import archive
 from tests.unit.openqnn import recorded
 
 
-def write(folder: Path, bits: int, name: str = "m.bin") -> tuple[Path, dict[int, archive.Stored]]:
-    graph = recorded.graph(folder / "record")
-    identifiers = names.identifiers(one.name for one in graph.tensors)
+def write(
+    folder: Path, bits: int, name: str = "m.bin", lines: Any = None
+) -> tuple[Path, archive.Contents]:
     path = folder / name
-    return path, archive.write(path, graph, identifiers, bits)
+    return path, archive.write(path, recorded.graph(folder / "record", lines), bits)
 
 
 def members(path: Path) -> dict[str, bytes]:
@@ -25,20 +28,20 @@ def members(path: Path) -> dict[str, bytes]:
 
 
 def test_holds_each_weight_once(tmp_path: Path) -> None:
-    path, stored = write(tmp_path, 32)
+    path, contents = write(tmp_path, 32)
     assert members(path) == {
         "fc_weight.raw": recorded.WEIGHT.tobytes(),
         "fc_bias.raw": recorded.BIAS.tobytes(),
     }
-    assert stored[2].sha256 == hashlib.sha256(recorded.WEIGHT.tobytes()).hexdigest()
+    assert contents.weights[2].sha256 == hashlib.sha256(recorded.WEIGHT.tobytes()).hexdigest()
 
 
 def test_only_matrices_are_halved(tmp_path: Path) -> None:
-    path, stored = write(tmp_path, 16)
+    path, contents = write(tmp_path, 16)
     found = members(path)
     assert found["fc_weight.raw"] == recorded.WEIGHT.astype(np.float16).tobytes()
     assert found["fc_bias.raw"] == recorded.BIAS.tobytes()
-    assert [stored[number].is_half for number in (2, 3)] == [True, False]
+    assert [contents.weights[number].is_half for number in (2, 3)] == [True, False]
 
 
 @pytest.mark.parametrize("large", [65536.0, -3e38])
@@ -48,9 +51,50 @@ def test_what_overflows_in_16_bits_keeps_32(
     weight = recorded.WEIGHT.copy()
     weight[0, 0] = large
     monkeypatch.setattr(recorded, "WEIGHT", weight)
-    path, stored = write(tmp_path, 16)
-    assert not stored[2].is_half
+    path, contents = write(tmp_path, 16)
+    assert not contents.weights[2].is_half
     assert members(path)["fc_weight.raw"] == weight.tobytes()
+
+
+def test_encodings_along_an_axis_are_kept_as_qnn_has_them(tmp_path: Path) -> None:
+    lines = recorded.calls()
+    value = {"axis": 0, "scales": recorded.SCALES, "offsets": [0, -1, 2]}
+    lines[3]["quantization"] = {"encoding": qnn.AXIS_SCALE_OFFSET, "value": value}
+    lines[4]["quantization"] = {
+        "encoding": qnn.BW_AXIS_SCALE_OFFSET,
+        "value": {"bitwidth": 4, **value},
+    }
+    path, contents = write(tmp_path, 32, lines=lines)
+    data = members(path)["encodings_per_axis.raw"]
+    pairs, columns = struct.unpack("<fififi", data[:24]), struct.unpack("<fffiii", data[24:])
+    assert pairs == (0.5, 0, 0.25, -1, 0.125, 2)
+    assert columns == (0.5, 0.25, 0.125, 0, -1, 2)
+    assert contents.encodings is not None
+    assert contents.encodings.sha256 == hashlib.sha256(data).hexdigest()
+
+
+def test_scales_keep_every_bit(tmp_path: Path) -> None:
+    lines = recorded.calls()
+    scales = np.array([0.1, 1e-45, 3.4028234e38], np.float32)
+    value = {"axis": 0, "scales": [float(f"{one:.9g}") for one in scales], "offsets": [0, 0, 0]}
+    lines[3]["quantization"] = {"encoding": qnn.AXIS_SCALE_OFFSET, "value": value}
+    path, _ = write(tmp_path, 32, lines=lines)
+    kept = np.frombuffer(members(path)["encodings_per_axis.raw"], np.float32)
+    assert kept[::2].tobytes() == scales.tobytes()
+
+
+def test_a_weight_may_have_the_name_of_the_encodings(tmp_path: Path) -> None:
+    lines = recorded.calls()
+    lines[3]["name"] = archive.ENCODINGS
+    value = {"axis": 0, "scales": recorded.SCALES, "offsets": recorded.OFFSETS}
+    lines[3]["quantization"] = {"encoding": qnn.AXIS_SCALE_OFFSET, "value": value}
+    path, contents = write(tmp_path, 32, lines=lines)
+    assert contents.weights[2].identifier == archive.ENCODINGS
+    assert set(members(path)) == {
+        "encodings_per_axis.raw",
+        "fc_bias.raw",
+        "encodings_per_axis_2.raw",
+    }
 
 
 def test_same_bytes_every_time(tmp_path: Path) -> None:

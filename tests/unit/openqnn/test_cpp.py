@@ -1,5 +1,7 @@
 """The source of a model: documented form, numbers that read back the same, nothing lost."""
 
+import dataclasses
+import hashlib
 import json
 import math
 import re
@@ -9,19 +11,20 @@ import numpy as np
 import pytest
 
 from openqnn import qnn
-from openqnn.converter import archive, cpp, names, netjson
+from openqnn.converter import archive, cpp, netjson
 from openqnn.converter.record import Graph
 from tests.unit.openqnn import recorded
 
+GOLDEN = Path("toolchains/openqnn/tests/golden/tiny_fc.cpp")
+
 
 def model(graph: Graph, folder: Path, bits: int = 32) -> cpp.Model:
-    tensors = names.identifiers(one.name for one in graph.tensors)
+    contents = archive.write(folder / "tiny.bin", graph, bits)
     return cpp.Model(
         name="tiny",
         graph=graph,
-        tensors=tensors,
-        nodes=names.identifiers(one.name for one in graph.nodes),
-        stored=archive.write(folder / "tiny.bin", graph, tensors, bits),
+        stored=contents.weights,
+        encodings=contents.encodings,
         version="qaisw-v2.51.0",
         command="qnn-onnx-converter -i tiny.onnx",
     )
@@ -33,18 +36,45 @@ def source(folder: Path, bits: int = 32, lines: list[dict[str, object]] | None =
     return (folder / "tiny.cpp").read_text()
 
 
-def test_one_function_a_tensor_and_a_node_each_called_once_in_order(tmp_path: Path) -> None:
-    text = source(tmp_path)
-    defined = re.findall(r"^static ModelError_t (add\w+)\(", text, re.MULTILINE)
-    called = re.findall(r"VALIDATE\((add\w+)\(tiny\), err\)", text)
-    assert defined == called
-    assert called == [
-        "addTensor_pixel_values",
-        "addTensor_fc_weight",
-        "addTensor_fc_bias",
-        "addNode_fc",
-        "addNode_turn",
+def listed(text: str) -> list[str]:
+    """The lines that list the graph."""
+    return [line.strip() for line in text.split("LINES[] = {\n")[1].split("};\n")[0].splitlines()]
+
+
+def test_one_line_a_tensor_a_parameter_and_a_node_in_order(tmp_path: Path) -> None:
+    assert listed(source(tmp_path)) == [
+        'INPUT("pixel_values", FLOAT_32, 2, {2, 4}, UNQUANTIZED),',
+        'WEIGHT("fc.weight", FLOAT_32, 2, {3, 4}, UNQUANTIZED),',
+        'WEIGHT("fc/bias", FLOAT_32, 1, {3}, UNQUANTIZED),',
+        'SCALAR("keep_dims", BOOL_8, bool8Value, 0),',
+        'OUTPUT("fc.out", NATIVE, FLOAT_32, 2, {2, 3}, UNQUANTIZED),',
+        'NODE("fc", "qti.aisw", "FullyConnected", "pixel_values\\0" "fc.weight\\0" "fc/bias\\0"),',
+        'PARAM("perm", values_0, "perm", UINT_32, 1, {2}, UNQUANTIZED),',
+        'OUTPUT("last_hidden_state", APP_READ, FLOAT_32, 2, {3, 2}, UNQUANTIZED),',
+        'NODE("turn", "qti.aisw", "Transpose", "fc.out\\0"),',
     ]
+
+
+def test_the_golden_model_is_what_is_written(tmp_path: Path) -> None:
+    graph = recorded.tiny_fc(tmp_path / "record")
+    made = dataclasses.replace(
+        model(graph, tmp_path),
+        name="tiny_fc",
+        version="qaisw-v2.51.0.260929181845",
+        command="qnn-onnx-converter -i tiny_fc.onnx -o tiny_fc.cpp",
+    )
+    cpp.write(tmp_path / "tiny_fc.cpp", made)
+    assert (tmp_path / "tiny_fc.cpp").read_text() == GOLDEN.read_text()
+
+
+def test_equal_values_are_written_once(tmp_path: Path) -> None:
+    lines = recorded.calls()
+    turn = lines[9]
+    lines[9] = {**turn, "params": [*turn["params"], {"name": "again", "tensor": 5}]}
+    text = source(tmp_path, lines=lines)
+    assert text.count("values_0[] = {1, 0};") == 1
+    assert "values_1" not in text
+    assert 'PARAM("again", values_0, ' in text
 
 
 def test_has_what_the_tools_look_for(tmp_path: Path) -> None:
@@ -57,36 +87,50 @@ def test_has_what_the_tools_look_for(tmp_path: Path) -> None:
 
 def test_weights_are_referred_to_by_their_symbols_and_digests(tmp_path: Path) -> None:
     text = source(tmp_path)
-    assert "BINVARSTART(fc_weight)" in text
-    assert "BINLEN(fc_bias)" in text
-    assert len(re.findall(r"^  // weights: \w+ sha256 [0-9a-f]{64}$", text, re.MULTILINE)) == 2
-
-
-def test_runtime_names_are_those_of_the_network(tmp_path: Path) -> None:
-    assert '.name= "fc/bias"' in source(tmp_path)
+    digest = hashlib.sha256(recorded.WEIGHT.tobytes()).hexdigest()
+    both = "{(uint8_t*)BINVARSTART(fc_weight), BINLEN(fc_weight)}"
+    assert f"    {both},  // sha256 {digest}\n" in text
+    assert len(re.findall(r"// sha256 [0-9a-f]{64}$", text, re.MULTILINE)) == 2
 
 
 def test_halved_weights_are_widened_one_at_a_time(tmp_path: Path) -> None:
     text = source(tmp_path, bits=16)
-    assert "static const uint32_t LARGEST_WEIGHT = 12;" in text
-    assert ".data=widened(BINVARSTART(fc_weight), BINLEN(fc_weight))" in text
-    assert ".dataSize=2 * BINLEN(fc_weight)" in text
-    assert "widened(BINVARSTART(fc_bias)" not in text
+    assert "static float buffer[12];" in text
+    assert 'HALF_WEIGHT("fc.weight", FLOAT_32, 2, {3, 4}, UNQUANTIZED),' in listed(text)
+    assert 'WEIGHT("fc/bias", FLOAT_32, 1, {3}, UNQUANTIZED),' in listed(text)
 
 
-def test_without_halved_weights_there_is_no_buffer(tmp_path: Path) -> None:
-    assert "widened" not in source(tmp_path)
-
-
-def test_encodings_per_axis_are_written_in_full(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "value", "says"),
+    [
+        (qnn.SCALE_OFFSET, {"scale": 0.25, "offset": -3}, "SCALE_OFFSET(0.25f, -3)"),
+        (
+            qnn.BW_SCALE_OFFSET,
+            {"bitwidth": 4, "scale": 2.0, "offset": 0},
+            "BW_SCALE_OFFSET(4, 2.0f, 0)",
+        ),
+        (
+            qnn.AXIS_SCALE_OFFSET,
+            {"axis": 1, "scales": recorded.SCALES, "offsets": recorded.OFFSETS},
+            "AXIS_SCALE_OFFSET(1, 3)",
+        ),
+        (
+            qnn.BW_AXIS_SCALE_OFFSET,
+            {"bitwidth": 4, "axis": 0, "scales": recorded.SCALES, "offsets": recorded.OFFSETS},
+            "BW_AXIS_SCALE_OFFSET(4, 0, 3)",
+        ),
+    ],
+)
+def test_a_line_names_its_encoding(
+    tmp_path: Path, encoding: int, value: dict[str, object], says: str
+) -> None:
     lines = recorded.calls()
-    lines[3]["quantization"] = {
-        "encoding": 1,
-        "value": {"axis": 0, "scales": recorded.SCALES, "offsets": recorded.OFFSETS},
-    }
+    lines[3]["quantization"] = {"encoding": encoding, "value": value}
     text = source(tmp_path, lines=lines)
-    assert ".axisScaleOffsetEncoding= {.axis= 0, .numScaleOffsets= 3, " in text
-    assert "{.scale= 0.5f, .offset= 0}, {.scale= 0.25f, .offset= 0},\n" in text
+    assert f'WEIGHT("fc.weight", FLOAT_32, 2, {{3, 4}}, {says}),' in listed(text)
+    along_axis = "AXIS" in says
+    assert ("uint8_t* encodings = (uint8_t*)BINVARSTART(encodings_per_axis);" in text) == along_axis
+    assert ("uint8_t* encodings = nullptr;" in text) != along_axis
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def source(folder: Path, names: tuple[str, ...] = tuple(WEIGHTS)) -> Path:
     lines = []
     for name in names:
         digest = hashlib.sha256(WEIGHTS.get(name, b"")).hexdigest()
-        lines += [f"  // weights: {name} sha256 {digest}", f"  f(BINVARSTART({name}));"]
+        lines.append(f"    {{BINVARSTART({name}), BINLEN({name})}},  // sha256 {digest}")
     path = folder / "m.cpp"
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -33,31 +33,56 @@ def archive(folder: Path, members: dict[str, bytes], suffix: str = ".raw") -> Pa
     return path
 
 
-def test_what_belongs_together_is_accepted_and_unpacked(tmp_path: Path) -> None:
-    cpp, tar = source(tmp_path), archive(tmp_path, WEIGHTS)
-    weights.check(tar, cpp)
-    weights.unpack(tar, tmp_path / "obj", weights.digests(cpp))
-    assert {path.stem: path.read_bytes() for path in (tmp_path / "obj").iterdir()} == WEIGHTS
+def test_what_belongs_together_is_accepted_and_found(tmp_path: Path) -> None:
+    tar = archive(tmp_path, WEIGHTS)
+    found = weights.checked(tar, source(tmp_path))
+    data = tar.read_bytes()
+    assert {one.name: data[one.offset : one.offset + one.size] for one in found} == WEIGHTS
+
+
+def test_weights_are_assembled_from_where_they_lie(tmp_path: Path) -> None:
+    (text,) = weights.assembly(
+        Path("w.bin"), weights.checked(archive(tmp_path, WEIGHTS), source(tmp_path))
+    )
+    assert text.startswith('  .section WEIGHTS,"a",%progbits\n  .balign 64\n')
+    assert '_fc_weight_raw_start:\n  .incbin "w.bin", 512, 4000\n_binary' in text
+    assert '_fc_bias_raw_start:\n  .incbin "w.bin", 5120, 12\n_binary' in text
+
+
+def test_no_group_is_larger_than_it_must_be() -> None:
+    sizes = [weights.GROUP - 1, 1, 1, 2 * weights.GROUP, 5]
+    found = [weights.Weight(f"w{size}", 0, size) for size in sizes]
+    groups = list(weights.assembly(Path("w.bin"), found))
+    assert [text.count(".incbin") for text in groups] == [2, 1, 1, 1]
+
+
+def test_an_empty_weight_stays_empty() -> None:
+    (text,) = weights.assembly(Path("w.bin"), [weights.Weight("w", 512, 0)])
+    assert "_w_raw_start:\n_binary_obj_binary_w_raw_end:\n" in text
+
+
+def test_a_model_without_weights_assembles_nothing() -> None:
+    assert list(weights.assembly(Path("w.bin"), [])) == []
 
 
 def test_a_source_of_another_model_is_refused(tmp_path: Path) -> None:
     cpp = source(tmp_path, ("fc_weight", "conv_weight"))
     with pytest.raises(Refused, match=r"does not belong to .*: it lacks conv_weight"):
-        weights.check(archive(tmp_path, WEIGHTS), cpp)
+        weights.checked(archive(tmp_path, WEIGHTS), cpp)
 
 
 def test_weights_that_the_source_does_not_know_are_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"holds, unknown to the source, fc_bias"):
-        weights.check(archive(tmp_path, WEIGHTS), source(tmp_path, ("fc_weight",)))
+        weights.checked(archive(tmp_path, WEIGHTS), source(tmp_path, ("fc_weight",)))
 
 
 def test_a_model_with_weights_needs_its_bin(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"needs 2 weights; give their \.bin with -b"):
-        weights.check(None, source(tmp_path))
+        weights.checked(None, source(tmp_path))
 
 
 def test_a_model_without_weights_needs_none(tmp_path: Path) -> None:
-    weights.check(None, source(tmp_path, ()))
+    assert weights.checked(None, source(tmp_path, ())) == []
 
 
 @pytest.mark.parametrize("kept", [0, 100, 600, 3000, 5000, -512, -1024, -1])
@@ -65,7 +90,7 @@ def test_a_truncated_bin_is_refused(tmp_path: Path, kept: int) -> None:
     tar = archive(tmp_path, WEIGHTS)
     tar.write_bytes(tar.read_bytes()[:kept] if kept >= 0 else whole(tar)[: kept + len(whole(tar))])
     with pytest.raises(Refused, match="truncated"):
-        weights.check(tar, source(tmp_path))
+        weights.checked(tar, source(tmp_path))
 
 
 def whole(tar: Path) -> bytes:
@@ -80,9 +105,8 @@ def test_a_flipped_bit_in_a_weight_is_refused(tmp_path: Path, offset: int) -> No
     data = bytearray(tar.read_bytes())
     data[offset] ^= 1
     tar.write_bytes(data)
-    weights.check(tar, cpp)
     with pytest.raises(Refused, match="the weight fc_weight is damaged"):
-        weights.unpack(tar, tmp_path / "obj", weights.digests(cpp))
+        weights.checked(tar, cpp)
 
 
 def test_a_flipped_bit_in_a_header_is_refused(tmp_path: Path) -> None:
@@ -91,17 +115,17 @@ def test_a_flipped_bit_in_a_header_is_refused(tmp_path: Path) -> None:
     data[0] ^= 1
     tar.write_bytes(data)
     with pytest.raises(Refused):
-        weights.check(tar, source(tmp_path))
+        weights.checked(tar, source(tmp_path))
 
 
 @pytest.mark.parametrize("name", ["../escape", "/etc/passwd", "folder/fc_weight", "a b"])
 def test_members_that_are_no_weights_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(Refused, match="not a model's weights"):
-        weights.check(archive(tmp_path, {name: b"x"}), source(tmp_path))
+        weights.checked(archive(tmp_path, {name: b"x"}), source(tmp_path))
 
 
 def test_a_zip_under_the_name_of_a_bin_is_refused(tmp_path: Path) -> None:
     tar = tmp_path / "m.bin"
     tar.write_bytes(b"PK\3\4" + bytes(2000))
     with pytest.raises(Refused):
-        weights.check(tar, source(tmp_path))
+        weights.checked(tar, source(tmp_path))

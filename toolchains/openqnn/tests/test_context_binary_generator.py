@@ -233,7 +233,7 @@ def test_a_weight_that_does_not_fit_its_tensor_is_refused(
     run: Run, generate: Generate, golden_bin: Path, tmp_path: Path
 ) -> None:
     source = (SOURCES / "tests/golden/tiny_fc.cpp").read_text()
-    (tmp_path / "m.cpp").write_text(source.replace("_bias[] = {16}", "_bias[] = {17}"))
+    (tmp_path / "m.cpp").write_text(source.replace(" 1, {16},", " 1, {17},"))
     done = run(
         "qnn-model-lib-generator", "-c", tmp_path / "m.cpp", "-b", golden_bin, "-t", HOST,
         "-o", tmp_path, "-l", "m", cwd=tmp_path,

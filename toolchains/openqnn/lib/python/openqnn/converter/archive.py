@@ -12,39 +12,68 @@ from pathlib import Path
 import numpy as np
 
 from openqnn import qnn
+from openqnn.converter import names, order
 from openqnn.converter.record import Graph, Tensor
 
 MATRIX_OPERATIONS = ("FullyConnected", "MatMul", "Conv2d")
+PER_AXIS = (qnn.AXIS_SCALE_OFFSET, qnn.BW_AXIS_SCALE_OFFSET)
+ENCODINGS = "encodings_per_axis"
 
 
 @dataclass(frozen=True)
 class Stored:
-    """How a weight is kept: its SHA-256, its size in bytes, and whether as 16-bit floats."""
+    """A member, `<identifier>.raw`: its SHA-256, its size in bytes, whether 16-bit floats."""
 
+    identifier: str
     sha256: str
     size: int
     is_half: bool
 
 
-def write(path: Path, graph: Graph, identifiers: Mapping[str, str], bits: int) -> dict[int, Stored]:
-    """Write the weights of a graph and return how each was stored, by tensor id.
+@dataclass(frozen=True)
+class Contents:
+    """What an archive holds: weights by the id of their tensor, and the encodings per axis."""
+
+    weights: Mapping[int, Stored]
+    encodings: Stored | None
+
+
+def write(path: Path, graph: Graph, bits: int) -> Contents:
+    """Write the weights of a graph, and one member with all encodings per axis.
 
     With `bits` 16, the float32 matrices are rounded to float16, as the HTP does when it compiles
     the graph in that precision. Recorded files are removed one by one, so that the disk holds the
     weights once; memory holds one of them.
     """
     halved = _matrices(graph) if bits == 16 else frozenset()
-    stored = {}
+    identifiers = names.identifiers(tensor.name for tensor in graph.weights)
+    weights = {}
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for tensor in graph.weights:
             raw = graph.raw(tensor)
             data = _contents(tensor, raw, tensor.id in halved)
-            _add(tar, f"{identifiers[tensor.name]}.raw", data)
-            digest = hashlib.sha256(data.view(np.uint8).data).hexdigest()
-            stored[tensor.id] = Stored(digest, data.nbytes, data.dtype == np.float16)
+            weights[tensor.id] = _add(tar, identifiers[tensor.name], data)
             del data
             raw.unlink()
-    return stored
+        name = names.free(ENCODINGS, identifiers.values())
+        data = _encodings(graph)
+        encodings = _add(tar, name, data) if data.size else None
+    return Contents(weights, encodings)
+
+
+def _encodings(graph: Graph) -> np.ndarray:
+    """Return the encodings per axis as QNN has them in memory, those of each tensor in turn.
+
+    Pairs of scale and offset, or, with a width of their own, all scales and then all offsets.
+    """
+    parts = [np.empty(0, np.uint8)]
+    for tensor in order.tensors(graph):
+        if tensor.quantization and tensor.quantization.encoding in PER_AXIS:
+            scales = np.array(tensor.quantization.scales, np.float32).view(np.int32)
+            both = np.stack((scales, np.array(tensor.quantization.offsets, np.int32)))
+            pairs = tensor.quantization.encoding == qnn.AXIS_SCALE_OFFSET
+            parts.append(np.ascontiguousarray(both.T if pairs else both).reshape(-1).view(np.uint8))
+    return np.concatenate(parts)
 
 
 def _matrices(graph: Graph) -> frozenset[int]:
@@ -76,8 +105,11 @@ def _halved(data: np.ndarray) -> np.ndarray:
     return half if np.array_equal(np.isfinite(half), np.isfinite(data)) else data
 
 
-def _add(tar: tarfile.TarFile, name: str, data: np.ndarray) -> None:
-    member = tarfile.TarInfo(name)
+def _add(tar: tarfile.TarFile, identifier: str, data: np.ndarray) -> Stored:
+    contents = data.view(np.uint8).data
+    member = tarfile.TarInfo(f"{identifier}.raw")
     member.size = data.nbytes
     member.mode = 0o644
-    tar.addfile(member, io.BytesIO(data.view(np.uint8).data))
+    tar.addfile(member, io.BytesIO(contents))
+    digest = hashlib.sha256(contents).hexdigest()
+    return Stored(identifier, digest, data.nbytes, data.dtype == np.float16)

@@ -34,13 +34,12 @@ def convert(chosen: argparse.Namespace, arguments: list[str]) -> None:
 
 def _model(chosen: argparse.Namespace, arguments: list[str], graph: Graph) -> cpp.Model:
     out: Path = chosen.output_path
-    tensors = names.identifiers(tensor.name for tensor in graph.tensors)
+    contents = archive.write(out.with_suffix(".bin"), graph, chosen.float_bitwidth)
     return cpp.Model(
         name=next(iter(names.identifiers([out.stem]).values())),
         graph=graph,
-        tensors=tensors,
-        nodes=names.identifiers(node.name for node in graph.nodes),
-        stored=archive.write(out.with_suffix(".bin"), graph, tensors, chosen.float_bitwidth),
+        stored=contents.weights,
+        encodings=contents.encodings,
         version=f"qaisw-v{root.version()}",
         command=shlex.join([options.PROGRAM, *(_without_folders(one) for one in arguments)]),
     )

@@ -1,9 +1,9 @@
-"""The .cpp of a model: one function a tensor and a node, and the two that the tools call."""
+"""The .cpp of a model: a line a tensor and a node, and the two functions that the tools call."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -11,185 +11,148 @@ from typing import Any, TextIO
 import numpy as np
 
 from openqnn import qnn
-from openqnn.converter import templates
+from openqnn.converter import order, templates
 from openqnn.converter.archive import Stored
-from openqnn.converter.record import Graph, Node, Quantization, Scalar, Tensor, TensorParam
+from openqnn.converter.record import Graph, Quantization, Scalar, Tensor, TensorParam
 
-PER_LINE = 8
+PER_LINE, BREAK = 12, ",\n    "
 
 
 @dataclass(frozen=True)
 class Model:
     """What the source of a model is made of.
 
-    `identifiers` maps the names of tensors and nodes to C identifiers, `stored` the ids of weights
-    to how the .bin holds them; `command` is the converter's command line.
+    `stored` maps the ids of weights to how the .bin holds them, `encodings` is how it holds the
+    encodings per axis, if there are any; `command` is the converter's command line.
     """
 
     name: str
     graph: Graph
-    tensors: Mapping[str, str]
-    nodes: Mapping[str, str]
     stored: Mapping[int, Stored]
+    encodings: Stored | None
     version: str
     command: str
-
-    def composed(self) -> Iterable[Tensor | Node]:
-        """Yield what the model adds by itself, in order: nodes, inputs and weights.
-
-        The other tensors come with their nodes: outputs and parameters.
-        """
-        for call in self.graph.calls:
-            if isinstance(call, Node) or call.type == qnn.APP_WRITE or call.id in self.stored:
-                yield call
 
 
 def write(path: Path, model: Model) -> None:
     """Write the source of a model."""
+    values = _Values()
+    lines = list(_lines(model, values))
     with path.open("w") as out:
-        halves = [one.size for one in model.stored.values() if one.is_half]
-        out.write(templates.HEAD.format(command=model.command, version=model.version))
-        if halves:
-            out.write(templates.WIDEN.format(largest=max(halves) // 2))
-        for call in model.composed():
-            if isinstance(call, Node):
-                _write_node(out, model, call)
-            else:
-                _write_tensor(out, model, call)
-        out.write(templates.TAIL.format(name=model.name, calls="\n".join(_calls(model))))
+        rank = _most(tensor.dims for tensor in model.graph.tensors)
+        head = {"command": model.command, "version": model.version, "rank": rank}
+        out.write(templates.HEAD.substitute(head))
+        out.writelines(values.definitions())
+        out.write(templates.LINES)
+        out.writelines(lines)
+        out.write("};\n")
+        _write_functions(out, model)
 
 
-def _calls(model: Model) -> Iterable[str]:
-    for call in model.composed():
-        kind, names = ("Node", model.nodes) if isinstance(call, Node) else ("Tensor", model.tensors)
-        yield f"  VALIDATE(add{kind}_{names[call.name]}({model.name}), err);"
+class _Values:
+    """The arrays of values that parameters point to, each once."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, tuple[str, ...]], str] = {}
+
+    def name(self, kind: str, values: tuple[str, ...]) -> str:
+        """Return the name of the array of a C type with these values."""
+        return self._names.setdefault((kind, values), f"values_{len(self._names)}")
+
+    def definitions(self) -> Iterator[str]:
+        for (kind, values), name in self._names.items():
+            rows = (", ".join(values[i : i + PER_LINE]) for i in range(0, len(values), PER_LINE))
+            yield f"static const {kind} {name}[] = {{{BREAK.join(rows)}}};\n"
 
 
-def _write_tensor(out: TextIO, model: Model, tensor: Tensor) -> None:
-    name = model.tensors[tensor.name]
+def _lines(model: Model, values: _Values) -> Iterator[str]:
+    for call in order.composed(model.graph):
+        if isinstance(call, Tensor):
+            yield _line(_kind(model, call), quoted(call.name), *_form(call))
+            continue
+        yield from (_param(model, values, param) for param in call.params)
+        for tensor in call.outputs:
+            kind = qnn.TENSOR_TYPES[tensor.type].removeprefix("QNN_TENSOR_TYPE_")
+            yield _line("OUTPUT", quoted(tensor.name), kind, *_form(tensor))
+        inputs = " ".join(quoted(f"{tensor.name}\0") for tensor in call.inputs) or '""'
+        yield _line("NODE", *map(quoted, (call.name, call.package, call.type)), inputs)
+
+
+def _line(kind: str, *arguments: str) -> str:
+    return f"  {kind}({', '.join(arguments)}),\n"
+
+
+def _kind(model: Model, tensor: Tensor) -> str:
+    """Return what the line of an input or of a weight begins with."""
     kept = model.stored.get(tensor.id)
-    out.write(
-        templates.TENSOR.format(
-            identifier=name,
-            note=f"  // weights: {name} sha256 {kept.sha256}\n" if kept else "",
-            name=quoted(tensor.name),
-            arrays=_arrays(tensor, name),
-            literal=_literal(tensor, name, *_data(name, kept)),
-        )
-    )
-
-
-def _data(name: str, kept: Stored | None) -> tuple[str, str]:
-    """Return the C expressions for a tensor's data and its size in bytes."""
     if kept is None:
-        return "nullptr", "0"
-    if kept.is_half:
-        return f"widened(BINVARSTART({name}), BINLEN({name}))", f"2 * BINLEN({name})"
-    return f"BINVARSTART({name})", f"BINLEN({name})"
+        return "INPUT"
+    return "HALF_WEIGHT" if kept.is_half else "WEIGHT"
 
 
-def _write_node(out: TextIO, model: Model, node: Node) -> None:
-    name = model.nodes[node.name]
-    params = [_param(model, name, param) for param in node.params]
-    outputs = [(tensor, model.tensors[tensor.name]) for tensor in node.outputs]
-    arrays = [_param_array(model, name, p) for p in node.params if isinstance(p, TensorParam)]
-    arrays += [_arrays(tensor, identifier) for tensor, identifier in outputs]
-    out.write(
-        templates.NODE.format(
-            identifier=name,
-            name=quoted(node.name),
-            arrays="".join(arrays),
-            params=templates.PARAMS.format(identifier=name, items=",\n".join(params))
-            if params
-            else "",
-            params_name=f"params_{name}" if params else "nullptr",
-            num_params=len(params),
-            inputs=",\n".join(f"    {quoted(tensor.name)}" for tensor in node.inputs),
-            num_inputs=len(node.inputs),
-            outputs=",\n".join(f"    {_literal(t, i, 'nullptr', '0')}" for t, i in outputs),
-            num_outputs=len(outputs),
-            package=quoted(node.package),
-            type=quoted(node.type),
-        )
-    )
+def _param(model: Model, values: _Values, param: Scalar | TensorParam) -> str:
+    if isinstance(param, Scalar):
+        datatype, (_, member) = _datatype(param.datatype), qnn.C_TYPES[param.datatype]
+        value = number(param.value, param.datatype)
+        return _line("SCALAR", quoted(param.name), datatype, member, value)
+    kind, tensor = qnn.C_TYPES[param.tensor.datatype][0], param.tensor
+    data = np.fromfile(model.graph.raw(tensor), np.dtype(kind.removesuffix("_t"))).tolist()
+    name = values.name(kind, tuple(number(value, tensor.datatype) for value in data))
+    return _line("PARAM", quoted(param.name), name, quoted(tensor.name), *_form(tensor))
 
 
-def _param(model: Model, node: str, param: Scalar | TensorParam) -> str:
-    if isinstance(param, TensorParam):
-        identifier = f"{node}_{param.name}"
-        data = f"(uint8_t*){identifier}", str(param.tensor.size)
-        literal = _literal(param.tensor, identifier, *data)
-        return templates.TENSOR_PARAM.format(name=quoted(param.name), literal=literal)
-    return templates.SCALAR_PARAM.format(
-        name=quoted(param.name),
-        datatype=qnn.DATATYPES[param.datatype],
-        member=qnn.C_TYPES[param.datatype][1],
-        value=number(param.value, param.datatype),
-    )
+def _form(tensor: Tensor) -> tuple[str, ...]:
+    """Return what the lines of all tensors end with: datatype, rank, dimensions and encoding."""
+    dims = f"{{{', '.join(map(str, tensor.dims))}}}"
+    encoding = _encoding(tensor.quantization) if tensor.quantization else "UNQUANTIZED"
+    return _datatype(tensor.datatype), str(len(tensor.dims)), dims, encoding
 
 
-def _param_array(model: Model, node: str, param: TensorParam) -> str:
-    """Return the C array with the values of a tensor parameter, and that of its dimensions."""
-    identifier, tensor = f"{node}_{param.name}", param.tensor
-    kind = qnn.C_TYPES[tensor.datatype][0]
-    values = np.fromfile(model.graph.raw(tensor), np.dtype(kind.removesuffix("_t"))).tolist()
-    texts = [number(value, tensor.datatype) for value in values]
-    return _arrays(tensor, identifier) + _array(kind, identifier, texts)
+def _datatype(datatype: int) -> str:
+    return qnn.DATATYPES[datatype].removeprefix("QNN_DATATYPE_")
 
 
-def _arrays(tensor: Tensor, identifier: str) -> str:
-    """Return the arrays that a tensor's literal points to: dimensions, and encodings per axis."""
-    dims = _array("uint32_t", f"dimensions_{identifier}", [str(dim) for dim in tensor.dims])
-    return dims + (_encodings(tensor.quantization, identifier) if tensor.quantization else "")
-
-
-def _encodings(quantization: Quantization, identifier: str) -> str:
-    scales = [number(scale, qnn.FLOAT_32) for scale in quantization.scales]
-    if quantization.encoding == qnn.AXIS_SCALE_OFFSET:
-        pairs = [
-            f"{{.scale= {scale}, .offset= {offset}}}"
-            for scale, offset in zip(scales, quantization.offsets, strict=True)
-        ]
-        return _array("Qnn_ScaleOffset_t", f"{identifier}_axis_scale_offset", pairs, per_line=2)
-    if quantization.encoding == qnn.BW_AXIS_SCALE_OFFSET:
-        offsets = [str(offset) for offset in quantization.offsets]
-        return _array("float", f"{identifier}_scales", scales) + _array(
-            "int32_t", f"{identifier}_offsets", offsets
-        )
-    return ""
-
-
-def _array(kind: str, name: str, items: list[str], per_line: int = PER_LINE) -> str:
-    if len(items) <= per_line:
-        return f"  {kind} {name}[] = {{{', '.join(items)}}};\n"
-    lines = [", ".join(items[i : i + per_line]) for i in range(0, len(items), per_line)]
-    return f"  {kind} {name}[] = {{\n    " + ",\n    ".join(lines) + "};\n"
-
-
-def _literal(tensor: Tensor, identifier: str, data: str, size: str) -> str:
-    return templates.LITERAL.format(
-        name=quoted(tensor.name),
-        type=qnn.TENSOR_TYPES[tensor.type],
-        datatype=qnn.DATATYPES[tensor.datatype],
-        quantization=_quantization(tensor.quantization, identifier),
-        rank=len(tensor.dims),
-        identifier=identifier,
-        data=data,
-        size=size,
-    )
-
-
-def _quantization(quantization: Quantization | None, identifier: str) -> str:
-    if quantization is None:
-        return templates.UNQUANTIZED
-    return templates.QUANTIZED[quantization.encoding].format(
-        identifier=identifier,
+def _encoding(quantization: Quantization) -> str:
+    return templates.ENCODINGS[quantization.encoding].format(
         axis=quantization.axis,
         bitwidth=quantization.bitwidth,
         count=len(quantization.scales),
         scale=number(quantization.scales[0], qnn.FLOAT_32),
         offset=quantization.offsets[0],
     )
+
+
+def _write_functions(out: TextIO, model: Model) -> None:
+    halves = [one.size // 2 for one in model.stored.values() if one.is_half]
+    nodes, encodings = model.graph.nodes, "nullptr;"
+    if model.encodings:
+        encodings = f"{_data(model.encodings)};  // sha256 {model.encodings.sha256}"
+    chosen = {
+        "name": model.name,
+        "inputs": _most(node.inputs for node in nodes),
+        "params": _most(node.params for node in nodes),
+        "outputs": _most(node.outputs for node in nodes),
+        "largest": max(halves, default=1),
+        "weights": "".join(_weights(model)),
+        "encodings": encodings,
+    }
+    out.write(templates.FUNCTIONS.substitute(chosen))
+
+
+def _most(lists: Iterable[tuple[Any, ...]]) -> int:
+    """Return the length of an array that takes the longest; C has no array of length 0."""
+    return max(1, *map(len, lists))
+
+
+def _weights(model: Model) -> Iterator[str]:
+    for call in order.composed(model.graph):
+        if isinstance(call, Tensor) and (kept := model.stored.get(call.id)):
+            length = f"BINLEN({kept.identifier})"
+            yield f"    {{{_data(kept)}, {length}}},  // sha256 {kept.sha256}\n"
+
+
+def _data(kept: Stored) -> str:
+    return f"(uint8_t*)BINVARSTART({kept.identifier})"
 
 
 def number(value: Any, datatype: int) -> str:
@@ -206,6 +169,6 @@ def number(value: Any, datatype: int) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a C string literal."""
+    """Return a C string literal; a zero in it must not stand before a digit."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    return '"' + escaped.replace("\0", "\\0") + '"'

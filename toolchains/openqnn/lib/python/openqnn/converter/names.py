@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 LONGEST = 80  # a member `<identifier>.raw` still fits the 100 bytes of a plain tar header
 
@@ -13,7 +13,7 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
     made: dict[str, str] = {}
     taken: set[str] = set()
     for name in names:
-        made[name] = _free(_plain(name), taken)
+        made[name] = free(_plain(name), taken)
         taken.add(made[name])
     return made
 
@@ -24,7 +24,8 @@ def _plain(name: str) -> str:
     return text if re.match(r"[A-Za-z]", text) else f"t{text}"
 
 
-def _free(name: str, taken: set[str]) -> str:
+def free(name: str, taken: Collection[str]) -> str:
+    """Return an identifier that is not taken: the name, or the name and a number."""
     if name not in taken:
         return name
     number = 2

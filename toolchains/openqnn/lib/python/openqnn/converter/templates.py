@@ -1,15 +1,15 @@
-"""The pieces of C++ that a model's source is put together from."""
+"""The pieces of C++ that a model's source is put together from; `$` marks what varies."""
 
 from __future__ import annotations
 
+from string import Template
 from types import MappingProxyType
 
 from openqnn import qnn
 
-HEAD = """\
-/*
- * Made by qnn-onnx-converter {version}.
- * Command: {command}
+HEAD = Template(r"""/*
+ * Made by qnn-onnx-converter $version.
+ * Command: $command
  */
 #include "QnnModel.hpp"
 #include "QnnOpDef.h"
@@ -19,18 +19,96 @@ HEAD = """\
 
 using namespace qnn_wrapper_api;
 
-extern "C" {{
+extern "C" {
 
 QNN_API extern const char* QNN_SDK_VERSION;
-const char* QNN_SDK_VERSION = "{version}";
+const char* QNN_SDK_VERSION = "$version";
+
+// The graph is a list in the order of its calls; what belongs to a node stands before it. Constant
+// data compiles many times faster than a function a call.
+struct Encoding {
+  Qnn_QuantizationEncoding_t kind;
+  float scale;
+  int32_t offset;
+  uint32_t bitwidth;
+  int32_t axis;
+  uint32_t count;
+};
+
+struct Tensor {
+  const char* name;
+  Qnn_TensorType_t type;
+  Qnn_DataType_t dataType;
+  uint32_t rank;
+  uint32_t dimensions[$rank];
+  Encoding encoding;
+};
+
+struct Scalar {
+  const char* name;
+  Qnn_Scalar_t scalar;
+};
+
+struct Param {
+  const char* name;
+  const void* values;
+  uint32_t size;
+  Tensor tensor;
+};
+
+struct Node {
+  const char* name;
+  const char* package;
+  const char* type;
+  const char* inputs;  // each ended by a zero
+};
+
+enum Kind { IS_INPUT, IS_WEIGHT, IS_HALF_WEIGHT, IS_SCALAR, IS_PARAM, IS_OUTPUT, IS_NODE };
+
+struct Line {
+  Kind kind;
+  union {
+    Tensor tensor;
+    Scalar scalar;
+    Param param;
+    Node node;
+  };
+};
+
+#define UNQUANTIZED {QNN_QUANTIZATION_ENCODING_UNDEFINED, 0.0f, 0, 0, 0, 0}
+#define SCALE_OFFSET(SCALE, OFFSET) \
+  {QNN_QUANTIZATION_ENCODING_SCALE_OFFSET, SCALE, OFFSET, 0, 0, 0}
+#define BW_SCALE_OFFSET(BITS, SCALE, OFFSET) \
+  {QNN_QUANTIZATION_ENCODING_BW_SCALE_OFFSET, SCALE, OFFSET, BITS, 0, 0}
+// The numbers of a whole axis are stored behind the weights, in the order of the lines.
+#define AXIS_SCALE_OFFSET(AXIS, COUNT) \
+  {QNN_QUANTIZATION_ENCODING_AXIS_SCALE_OFFSET, 0.0f, 0, 0, AXIS, COUNT}
+#define BW_AXIS_SCALE_OFFSET(BITS, AXIS, COUNT) \
+  {QNN_QUANTIZATION_ENCODING_BW_AXIS_SCALE_OFFSET, 0.0f, 0, BITS, AXIS, COUNT}
+
+#define TENSOR(NAME, TYPE, DATATYPE, ...) \
+  {NAME, QNN_TENSOR_TYPE_##TYPE, QNN_DATATYPE_##DATATYPE, __VA_ARGS__}
+#define INPUT(NAME, ...) {IS_INPUT, {.tensor = TENSOR(NAME, APP_WRITE, __VA_ARGS__)}}
+#define WEIGHT(NAME, ...) {IS_WEIGHT, {.tensor = TENSOR(NAME, STATIC, __VA_ARGS__)}}
+#define HALF_WEIGHT(NAME, ...) {IS_HALF_WEIGHT, {.tensor = TENSOR(NAME, STATIC, __VA_ARGS__)}}
+#define SCALAR(NAME, DATATYPE, MEMBER, VALUE) \
+  {IS_SCALAR, {.scalar = {NAME, {QNN_DATATYPE_##DATATYPE, {.MEMBER = VALUE}}}}}
+#define PARAM(NAME, VALUES, TENSOR_NAME, ...) \
+  {IS_PARAM, {.param = {NAME, VALUES, sizeof(VALUES), TENSOR(TENSOR_NAME, STATIC, __VA_ARGS__)}}}
+#define OUTPUT(...) {IS_OUTPUT, {.tensor = TENSOR(__VA_ARGS__)}}
+#define NODE(NAME, PACKAGE, TYPE, INPUTS) {IS_NODE, {.node = {NAME, PACKAGE, TYPE, INPUTS}}}
+
+// Values of parameters.
+""")
+
+LINES = """
+static const Line LINES[] = {
 """
 
-WIDEN = """
+FUNCTIONS = Template("""
 // Weights are kept as 16-bit floats, in which the HTP computes, and handed over as the graph's
 // 32-bit ones: the backend copies them, so that one buffer serves for all.
-static const uint32_t LARGEST_WEIGHT = {largest};
-
-static float widenedOne(uint16_t half) {{
+static float widenedOne(uint16_t half) {
   const uint32_t sign = (uint32_t)(half & 0x8000) << 16;
   const uint32_t magnitude = half & 0x7FFF;
   const float scale = magnitude < 0x7C00 ? 5192296858534827628530496329220096.0f : 1.0f;  // 2^112
@@ -42,127 +120,128 @@ static float widenedOne(uint16_t half) {{
   bits |= sign;
   __builtin_memcpy(&value, &bits, sizeof value);
   return value;
-}}
+}
 
-static uint8_t* widened(const uint8_t* halves, uint32_t bytes) {{
-  static float buffer[LARGEST_WEIGHT];
-  for (uint32_t i = 0; i < bytes / 2; ++i) {{
+static Qnn_ClientBuffer_t widened(Qnn_ClientBuffer_t weight) {
+  static float buffer[$largest];
+  const uint8_t* halves = (const uint8_t*)weight.data;
+  for (uint32_t i = 0; i < weight.dataSize / 2; ++i) {
     buffer[i] = widenedOne((uint16_t)(halves[2 * i] | halves[2 * i + 1] << 8));
-  }}
-  return (uint8_t*)buffer;
-}}
-"""
+  }
+  return {buffer, 2 * weight.dataSize};
+}
 
-TENSOR = """
-static ModelError_t addTensor_{identifier}(QnnModel& model) {{
+// Return an encoding; `next` are the numbers of those along an axis.
+static Qnn_QuantizeParams_t encodingOf(const Encoding& encoding, uint8_t*& next) {
+  const bool isDefined = encoding.kind != QNN_QUANTIZATION_ENCODING_UNDEFINED;
+  Qnn_QuantizeParams_t params{};
+  params.encodingDefinition = isDefined ? QNN_DEFINITION_DEFINED : QNN_DEFINITION_UNDEFINED;
+  params.quantizationEncoding = encoding.kind;
+  switch (encoding.kind) {
+    case QNN_QUANTIZATION_ENCODING_AXIS_SCALE_OFFSET:
+      params.axisScaleOffsetEncoding.axis = encoding.axis;
+      params.axisScaleOffsetEncoding.numScaleOffsets = encoding.count;
+      params.axisScaleOffsetEncoding.scaleOffset = (Qnn_ScaleOffset_t*)next;
+      next += encoding.count * sizeof(Qnn_ScaleOffset_t);
+      break;
+    case QNN_QUANTIZATION_ENCODING_BW_SCALE_OFFSET:
+      params.bwScaleOffsetEncoding.bitwidth = encoding.bitwidth;
+      params.bwScaleOffsetEncoding.scale = encoding.scale;
+      params.bwScaleOffsetEncoding.offset = encoding.offset;
+      break;
+    case QNN_QUANTIZATION_ENCODING_BW_AXIS_SCALE_OFFSET:
+      params.bwAxisScaleOffsetEncoding.bitwidth = encoding.bitwidth;
+      params.bwAxisScaleOffsetEncoding.axis = encoding.axis;
+      params.bwAxisScaleOffsetEncoding.numElements = encoding.count;
+      params.bwAxisScaleOffsetEncoding.scales = (float*)next;
+      next += encoding.count * sizeof(float);
+      params.bwAxisScaleOffsetEncoding.offsets = (int32_t*)next;
+      next += encoding.count * sizeof(int32_t);
+      break;
+    default:
+      params.scaleOffsetEncoding.scale = encoding.scale;
+      params.scaleOffsetEncoding.offset = encoding.offset;
+  }
+  return params;
+}
+
+static Qnn_Tensor_t tensorOf(const Tensor& line, Qnn_ClientBuffer_t data, uint8_t*& encodings) {
+  Qnn_Tensor_t tensor{};
+  tensor.version = QNN_TENSOR_VERSION_2;
+  tensor.v2.name = line.name;
+  tensor.v2.type = line.type;
+  tensor.v2.dataFormat = QNN_TENSOR_DATA_FORMAT_DENSE;
+  tensor.v2.dataType = line.dataType;
+  tensor.v2.quantizeParams = encodingOf(line.encoding, encodings);
+  tensor.v2.rank = line.rank;
+  tensor.v2.dimensions = (uint32_t*)line.dimensions;
+  tensor.v2.memType = QNN_TENSORMEMTYPE_RAW;
+  tensor.v2.clientBuf = data;
+  tensor.v2.sparseParams.type = QNN_SPARSE_LAYOUT_UNDEFINED;
+  return tensor;
+}
+
+static Qnn_Param_t scalarOf(const Scalar& line) {
+  Qnn_Param_t param{};
+  param.paramType = QNN_PARAMTYPE_SCALAR;
+  param.name = line.name;
+  param.scalarParam = line.scalar;
+  return param;
+}
+
+static Qnn_Param_t paramOf(const Param& line, uint8_t*& encodings) {
+  Qnn_Param_t param{};
+  param.paramType = QNN_PARAMTYPE_TENSOR;
+  param.name = line.name;
+  param.tensorParam = tensorOf(line.tensor, {(void*)line.values, line.size}, encodings);
+  return param;
+}
+
+static ModelError_t addLines(QnnModel& model, const Qnn_ClientBuffer_t* weights,
+                             uint8_t* encodings) {
+  const char* inputs[$inputs];
+  Qnn_Param_t params[$params];
+  Qnn_Tensor_t outputs[$outputs], tensor;
+  uint32_t numInputs = 0, numParams = 0, numOutputs = 0;
   ModelError_t err = MODEL_NO_ERROR;
-{note}{arrays}\
-  VALIDATE(model.addTensor({name}, // Tensor Name
-    {literal}
-  ), err);
-  return err;
-}}
-"""
-
-NODE = """
-static ModelError_t addNode_{identifier}(QnnModel& model) {{
-  ModelError_t err = MODEL_NO_ERROR;
-
-  /* ADDING NODE FOR {identifier} */
-{arrays}{params}\
-  const char* inputs_{identifier}[] = {{
-{inputs}
-  }};
-  Qnn_Tensor_t outputs_{identifier}[] = {{
-{outputs}
-  }};
-  VALIDATE(model.addNode(QNN_OPCONFIG_VERSION_1, // Op_Config_t Version
-                         {name}, // Node Name
-                         {package}, // Package Name
-                         {type}, // Qnn Node Type
-                         {params_name}, // Node Params
-                         {num_params}, // Num Node Params
-                         inputs_{identifier}, // Input Tensor Names
-                         {num_inputs}, // Num Input Tensor Names
-                         outputs_{identifier}, // Output Tensors
-                         {num_outputs} // Num Output Tensors
-  ), err);
-  return err;
-}}
-"""
-
-PARAMS = """\
-  Qnn_Param_t params_{identifier}[] = {{
-{items}
-  }};
-"""
-
-SCALAR_PARAM = """\
-    {{.paramType=QNN_PARAMTYPE_SCALAR,
-     .name={name},
-     {{.scalarParam= (Qnn_Scalar_t) {{{datatype}, {{.{member} = {value}}}}}}}}}"""
-
-TENSOR_PARAM = """\
-    {{.paramType=QNN_PARAMTYPE_TENSOR,
-     .name={name},
-     {{.tensorParam= {literal}}}}}"""
-
-LITERAL = """\
-(Qnn_Tensor_t) {{
-      .version= QNN_TENSOR_VERSION_2,
-      {{.v2= {{
-        .id=0,
-        .name= {name},
-        .type= {type},
-        .dataFormat= QNN_TENSOR_DATA_FORMAT_DENSE,
-        .dataType= {datatype},
-        .quantizeParams= {quantization},
-        .rank= {rank},
-        .dimensions=dimensions_{identifier},
-        .memType= QNN_TENSORMEMTYPE_RAW,
-        {{.clientBuf= {{ .data={data},
-                       .dataSize={size}}}}},
-        .isDynamicDimensions= nullptr,
-        .sparseParams= {{ QNN_SPARSE_LAYOUT_UNDEFINED,
-                         {{.hybridCoo= {{.numSpecifiedElements= 0, .numSparseDimensions= 0}}}}}},
-        .isProduced= 0}}}}}}"""
-
-UNQUANTIZED = """\
-{ QNN_DEFINITION_UNDEFINED,
-                           QNN_QUANTIZATION_ENCODING_UNDEFINED,
-                           {.scaleOffsetEncoding= {.scale= 0.0f, .offset= 0}}}"""
-
-_QUANTIZED = """\
-{{ QNN_DEFINITION_DEFINED,
-                           QNN_QUANTIZATION_ENCODING_%s,
-                           {{.%s}}}}"""
-
-QUANTIZED = MappingProxyType(
-    {
-        qnn.SCALE_OFFSET: _QUANTIZED
-        % ("SCALE_OFFSET", "scaleOffsetEncoding= {{.scale= {scale}, .offset= {offset}}}"),
-        qnn.AXIS_SCALE_OFFSET: _QUANTIZED
-        % (
-            "AXIS_SCALE_OFFSET",
-            "axisScaleOffsetEncoding= {{.axis= {axis}, .numScaleOffsets= {count}, "
-            ".scaleOffset= {identifier}_axis_scale_offset}}",
-        ),
-        qnn.BW_SCALE_OFFSET: _QUANTIZED
-        % (
-            "BW_SCALE_OFFSET",
-            "bwScaleOffsetEncoding= {{.bitwidth= {bitwidth}, .scale= {scale}, .offset= {offset}}}",
-        ),
-        qnn.BW_AXIS_SCALE_OFFSET: _QUANTIZED
-        % (
-            "BW_AXIS_SCALE_OFFSET",
-            "bwAxisScaleOffsetEncoding= {{.bitwidth= {bitwidth}, .axis= {axis}, "
-            ".numElements= {count}, .scales= {identifier}_scales, "
-            ".offsets= {identifier}_offsets}}",
-        ),
+  for (const Line& line : LINES) {
+    switch (line.kind) {
+      case IS_INPUT:
+        tensor = tensorOf(line.tensor, {nullptr, 0}, encodings);
+        VALIDATE(model.addTensor(line.tensor.name, tensor), err);
+        break;
+      case IS_WEIGHT:
+        tensor = tensorOf(line.tensor, *weights++, encodings);
+        VALIDATE(model.addTensor(line.tensor.name, tensor), err);
+        break;
+      case IS_HALF_WEIGHT:
+        tensor = tensorOf(line.tensor, widened(*weights++), encodings);
+        VALIDATE(model.addTensor(line.tensor.name, tensor), err);
+        break;
+      case IS_SCALAR:
+        params[numParams++] = scalarOf(line.scalar);
+        break;
+      case IS_PARAM:
+        params[numParams++] = paramOf(line.param, encodings);
+        break;
+      case IS_OUTPUT:
+        outputs[numOutputs++] = tensorOf(line.tensor, {nullptr, 0}, encodings);
+        break;
+      case IS_NODE:
+        for (const char* name = line.node.inputs; *name != 0; ++name) {
+          inputs[numInputs++] = name;
+          while (*name != 0) ++name;
+        }
+        VALIDATE(model.addNode(QNN_OPCONFIG_VERSION_1, line.node.name, line.node.package,
+                               line.node.type, numParams ? params : nullptr, numParams, inputs,
+                               numInputs, outputs, numOutputs), err);
+        numInputs = numParams = numOutputs = 0;
+        break;
     }
-)
+  }
+  return err;
+}
 
-TAIL = """
 QNN_API
 ModelError_t QnnModel_composeGraphs(Qnn_BackendHandle_t backendHandle,
                                     QNN_INTERFACE_VER_TYPE interface,
@@ -173,22 +252,28 @@ ModelError_t QnnModel_composeGraphs(Qnn_BackendHandle_t backendHandle,
                                     uint32_t* numGraphsInfo,
                                     bool debug,
                                     QnnLog_Callback_t logCallback,
-                                    QnnLog_Level_t maxLogLevel) {{
+                                    QnnLog_Level_t maxLogLevel) {
   (void)logCallback;
   (void)maxLogLevel;
   ModelError_t err = MODEL_NO_ERROR;
 
-  /* model/graph for {name}*/
-  QnnModel {name};
+  // Weights in the order of their lines, and what they must hash to.
+  const Qnn_ClientBuffer_t weights[] = {
+$weights\
+  };
+  uint8_t* encodings = $encodings
+
+  /* model/graph for $name */
+  QnnModel model;
   const QnnGraph_Config_t** graphConfigs = nullptr;
-  VALIDATE(getQnnGraphConfigFromInfo("{name}", graphsConfigInfo, numGraphsConfigInfo,
+  VALIDATE(getQnnGraphConfigFromInfo("$name", graphsConfigInfo, numGraphsConfigInfo,
                                      graphConfigs), err);
-  VALIDATE({name}.initialize(backendHandle, interface, contextHandle, "{name}", debug,
-                             DO_GRAPH_NODE_VALIDATIONS, graphConfigs), err);
-{calls}
+  VALIDATE(model.initialize(backendHandle, interface, contextHandle, "$name", debug,
+                            DO_GRAPH_NODE_VALIDATIONS, graphConfigs), err);
+  VALIDATE(addLines(model, weights, encodings), err);
 
   // Add all models to array to get graphsInfo
-  QnnModel* models[] = {{&{name}}};
+  QnnModel* models[] = {&model};
   uint32_t numModels = 1;
 
   // Populate the constructed graphs in provided output variables
@@ -196,12 +281,22 @@ ModelError_t QnnModel_composeGraphs(Qnn_BackendHandle_t backendHandle,
   *numGraphsInfo = numModels;
 
   return err;
-}} // PREPARE_GRAPHS
+} // PREPARE_GRAPHS
 
 QNN_API
-ModelError_t QnnModel_freeGraphsInfo(GraphInfoPtr_t** graphsInfo, uint32_t numGraphsInfo) {{
+ModelError_t QnnModel_freeGraphsInfo(GraphInfoPtr_t** graphsInfo, uint32_t numGraphsInfo) {
   return qnn_wrapper_api::freeGraphsInfo(graphsInfo, numGraphsInfo);
-}} // FREEGRAPHINFO
+} // FREEGRAPHINFO
 
-}}
-"""
+}
+""")
+
+# How a tensor's line names its encoding.
+ENCODINGS = MappingProxyType(
+    {
+        qnn.SCALE_OFFSET: "SCALE_OFFSET({scale}, {offset})",
+        qnn.AXIS_SCALE_OFFSET: "AXIS_SCALE_OFFSET({axis}, {count})",
+        qnn.BW_SCALE_OFFSET: "BW_SCALE_OFFSET({bitwidth}, {scale}, {offset})",
+        qnn.BW_AXIS_SCALE_OFFSET: "BW_AXIS_SCALE_OFFSET({bitwidth}, {axis}, {count})",
+    }
+)

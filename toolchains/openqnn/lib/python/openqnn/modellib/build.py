@@ -1,4 +1,4 @@
-"""Building one target: a temporary tree of sources and weights, and a parallel make in it."""
+"""Building one target: a temporary tree of sources, and a parallel make in it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,29 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from openqnn import root
 from openqnn.modellib import targets, weights
+from openqnn.modellib.weights import Weight
 from openqnn.refusal import Refused
 
 LINES_SHOWN = 30
 
 
-def library(cpp: Path, archive: Path | None, target: targets.Target, out: Path) -> None:
+@dataclass(frozen=True)
+class Sources:
+    """What a model is built from: its source, its archive, and the weights in that."""
+
+    cpp: Path
+    archive: Path | None
+    weights: Sequence[Weight]
+
+
+def library(sources: Sources, target: targets.Target, out: Path) -> None:
     """Build `out`, a lib<name>.so, for one target.
 
     Raises `Refused` with the compiler's own words where make fails. Every path that the compiler
@@ -26,12 +37,22 @@ def library(cpp: Path, archive: Path | None, target: targets.Target, out: Path) 
     tools = targets.find(target)
     with _tree() as tree:
         shutil.copytree(root.jni(), tree, dirs_exist_ok=True)
-        shutil.copyfile(cpp, tree / "model.cpp")
-        if archive is not None:
-            weights.unpack(archive, tree / "obj/binary", weights.digests(cpp))
+        shutil.copyfile(sources.cpp, tree / "model.cpp")
+        _place_weights(sources, tree)
         _make(tree, target, tools, out.name)
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(tree / "libs" / target.name / out.name, out)
+
+
+def _place_weights(sources: Sources, tree: Path) -> None:
+    """Have the weights assembled from where they are: the disk holds them once less."""
+    if sources.archive is None:
+        return
+    archive = Path("obj/binary/weights.bin")
+    (tree / archive).parent.mkdir(parents=True)
+    (tree / archive).symlink_to(sources.archive.resolve())
+    for number, text in enumerate(weights.assembly(archive, sources.weights)):
+        (tree / archive).with_name(f"weights_{number:04}.S").write_text(text)
 
 
 @contextmanager
@@ -50,7 +71,6 @@ def _make(tree: Path, target: targets.Target, tools: targets.Tools, name: str) -
         f"--jobs={root.jobs()}",
         f"--file={target.makefile}",
         f"CXX={tools.compiler_command()}",
-        f"OBJCOPY={tools.objcopy}",
     ]
     environment = {
         **os.environ,

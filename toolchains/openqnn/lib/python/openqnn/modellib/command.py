@@ -37,12 +37,12 @@ def generate(options: argparse.Namespace) -> None:
     for path in (options.cpp, options.bin):
         if path is not None and not path.is_file():
             raise Refused(f"{path} does not exist.")
-    weights.check(options.bin, options.cpp)
+    found = weights.checked(options.bin, options.cpp)
     name = options.name or (options.bin.stem if options.bin else "qnn_model")
     _describe(options, name)
     for target in chosen:
         made = options.out / target.name / f"lib{name}.so"
-        build.library(options.cpp, options.bin, target, made)
+        build.library(build.Sources(options.cpp, options.bin, found), target, made)
         refusal.say(PROGRAM, f"Model library: {made} ({made.stat().st_size} bytes)")
 
 

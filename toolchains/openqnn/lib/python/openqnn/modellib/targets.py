@@ -24,7 +24,6 @@ class Target:
     name: str
     makefile: str
     compiler: str
-    objcopy: str
     variable: str = ""
     prefixes: tuple[str, ...] = ("",)
     sysroots: tuple[str, ...] = ()
@@ -32,10 +31,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Tools:
-    """The compiler and objcopy that were found; `sysroot` is empty where none is given."""
+    """The compiler that was found; `sysroot` is empty where none is given."""
 
     compiler: str
-    objcopy: str
     sysroot: str = ""
 
     def compiler_command(self) -> str:
@@ -46,12 +44,11 @@ class Tools:
 TARGETS = {
     target.name: target
     for target in (
-        Target("x86_64-linux-clang", "Makefile.linux-x86_64", "clang++", "objcopy"),
+        Target("x86_64-linux-clang", "Makefile.linux-x86_64", "clang++"),
         Target(
             "aarch64-ubuntu-gcc9.4",
             "Makefile.ubuntu-aarch64-gcc9.4",
             "aarch64-linux-gnu-g++",
-            "aarch64-linux-gnu-objcopy",
             variable="QNN_AARCH64_UBUNTU_GCC_94",
             prefixes=("usr/bin",),
             sysroots=("",),
@@ -60,7 +57,6 @@ TARGETS = {
             "aarch64-oe-linux-gcc11.2",
             "Makefile.oe-linux-aarch64-gcc11.2",
             "aarch64-oe-linux-g++",
-            "aarch64-oe-linux-objcopy",
             variable="QNN_AARCH64_LINUX_OE_GCC_112",
             prefixes=(
                 "sysroots/x86_64-qtisdk-linux/usr/bin/aarch64-oe-linux",
@@ -90,14 +86,12 @@ def parse(names: str) -> list[Target]:
 def find(target: Target) -> Tools:
     """Return the target's tools; raise `Refused` in the official words where they are missing."""
     if not target.variable:
-        return Tools(*(_on_path(tool) for tool in (target.compiler, target.objcopy)))
+        return Tools(_on_path(target.compiler))
     root = os.environ.get(target.variable, "")
     for prefix in target.prefixes:
         folder = Path(root or "/nonexistent") / prefix
-        if (folder / target.compiler).is_file() and (folder / target.objcopy).is_file():
-            return Tools(
-                str(folder / target.compiler), str(folder / target.objcopy), _sysroot(target, root)
-            )
+        if (folder / target.compiler).is_file():
+            return Tools(str(folder / target.compiler), _sysroot(target, root))
     raise Refused(_missing(target, root))
 
 

@@ -5,57 +5,94 @@ from __future__ import annotations
 import hashlib
 import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from io import RawIOBase
 from pathlib import Path, PurePosixPath
 
 from openqnn.refusal import Refused
 
 REFERENCE = re.compile(r"\bBINVARSTART\((\w+)\)")
-DIGEST = re.compile(r"^\s*// weights: (\w+) sha256 ([0-9a-f]{64})$", re.MULTILINE)
+DIGEST = re.compile(r"\bBINVARSTART\((\w+)\).*// sha256 ([0-9a-f]{64})$", re.MULTILINE)
 BLOCK = 1 << 20
+GROUP = 32 << 20
+"""Bytes that are assembled at once: what the assembler and the linker hold in memory."""
+
+WEIGHT = """\
+  .balign 64
+  .globl _binary_obj_binary_{name}_raw_start, _binary_obj_binary_{name}_raw_end
+_binary_obj_binary_{name}_raw_start:
+{bytes}\
+_binary_obj_binary_{name}_raw_end:
+"""
+BYTES = '  .incbin "{path}", {offset}, {size}\n'
+SECTION = '  .section WEIGHTS,"a",%progbits\n'
+STACK = '  .section .note.GNU-stack,"",%progbits\n'
 
 
-def referenced(cpp: Path) -> set[str]:
-    """Return the names of the weights that a model's source refers to."""
-    return set(REFERENCE.findall(cpp.read_text()))
+@dataclass(frozen=True)
+class Weight:
+    """A member of the archive: its name without `.raw`, and where its bytes lie."""
+
+    name: str
+    offset: int
+    size: int
 
 
-def digests(cpp: Path) -> dict[str, str]:
-    """Return the SHA-256 of each weight where the source states them (ours does)."""
-    return dict(DIGEST.findall(cpp.read_text()))
+def checked(archive: Path | None, cpp: Path) -> list[Weight]:
+    """Return the weights of a model, in the order of the archive.
 
-
-def check(archive: Path | None, cpp: Path) -> None:
-    """Refuse an archive that is damaged or holds other weights than the source refers to.
-
-    Only the headers are read here; contents are checked while they are unpacked.
+    Raises:
+        Refused: the archive is damaged or holds other weights than the source refers to.
     """
-    wanted = referenced(cpp)
+    source = cpp.read_text()
+    wanted = set(REFERENCE.findall(source))
     if archive is None:
         if wanted:
             raise Refused(f"{cpp} needs {len(wanted)} weights; give their .bin with -b.")
-        return
-    with _opened(archive) as tar:
-        held = {_stem(archive, member) for member in tar}
-    _expect_end(archive)
+        return []
+    found = _members(archive)
+    held = {weight.name for weight in found}
     if missing := sorted(wanted - held):
         raise Refused(_mismatch(archive, cpp, "lacks", missing))
     if unknown := sorted(held - wanted):
         raise Refused(_mismatch(archive, cpp, "holds, unknown to the source,", unknown))
+    _compare(archive, found, dict(DIGEST.findall(source)))
+    return found
 
 
-def unpack(archive: Path, folder: Path, expected: dict[str, str]) -> None:
-    """Write every member to `folder/<tensor>.raw`, checking it against `expected` digests."""
-    folder.mkdir(parents=True)
+def assembly(path: Path, weights: Sequence[Weight]) -> Iterator[str]:
+    """Yield sources that take weights out of the archive at `path`, some weights each."""
+    group, size = "", 0
+    for weight in weights:
+        if group and size + weight.size > GROUP:
+            yield SECTION + group + STACK
+            group, size = "", 0
+        # A length of 0 would mean all there is.
+        found = BYTES.format(path=path, **vars(weight)) if weight.size else ""
+        group += WEIGHT.format(name=weight.name, bytes=found)
+        size += weight.size
+    if group:
+        yield SECTION + group + STACK
+
+
+def _members(archive: Path) -> list[Weight]:
     with _opened(archive) as tar:
-        for member in tar:
-            name = _stem(archive, member)
-            found = _copy(tar, member, folder / f"{name}.raw")
-            if expected.get(name, found) != found:
+        found = [Weight(_stem(archive, one), one.offset_data, one.size) for one in tar]
+    _expect_end(archive)
+    return found
+
+
+def _compare(archive: Path, weights: Sequence[Weight], expected: dict[str, str]) -> None:
+    """Refuse weights that differ from the digests that the source states (ours does)."""
+    with archive.open("rb", buffering=0) as stream:
+        for weight in weights:
+            found = _digest(stream, weight)
+            if expected.get(weight.name, found) != found:
                 raise Refused(
-                    f"{archive}: the weight {name} is damaged: its SHA-256 is {found}, "
-                    f"the model's source says {expected[name]}."
+                    f"{archive}: the weight {weight.name} is damaged: its SHA-256 is {found}, "
+                    f"the model's source says {expected[weight.name]}."
                 )
 
 
@@ -70,22 +107,25 @@ def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
 
 def _stem(archive: Path, member: tarfile.TarInfo) -> str:
     path = PurePosixPath(member.name)
-    plain = member.isreg() and path.suffix == ".raw" and re.fullmatch(r"\w+", path.stem)
+    plain = (
+        member.isreg()
+        and not member.issparse()
+        and path.suffix == ".raw"
+        and re.fullmatch(r"\w+", path.stem)
+    )
     if not plain or len(path.parts) != 1:
         raise Refused(f"{archive} is not a model's weights: it holds {member.name}.")
     return path.stem
 
 
-def _copy(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> str:
-    """Copy one member to a file and return its SHA-256."""
-    source = tar.extractfile(member)
-    digest = hashlib.sha256()
-    with path.open("wb") as out:
-        while source is not None and (block := source.read(BLOCK)):
-            digest.update(block)
-            out.write(block)
-    if path.stat().st_size != member.size:
-        raise Refused(f"{path.name} is truncated in the archive.")
+def _digest(stream: RawIOBase, weight: Weight) -> str:
+    digest, left = hashlib.sha256(), weight.size
+    stream.seek(weight.offset)
+    while left and (block := stream.read(min(left, BLOCK))):
+        digest.update(block)
+        left -= len(block)
+    if left:
+        raise Refused(f"{weight.name}.raw is truncated in the archive.")
     return digest.hexdigest()
 
 

@@ -83,7 +83,7 @@ uint64_t tensorBytes(const Qnn_Tensor_t& tensor);
     }                                                                                 \
   } while (0)
 
-/** Start and length of the weight `name`, embedded from `obj/binary/<name>.raw`. */
+/** Start and length of the weight `name`, by the symbols objcopy gives `obj/binary/<name>.raw`. */
 #define BINVARSTART(name)                                         \
   ({                                                              \
     extern const uint8_t _binary_obj_binary_##name##_raw_start[]; \
