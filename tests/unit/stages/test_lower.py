@@ -1,3 +1,4 @@
+from argparse import Namespace
 from collections import Counter
 from pathlib import Path
 
@@ -6,9 +7,11 @@ import onnx
 import onnxruntime
 import pytest
 
+from scripts import artefacts, catalog
 from scripts.errors import UsageError
 from scripts.stages import lower, rewrites
 from scripts.stages.onnx_network import Network
+from scripts.stages.picture_input import PictureInput
 from scripts.stages.preprocess import Preprocessing
 from scripts.stages.rewrites import linears
 from tests.unit.stages import vit
@@ -92,6 +95,23 @@ def test_bytes_are_normalised_inside(tmp_path: Path, precision: str) -> None:
     _assert_same(_run(target, picture), _run(source, pixels))
     swapped = _run(target, np.ascontiguousarray(picture[..., ::-1]))
     assert np.abs(swapped - _run(target, picture)).max() > 0.01
+
+
+@pytest.mark.parametrize("taken", catalog.INPUTS)
+def test_the_command_line_says_what_is_taken(tmp_path: Path, taken: str) -> None:
+    lower.main(
+        Namespace(
+            model="digits",
+            precision="int8",
+            onnx=vit.write(tmp_path),
+            without=[],
+            input=taken,
+            weights=None,
+            out=tmp_path,
+        )
+    )
+    found = PictureInput.load(tmp_path / artefacts.lowered_onnx("digits", "int8"))
+    assert str(found.dtype) == taken
 
 
 def test_unknown_names_are_refused(tmp_path: Path) -> None:
