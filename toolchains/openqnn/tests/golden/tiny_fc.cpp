@@ -121,10 +121,17 @@ static float widenedOne(uint16_t half) {
 }
 
 static Qnn_ClientBuffer_t widened(Qnn_ClientBuffer_t weight) {
+  static float floats[0x10000];  // of each half
   static float buffer[1];
+  if (floats[1] == 0) {
+    for (uint32_t half = 0; half < 0x10000; ++half) floats[half] = widenedOne((uint16_t)half);
+  }
   const uint8_t* halves = (const uint8_t*)weight.data;
-  for (uint32_t i = 0; i < weight.dataSize / 2; ++i) {
-    buffer[i] = widenedOne((uint16_t)(halves[2 * i] | halves[2 * i + 1] << 8));
+  const uint32_t count = weight.dataSize / 2;
+  for (uint32_t i = 0; i < count; ++i) {
+    uint16_t half;
+    __builtin_memcpy(&half, halves + 2 * i, sizeof half);
+    buffer[i] = floats[half];
   }
   return {buffer, 2 * weight.dataSize};
 }
