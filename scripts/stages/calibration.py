@@ -188,6 +188,15 @@ def _integers(name: str, values: Sequence[int]) -> TensorProto:
     return numpy_helper.from_array(np.array(values, np.int64), name)
 
 
+def outputs(
+    network: Network, inputs: Sequence[NDArray[Any] | Path], what: str
+) -> list[NDArray[np.float32]]:
+    """Return a network's first output for every picture."""
+    observer, output = Observer(network), network.graph.output[0].name
+    observer.add_output(output)
+    return observer.collect(inputs, what)[output]
+
+
 def extremes(
     network: Network, axes: Mapping[str, Sequence[int]], pictures: Sequence[Path]
 ) -> dict[str, Extremes]:

@@ -1,12 +1,12 @@
 """Compare an exported network with torch, on real pictures, one layer in memory at a time.
 
 torch runs the network of `transformers` itself, each module given its weights only while it works;
-ONNX Runtime runs the exported file cut between layers.
+ONNX Runtime runs the exported file piece by piece.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,23 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper
 from torch import nn
 from transformers import DINOv3ViTConfig
 
 from scripts.errors import ConversionError
-from scripts.stages import dinov3
+from scripts.stages import calibration, dinov3
 from scripts.stages.checkpoint import Weights, plain_name
 from scripts.stages.onnx_network import Network
 
 LARGEST_ERROR = 1e-3
 LEAST_COSINE = 0.999999
-# Packing copies every weight, which pays off only over many runs.
-PREPACKING = "session.disable_prepacking"
-EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 Pixels = NDArray[np.float32]
 
 
@@ -98,57 +93,7 @@ def run_torch(
 
 def run_onnx(onnx_file: Path, pictures: Sequence[Pixels]) -> list[NDArray[np.float32]]:
     """Return ONNX Runtime's `last_hidden_state` of every picture, [1, tokens, hidden] each."""
-    options = onnxruntime.SessionOptions()
-    options.add_session_config_entry(PREPACKING, "1")
-    options.add_session_config_entry(EXTERNAL_FOLDER, str(onnx_file.parent))
-    network = Network.load(onnx_file)
-    source = network.graph.input[0].name
-    values = [{source: picture} for picture in pictures]
-    for part in _parts(network):
-        session = onnxruntime.InferenceSession(
-            part.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        names = [output.name for output in part.graph.output]
-        values = [dict(zip(names, session.run(names, value), strict=True)) for value in values]
-    return [value[network.graph.output[0].name] for value in values]
-
-
-def _parts(network: Network) -> Iterator[ModelProto]:
-    """Yield the network cut into its layers, each a model that takes what those before give."""
-    groups: list[list[NodeProto]] = []
-    for node in network.graph.node:
-        if not groups or _layer(node) != _layer(groups[-1][0]):
-            groups.append([])
-        groups[-1].append(node)
-    wanted = {network.graph.output[0].name}
-    parts = []
-    for group in reversed(groups):
-        parts.append(_model(network, group, wanted))
-        wanted = {value.name for value in parts[-1].graph.input}
-    yield from reversed(parts)
-
-
-def _layer(node: NodeProto) -> list[str]:
-    """Return the part of the network that a node is in: a layer, or what is around them."""
-    scope = node.name.split(".")
-    return scope[:2] if scope[0] == "layer" else scope[:1]
-
-
-def _model(network: Network, nodes: Sequence[NodeProto], wanted: set[str]) -> ModelProto:
-    made = {name for node in nodes for name in node.output}
-    taken = dict.fromkeys(name for node in nodes for name in node.input if name not in made)
-    constants = [network.constants[name] for name in taken if name in network.constants]
-    inputs = [name for name in taken if name and name not in network.constants]
-    outputs = [name for node in nodes for name in node.output if name in wanted]
-    shapes = network.shapes()
-    known = {
-        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name])
-        for name in inputs + outputs
-    }
-    before, after = [known[name] for name in inputs], [known[name] for name in outputs]
-    graph = helper.make_graph(nodes, nodes[0].name, before, after, constants)
-    opsets, version = network.model.opset_import, network.model.ir_version
-    return helper.make_model(graph, opset_imports=opsets, ir_version=version)
+    return calibration.outputs(Network.load(onnx_file), pictures, "ONNX Runtime")
 
 
 def _fill(module: nn.Module, _: Any, weights: Weights, names: Mapping[str, str]) -> None:

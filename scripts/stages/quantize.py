@@ -28,7 +28,7 @@ from scripts.stages import (
     simulation,
     widths,
 )
-from scripts.stages.calibration import Observer, Range
+from scripts.stages.calibration import Range
 from scripts.stages.encodings import Encoding, Encodings
 from scripts.stages.frontier import Budget, Frontier
 from scripts.stages.onnx_network import Network
@@ -109,9 +109,7 @@ def prepared(path: Path, made: Encodings, unseen: Sequence[Path], scratch: Path)
     """Return a search for the activations of an 8-bit network that need 16 bits."""
     network = Network.load(path)
     pictures = [PictureInput.of(network).read(one) for one in unseen]
-    observer, output = Observer(network), network.graph.output[0].name
-    observer.add_output(output)
-    reference = np.concatenate(observer.collect(pictures, "reference")[output])
+    reference = np.concatenate(calibration.outputs(network, pictures, "reference"))
     return Search(network, Trial(path, made, scratch), pictures, reference)
 
 

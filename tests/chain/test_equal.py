@@ -1,13 +1,12 @@
 """Our chain and Qualcomm's execution provider build the same thing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from scripts.stages import metrics, onnx_network, qdq
-from scripts.stages.calibration import Observer
+from scripts.stages import calibration, metrics, onnx_network, qdq
 from tests.chain import building
 from tests.chain.building import CASES, Network
 
@@ -43,15 +42,9 @@ def test_the_simulator_computes_what_the_integers_do_on_the_cpu(
     integers = tmp_path / "integers.onnx"
     qdq.insert(model, encodings, integers)
     found = np.concatenate(building.run(made, building.context(made, precision, tmp_path), 8))
-    expected = np.concatenate(_on_the_cpu(integers, made.pictures()[:8]))
+    on_the_cpu = onnx_network.Network.load(integers)
+    expected = np.concatenate(calibration.outputs(on_the_cpu, made.pictures()[:8], "integers"))
     cosines = metrics.cosine(expected, found)
     assert cosines.mean() > closeness
     # In 8 bits, a sum that one of them rounds up and the other down moves a token.
     assert cosines.min() > 1 - 10 * (1 - closeness)
-
-
-def _on_the_cpu(path: Path, pictures: Sequence[Path]) -> list[np.ndarray]:
-    network = onnx_network.Network.load(path)
-    observer, output = Observer(network), network.graph.output[0].name
-    observer.add_output(output)
-    return observer.collect(pictures, "integers")[output]
