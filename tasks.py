@@ -132,7 +132,10 @@ def _packing_key(asked: requests.Request, sign: str) -> Path | None:
 BUILD = "Build everything: checkpoint to verified context binary, skipping what is whole already."
 
 
-@task(auto_shortflags=False, help={"precision": OPTIONS["precision"], "model": OPTIONS["model"]})
+@task(
+    auto_shortflags=False,
+    help={name: OPTIONS[name] for name in ("model", "precision", "input")},
+)
 @command
 def reproduce(
     c: Context,
@@ -140,6 +143,7 @@ def reproduce(
     precision: str = "int8",
     target: str = "iq9075",
     weights: str = "",
+    input: str = "float32",
     build_dir: str = "build",
     lane: str = DEFAULT_LANE,
 ) -> None:
@@ -149,6 +153,7 @@ def reproduce(
         precision=precision,
         target=target,
         weights=weights,
+        input=input,
         build_dir=build_dir,
         sdk="",
     )
