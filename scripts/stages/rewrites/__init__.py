@@ -9,7 +9,12 @@ from scripts.errors import UsageError
 from scripts.stages.rewrites.folding import fold_attention_scale, fold_layer_scale
 from scripts.stages.rewrites.graph import Graph
 from scripts.stages.rewrites.heads import split_heads
-from scripts.stages.rewrites.linears import group_heads, narrow_linears, sum_inputs
+from scripts.stages.rewrites.linears import (
+    group_heads,
+    narrow_linears,
+    split_tokens,
+    sum_inputs,
+)
 from scripts.stages.rewrites.norms import rms_norms
 from scripts.stages.rewrites.rotary import signed_rotary, summed_rotary, whole_rotary
 from scripts.stages.rewrites.tokens import flat_linears, pad_tokens
@@ -51,6 +56,7 @@ REWRITES = (
     Rewrite(group_heads, ("fp16",), ("flat-linears", "split-heads")),
     Rewrite(sum_inputs, ("fp16",), ("flat-linears",)),
     Rewrite(narrow_linears, ("fp16",), ("flat-linears",)),
+    Rewrite(split_tokens, ("fp16",), ("flat-linears", "sum-inputs")),
 )
 
 

@@ -14,6 +14,8 @@ NARROW_WEIGHTS = 1280 * 1280
 # A tile of a float16 product takes the matrix unit 17 cycles of up to 448 inputs, 18 of 960, but 21
 # of 1280; a sum of two products pays for the larger rest alone.
 FEW_INPUTS, MANY_INPUTS, MOST_INPUTS = 448, 960, 1536
+# Of 960 inputs and this many tokens it takes 14; what is over comes cheap, its weights being there.
+FAST_TOKENS = 136
 
 
 def group_heads(graph: Graph) -> None:
@@ -37,10 +39,22 @@ def sum_inputs(graph: Graph) -> None:
         if MANY_INPUTS < inputs < min(MOST_INPUTS, outputs):
             sizes = [MANY_INPUTS, inputs - MANY_INPUTS]
             parts = [f"{gemm.input[0]}.inputs{index}" for index in range(len(sizes))]
-            made = _sum(graph, gemm, parts, sizes)
-            if parts[0] not in graph.producers():
-                cut = [gemm.input[0], graph.integers(*sizes)]
-                made.insert(0, helper.make_node("Split", cut, parts, f"{parts[0]}.cut", axis=-1))
+            made = _cut_once(graph, gemm.input[0], parts, sizes, axis=-1)
+            graph.replace(gemm, [*made, *_sum(graph, gemm, parts, sizes)])
+
+
+def split_tokens(graph: Graph) -> None:
+    """Multiply as many tokens at once as the matrix unit is fastest at, then the rest."""
+    for gemm in graph.of_type("Gemm"):
+        tokens, inputs = graph.shapes[gemm.input[0]]
+        if inputs == MANY_INPUTS and FAST_TOKENS < tokens < 2 * FAST_TOKENS:
+            sizes = [FAST_TOKENS, tokens - FAST_TOKENS]
+            parts = [f"{gemm.input[0]}.tokens{index}" for index in range(len(sizes))]
+            made = _cut_once(graph, gemm.input[0], parts, sizes, axis=0)
+            products = [f"{gemm.output[0]}.tokens{index}" for index in range(len(sizes))]
+            for part, product in zip(parts, products, strict=True):
+                made.append(helper.make_node("Gemm", [part, *gemm.input[1:]], [product], product))
+            made.append(helper.make_node("Concat", products, gemm.output, gemm.name, axis=0))
             graph.replace(gemm, made)
 
 
@@ -62,6 +76,16 @@ def _cut(graph: Graph, gemm: NodeProto, count: int) -> list[NodeProto]:
         own = [_columns(graph, name, index, count) for name in (weight, *bias)]
         made.append(helper.make_node("Gemm", [source, *own], [part], part))
     return [*made, helper.make_node("Concat", parts, gemm.output, gemm.name, axis=-1)]
+
+
+def _cut_once(
+    graph: Graph, source: str, parts: Sequence[str], sizes: Sequence[int], axis: int
+) -> list[NodeProto]:
+    """Return the Split of a tensor, unless another reader has brought it."""
+    if parts[0] in graph.producers():
+        return []
+    cut = [source, graph.integers(*sizes)]
+    return [helper.make_node("Split", cut, parts, f"{parts[0]}.cut", axis=axis)]
 
 
 def _grouped(graph: Graph, gemm: NodeProto, groups: Sequence[Sequence[str]]) -> list[NodeProto]:

@@ -30,6 +30,7 @@ def _small_units(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linears, "FEW_INPUTS", vit.HEAD)
     monkeypatch.setattr(linears, "MANY_INPUTS", vit.WIDTH - 4)
     monkeypatch.setattr(linears, "MOST_INPUTS", vit.WIDTH + 1)
+    monkeypatch.setattr(linears, "FAST_TOKENS", 20)
 
 
 def _run(path: Path, pixels: np.ndarray = NOISE) -> np.ndarray:
@@ -155,7 +156,8 @@ def test_heads_are_multiplied_in_groups(tmp_path: Path) -> None:
 
 
 def test_layers_that_widen_sum_over_their_inputs(tmp_path: Path) -> None:
-    network = Network.load(_lowered(vit.write(tmp_path, layers=1), "fp16", "narrow-linears"))
+    plain = ("narrow-linears", "split-tokens")
+    network = Network.load(_lowered(vit.write(tmp_path, layers=1), "fp16", *plain))
     cuts = [node for node in network.graph.node if node.output[0].endswith(".inputs0")]
     assert len(cuts) == 1, "gate and up read the same pieces"
     shapes = [
@@ -166,6 +168,15 @@ def test_layers_that_widen_sum_over_their_inputs(tmp_path: Path) -> None:
     ]
     wide, rest = (vit.WIDTH - 4, vit.HIDDEN), (4, vit.HIDDEN)
     assert shapes == [wide, wide, rest, rest]
+
+
+def test_tokens_are_split_once_for_all_products(tmp_path: Path) -> None:
+    path = _lowered(vit.write(tmp_path, layers=1), "fp16", "narrow-linears")
+    nodes = onnx.load(path).graph.node
+    cuts = [node for node in nodes if node.output[0].endswith(".tokens0") and len(node.output) > 1]
+    assert len(cuts) == 1
+    for piece in cuts[0].output:
+        assert [node.op_type for node in nodes if piece in node.input] == ["Gemm", "Gemm"]
 
 
 def test_repeated_tokens_do_what_the_last_register_does(tmp_path: Path) -> None:
