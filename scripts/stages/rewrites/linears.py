@@ -9,8 +9,9 @@ from onnx import NodeProto, helper
 
 from scripts.stages.rewrites.graph import Array, Graph, attribute
 
-# In float16 the HTP multiplies at 3.1 TFLOPS by a 1280 x 5120 matrix, at 4.6 by one of this size.
-NARROW_WEIGHTS = 1280 * 1280
+# In float16 the HTP multiplies at 3.1 TFLOPS by a 1280 x 5120 matrix, at 4.6 by one of 1280 x 1280.
+# One of 768 x 3072, ViT-B's, is better left whole.
+LARGE_WEIGHTS, NARROW_WEIGHTS = 2_400_000, 1280 * 1280
 # A tile of a float16 product takes the matrix unit 17 cycles of up to 448 inputs, 18 of 960, but 21
 # of 1280; a sum of two products pays for the larger rest alone.
 FEW_INPUTS, MANY_INPUTS, MOST_INPUTS = 448, 960, 1536
@@ -62,6 +63,8 @@ def narrow_linears(graph: Graph) -> None:
     """Cut large weight matrices into columns that the memory beside the matrix unit holds twice."""
     for gemm in graph.of_type("Gemm"):
         inputs, outputs = graph.shapes[gemm.input[1]]
+        if inputs * outputs <= LARGE_WEIGHTS:
+            continue
         count = 1
         while inputs * outputs > count * NARROW_WEIGHTS and outputs % (2 * count) == 0:
             count *= 2

@@ -26,6 +26,7 @@ NOISE = np.random.default_rng(7).standard_normal(SHAPE, np.float32)
 @pytest.fixture(autouse=True)
 def _small_units(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the small network be large for the matrix unit."""
+    monkeypatch.setattr(linears, "LARGE_WEIGHTS", 300)
     monkeypatch.setattr(linears, "NARROW_WEIGHTS", 200)
     monkeypatch.setattr(linears, "FEW_INPUTS", vit.HEAD)
     monkeypatch.setattr(linears, "MANY_INPUTS", vit.WIDTH - 4)
@@ -143,6 +144,15 @@ def test_attention_has_no_shuffles(tmp_path: Path) -> None:
     assert lowered["Reshape"] == 2
     assert lowered["Softmax"] == vit.HEADS
     assert not lowered["Neg"]
+
+
+def test_only_large_weights_are_cut_into_columns(tmp_path: Path) -> None:
+    path = _lowered(vit.write(tmp_path, layers=1), "fp16", "sum-inputs", "group-heads")
+    network = Network.load(path)
+    weights = [node.input[1] for node in network.graph.node if node.op_type == "Gemm"]
+    shapes = Counter(tuple(network.constants[name].dims) for name in weights)
+    narrow = {(vit.WIDTH, vit.HIDDEN // 4): 2 * 4, (vit.HIDDEN, vit.WIDTH // 4): 4}
+    assert shapes == {(vit.WIDTH, vit.WIDTH): 3} | narrow, "keys have no bias, so no Gemm"
 
 
 def test_heads_are_multiplied_in_groups(tmp_path: Path) -> None:
