@@ -37,7 +37,8 @@ def _deep(path: Path) -> None:
                 helper.make_node("Relu", [one], [other]) for one, other in pairwise(names)
             )
     graph.node.append(helper.make_node("Relu", [f"{BLOCKS - 1}.{RELUS - 1}"], ["y"]))
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)]), path)
+    opset = helper.make_opsetid("", 21)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=10), path)
 
 
 def test_converting_half_a_gigabyte_takes_a_few_pieces_of_memory(tmp_path: Path) -> None:
