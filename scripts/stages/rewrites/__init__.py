@@ -11,6 +11,7 @@ from scripts.stages.rewrites.graph import Graph
 from scripts.stages.rewrites.heads import split_heads
 from scripts.stages.rewrites.linears import (
     group_heads,
+    halve_heads,
     narrow_linears,
     split_tokens,
     sum_inputs,
@@ -54,6 +55,7 @@ REWRITES = (
     # In float16 the compiler has no cost for an RMSNorm, and in 16 bits a LayerNorm is faster.
     Rewrite(rms_norms, ("int8", "mixed"), ("fold-layer-scale", "flat-linears")),
     Rewrite(group_heads, ("fp16",), ("flat-linears", "split-heads")),
+    Rewrite(halve_heads, ("w8a16",), ("flat-linears", "split-heads")),
     Rewrite(sum_inputs, ("fp16",), ("flat-linears",)),
     Rewrite(narrow_linears, ("fp16",), ("flat-linears",)),
     Rewrite(split_tokens, ("fp16",), ("flat-linears", "sum-inputs")),

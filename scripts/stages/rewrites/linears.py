@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from onnx import NodeProto, helper
@@ -21,16 +21,12 @@ FAST_TOKENS = 136
 
 def group_heads(graph: Graph) -> None:
     """Multiply heads in groups by their rows of the output weights: no wait for the last head."""
-    producers = graph.producers()
-    for gemm in graph.of_type("Gemm"):
-        joined = producers.get(gemm.input[0])
-        if joined is None or joined.op_type != "Concat" or attribute(joined, "axis") != -1:
-            continue
-        heads = list(joined.input)
-        width = graph.shapes[heads[0]][-1]
-        groups = np.array_split(heads, -(-len(heads) * width // FEW_INPUTS))
-        if len(groups) > 1:
-            graph.replace(gemm, _grouped(graph, gemm, [list(map(str, one)) for one in groups]))
+    _group(graph, lambda inputs: -(-inputs // FEW_INPUTS))
+
+
+def halve_heads(graph: Graph) -> None:
+    """Multiply two halves of the heads by their rows of the output weights, as `group_heads`."""
+    _group(graph, lambda inputs: 2)
 
 
 def sum_inputs(graph: Graph) -> None:
@@ -89,6 +85,19 @@ def _cut_once(
         return []
     cut = [source, graph.integers(*sizes)]
     return [helper.make_node("Split", cut, parts, f"{parts[0]}.cut", axis=axis)]
+
+
+def _group(graph: Graph, count: Callable[[int], int]) -> None:
+    """Sum over groups of joined heads instead of joining all; `count` is that of the groups."""
+    producers = graph.producers()
+    for gemm in graph.of_type("Gemm"):
+        joined = producers.get(gemm.input[0])
+        if joined is None or joined.op_type != "Concat" or attribute(joined, "axis") != -1:
+            continue
+        inputs = graph.shapes[joined.output[0]][-1]
+        groups = np.array_split(list(joined.input), count(inputs))
+        if len(groups) > 1:
+            graph.replace(gemm, _grouped(graph, gemm, [list(map(str, one)) for one in groups]))
 
 
 def _grouped(graph: Graph, gemm: NodeProto, groups: Sequence[Sequence[str]]) -> list[NodeProto]:

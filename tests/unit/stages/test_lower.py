@@ -155,8 +155,9 @@ def test_only_large_weights_are_cut_into_columns(tmp_path: Path) -> None:
     assert shapes == {(vit.WIDTH, vit.WIDTH): 3} | narrow, "keys have no bias, so no Gemm"
 
 
-def test_heads_are_multiplied_in_groups(tmp_path: Path) -> None:
-    network = Network.load(_lowered(vit.write(tmp_path, layers=1), "fp16"))
+@pytest.mark.parametrize("precision", ["fp16", "w8a16"])
+def test_heads_are_multiplied_in_groups(tmp_path: Path, precision: str) -> None:
+    network = Network.load(_lowered(vit.write(tmp_path, layers=1), precision))
     grouped = [node for node in network.graph.node if ".group" in node.output[0]]
     assert [len(node.input) for node in grouped] == [1] * vit.HEADS
     products = [node for node in network.graph.node if ".group" in node.input[0]]
