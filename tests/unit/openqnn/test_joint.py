@@ -57,6 +57,19 @@ def test_names_given_twice_get_a_number(tmp_path: Path) -> None:
     assert np.array_equal(np.fromfile(graph.raw(second.inputs[1]), np.float32), OTHER_BIAS)
 
 
+def test_a_parameter_belongs_to_its_node_alone(tmp_path: Path) -> None:
+    lines = _pieces()
+    for place, number in ((4, 3), (10, 8)):
+        lines[place]["inputs"] = lines[place]["inputs"][:1]
+        lines[place]["params"] = [{"name": "perm", "tensor": number}]
+    graph = _graph(tmp_path, lines, recorded.BIAS)
+    params = [one.params[0] for one in graph.nodes]
+    assert [one.tensor.name for one in params if isinstance(one, record.TensorParam)] == [
+        "bias",
+        "bias.2",
+    ]
+
+
 @pytest.mark.parametrize(
     "between", [{"dtype": qnn.FLOAT_16}, {"dims": [3, 2]}, {"quantization": {"encoding": 0}}]
 )

@@ -27,12 +27,19 @@ def joined(lines: list[Line], folder: Path) -> list[Line]:
     begun, ended = (sum(one["call"] == kind for one in lines) for kind in ("graph", "finalize"))
     if not begun or begun != ended or lines[-1]["call"] != "finalize":
         raise Refused(f"The model was not translated as a whole ({ended} of {begun} graphs).")
-    return list(_Joint(folder).lines(lines))
+    params = {
+        param["tensor"]
+        for line in lines
+        if line["call"] == "node"
+        for param in line["params"]
+        if "tensor" in param
+    }
+    return list(_Joint(folder, params).lines(lines))
 
 
 class _Joint:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, params: set[int]) -> None:
+        self._folder, self._params = folder, params
         self._tensors: dict[str, Line] = {}
         self._nodes: set[str] = set()
         self._ids: dict[int, int] = {}
@@ -62,13 +69,17 @@ class _Joint:
                 raise Refused(f"Two pieces of the model disagree about {line['name']}.")
             earlier["type"] = qnn.NATIVE
             return True
-        if not (alike and earlier["type"] == line["type"] == qnn.STATIC):
+        if not alike or not self._is_constant(earlier) or not self._is_constant(line):
             return False
         first, second = (self._folder / f"{one['id']}.raw" for one in (earlier, line))
         same = filecmp.cmp(first, second, shallow=False)
         if same:
             second.unlink()
         return same
+
+    def _is_constant(self, line: Line) -> bool:
+        """Tell constants from parameters, which every node makes for itself."""
+        return bool(line["type"] == qnn.STATIC) and line["id"] not in self._params
 
     def _node(self, line: Line) -> Line:
         line["name"] = _unused(line["name"], self._nodes)
