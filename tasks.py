@@ -42,6 +42,7 @@ OPTIONS = {
     "max-ms": "mixed: the most exact network that takes so many simulated milliseconds",
     "min-cosine": "mixed: the fastest network with this cosine on unseen pictures",
     "input": "what the network takes: float32 (planes, normalised) or uint8 (RGB, only resized)",
+    "method": "how activations' ranges are chosen: min-max, percentile or mse",
     "gate": "fail where verify falls short of the precision's gate; --no-gate records that it did",
 }
 
@@ -97,6 +98,7 @@ def _stage_task(verb: str) -> Task[Any, Any]:
         max_ms: float = 0.0,
         min_cosine: float = 0.0,
         input: str = "float32",
+        method: str = "min-max",
     ) -> None:
         asked = _request(
             model=model,
@@ -111,6 +113,7 @@ def _stage_task(verb: str) -> Task[Any, Any]:
             max_ms=max_ms,
             min_cosine=min_cosine,
             input=input,
+            method=method,
         )
         stages = plan.up_to(asked, verb) if verb != "build" else plan.stages(asked)
         key = _packing_key(asked, sign) if stages[-1].verb == "package" else None

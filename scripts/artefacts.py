@@ -39,6 +39,11 @@ def encodings(model: str, precision: str) -> Path:
     return Path(f"models/dinov3_{model}_{precision}.encodings.json")
 
 
+def widths(model: str, precision: str) -> Path:
+    """Return the list of activations that have 16 bits in an 8-bit network, of `quantize`."""
+    return Path(f"models/dinov3_{model}_{precision}.widths.json")
+
+
 def frontier(model: str, precision: str) -> Path:
     """Return the path of the accuracies and times to choose from, of `quantize`."""
     return Path("models") / f"dinov3_{model}_{precision}.frontier.json"

@@ -14,6 +14,8 @@ from scripts.errors import UsageError
 _HERE = Path(__file__).parent
 # What a network may take: normalised [1, 3, height, width], or RGB bytes [1, height, width, 3].
 INPUTS = FLOATS, BYTES = "float32", "uint8"
+# How calibration chooses an activation's range: all of it, nearly all, or the least squared error.
+METHODS = MIN_MAX, PERCENTILE, MSE = "min-max", "percentile", "mse"
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,8 @@ def _quantize(request: Request) -> list[Stage]:
         return []
     source = _lowered(request)
     calibration = ("--calibration", _at(_calibration_set()))
-    arguments = (*_names(request), "--onnx", _at(source), *calibration, *_budget(request))
+    how = (*calibration, "--method", request.method, *_budget(request))
+    arguments = (*_names(request), "--onnx", _at(source), *how)
     inputs = (*_network_files(source), _calibration_set())
     return [Stage(f"quantize-{request.precision.name}", "quantize", arguments, inputs)]
 

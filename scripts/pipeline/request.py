@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class Request:
     max_ms: float = 0.0
     min_cosine: float = 0.0
     input: str = catalog.FLOATS
+    method: str = catalog.MIN_MAX
 
     @property
     def root(self) -> Path:
@@ -75,6 +77,7 @@ def make(
     max_ms: float = 0.0,
     min_cosine: float = 0.0,
     input: str = catalog.FLOATS,
+    method: str = catalog.MIN_MAX,
 ) -> Request:
     """Return a checked request.
 
@@ -87,10 +90,10 @@ def make(
     network = catalog.pick(catalog.models(), model, "model")
     bits = catalog.pick(catalog.precisions(), precision, "precision")
     _require_budget(bits, max_ms, min_cosine)
-    if input not in catalog.INPUTS:
-        raise UsageError(
-            f"There is no input {input!r}.", remedy=f"one of: {', '.join(catalog.INPUTS)}"
-        )
+    _require("input", input, catalog.INPUTS)
+    _require("calibration method", method, catalog.METHODS)
+    if bits.weights == 16 and method != catalog.MIN_MAX:
+        raise UsageError(f"Precision {bits.name} has no ranges to calibrate: leave --method out.")
     return Request(
         model=network,
         precision=bits,
@@ -104,7 +107,13 @@ def make(
         max_ms=max_ms,
         min_cosine=min_cosine,
         input=input,
+        method=method,
     )
+
+
+def _require(what: str, given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        raise UsageError(f"There is no {what} {given!r}.", remedy=f"one of: {', '.join(known)}")
 
 
 def _require_budget(precision: Precision, max_ms: float, min_cosine: float) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from scripts import catalog
 from scripts.stages.calibration import Histogram, Range
 
-METHODS = ("min-max", "percentile", "mse")
-PERCENTILE = 99.99
+PERCENT = 99.99
 # The fractions of the range that `mse` tries.
 FRACTIONS = np.linspace(1.0, 0.2, 41)
 
 
-def percentile(histogram: Histogram, percent: float = PERCENTILE) -> Range:
+def percentile(histogram: Histogram, percent: float = PERCENT) -> Range:
     """Return the range that leaves out the rarest values at both ends."""
     total = np.cumsum(histogram.counts)
     if not total[-1]:
@@ -41,9 +41,9 @@ def least_error(histogram: Histogram, bits: int) -> Range:
 
 
 def cut(histogram: Histogram, method: str, bits: int) -> Range:
-    """Return the range that a method of `METHODS` chooses."""
+    """Return the range that a method of the catalog chooses."""
     return {
-        "min-max": lambda: histogram.limits,
-        "percentile": lambda: percentile(histogram),
-        "mse": lambda: least_error(histogram, bits),
+        catalog.MIN_MAX: lambda: histogram.limits,
+        catalog.PERCENTILE: lambda: percentile(histogram),
+        catalog.MSE: lambda: least_error(histogram, bits),
     }[method]()

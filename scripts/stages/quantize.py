@@ -7,6 +7,7 @@ The network itself stays float32; `qdq.insert` or `qnn-onnx-converter` applies t
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -77,6 +78,8 @@ def main(arguments: argparse.Namespace) -> None:
             else:
                 raised = search.run(1 - MARGIN * (1 - precision.gate["cls_mean"]))
         made = widths.raised(Network.load(target), made, raised)
+        report = arguments.out / artefacts.widths(arguments.model, arguments.precision)
+        report.write_text(json.dumps(search.named(raised), indent=1) + "\n")
     made.save(arguments.out / artefacts.encodings(arguments.model, arguments.precision))
     say(f"  {len(made.activations)} activations and {len(made.params)} constants have encodings")
 
@@ -182,7 +185,7 @@ def activation_encodings(
     """Return an encoding for every activation, given the ranges of the measured ones."""
     producers, source = network.producers(), widths.quantized_as(network)
     _audit(limits)
-    if method != "min-max":
+    if method != catalog.MIN_MAX:
         found = calibration.histograms(network, limits, pictures)
         limits = {name: clipping.cut(one, method, bits) for name, one in found.items()}
     own = {name: encodings.asymmetric(one.low, one.high, bits) for name, one in limits.items()}
@@ -250,7 +253,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--precision", required=True, help="int8, w8a16 or mixed")
     parser.add_argument("--onnx", type=Path, required=True, help="float32 network")
     parser.add_argument("--calibration", type=Path, required=True, help="calibration set")
-    parser.add_argument("--method", choices=clipping.METHODS, default="min-max")
+    parser.add_argument("--method", choices=catalog.METHODS, default=catalog.MIN_MAX)
     parser.add_argument(
         "--no-equalise", dest="equalise", action="store_false", help="keep channels as they are"
     )

@@ -7,7 +7,7 @@ calibration has not seen, is small enough; then those that were not needed go ba
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from scripts import catalog
@@ -97,6 +97,11 @@ class Search:
             most = OF_WEIGHTS * least
         raised = self._enough(most)
         return self._thinned(wide | tensors(raised), raised, most)
+
+    def named(self, raised: Collection[str]) -> dict[str, list[str]]:
+        """Return raised activations by their kinds, in the order of the network."""
+        found = {kind.name: [one for one in kind.tensors if one in raised] for kind in self.kinds}
+        return {name: tensors for name, tensors in found.items() if tensors}
 
     def _enough(self, most: float) -> list[Kind]:
         """Return as few kinds that cost, cheapest first, as are needed: by bisection."""

@@ -75,6 +75,11 @@ def test_a_budget_reaches_quantize() -> None:
     assert quantize.arguments[-4:] == ("--target", "iq9075", "--max-ms", "0.2")
 
 
+def test_the_calibration_method_reaches_quantize() -> None:
+    quantize = next(stage for stage in stages(method="mse") if stage.verb == "quantize")
+    assert quantize.arguments[-2:] == ("--method", "mse")
+
+
 def test_without_the_gate_verify_is_told_so() -> None:
     asked = request.make(model="digits", precision="int8", target="iq9075", gate=False)
     verify = next(stage for stage in plan.stages(asked) if stage.verb == "verify")

@@ -30,6 +30,8 @@ def test_defaults() -> None:
         ({"images": "/nowhere"}, CalibrationError, "/nowhere"),
         ({"heldout": "."}, UsageError, "--images"),
         ({"input": "int8"}, UsageError, "one of: float32, uint8"),
+        ({"method": "kl"}, UsageError, "one of: min-max, percentile, mse"),
+        ({"method": "mse", "precision": "fp16"}, UsageError, "no ranges to calibrate"),
         ({"sdk": "."}, SdkError, "sdk.yaml"),
         ({"precision": "mixed"}, UsageError, "needs a budget"),
         ({"max_ms": 20.0}, UsageError, "--precision mixed"),

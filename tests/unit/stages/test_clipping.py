@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from scripts import catalog
 from scripts.stages import clipping
 from scripts.stages.calibration import BINS, Histogram, Range
 
@@ -34,7 +35,7 @@ def test_least_error_clips_at_8_bits_what_16_bits_can_keep(spiked: Histogram) ->
     assert clipping.cut(spiked, "mse", 16).high > 300
 
 
-@pytest.mark.parametrize("method", clipping.METHODS)
+@pytest.mark.parametrize("method", catalog.METHODS)
 def test_a_constant_tensor_keeps_its_value(method: str) -> None:
     same = Histogram(Range(2.0, 2.0), np.zeros(BINS, np.int64))
     assert clipping.cut(same, method, 8) == Range(2.0, 2.0)

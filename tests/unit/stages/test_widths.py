@@ -1,3 +1,4 @@
+import json
 from argparse import Namespace
 from pathlib import Path
 
@@ -46,6 +47,9 @@ def test_a_massive_residual_gets_16_bits_and_little_else_does(
     wide = {name for name, one in encodings.activations.items() if one.bits == widths.WIDE}
     kinds = widths.kinds(Network.load(network))
     assert any(wide.intersection(kinds[name]) for name in RESIDUAL)
+    named = json.loads((tmp_path / artefacts.widths("digits", "int8")).read_text())
+    assert RESIDUAL.intersection(named)
+    assert wide.issuperset(tensor for tensors in named.values() for tensor in tensors)
     assert len(wide) < len(encodings.activations) / 2
 
 
