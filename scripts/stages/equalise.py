@@ -8,6 +8,7 @@ magnitudes; between queries and keys, either side is the other's weight.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,12 @@ def apply(network: Network, scaling: Scaling, factors: Factors, path: Path) -> N
     with DataFile(path) as data:
         for tensor in track(list(network.graph.initializer), "equalising weights"):
             values: NDArray[Any] = network.array(tensor.name)
-            dtype = values.dtype
-            for carrier in carried.get(tensor.name, []):
-                by = by_label(scaling, factors, carrier.labels, carrier.power)
-                values = values * by.astype(dtype)
-            tensor.CopyFrom(data.store(tensor.name, values))
+            by = [
+                by_label(scaling, factors, carrier.labels, carrier.power).astype(values.dtype)
+                for carrier in carried.get(tensor.name, [])
+            ]
+            scaled = partial(reduce, np.multiply, by, values)
+            tensor.CopyFrom(data.defer(tensor.name, values.dtype, values.shape, scaled))
     return Network(network.model, path.parent)
 
 

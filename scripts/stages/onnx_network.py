@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+import os
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from math import prod
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import onnx
@@ -18,6 +21,8 @@ from scripts.errors import ArtefactError
 # Below this many bytes a tensor stays in the `.onnx` file.
 INLINE_BYTES = 1024
 ALIGNMENT = 4096
+# Tensors of one file that are computed or written at a time: memory holds no more.
+IN_FLIGHT = 4
 
 
 class SharedConstants:
@@ -127,33 +132,58 @@ class Network:
 
 
 class DataFile:
-    """External data of one `.onnx` file, appended tensor by tensor."""
+    """External data of one `.onnx` file: tensors in a row, computed and written side by side."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file: BinaryIO = path.open("wb")
+        self._end = 0
+        self._pool = ThreadPoolExecutor(os.cpu_count())
+        self._pending: deque[Future[None]] = deque()
 
     def __enter__(self) -> DataFile:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    def __exit__(self, error: object, *_: object) -> None:
+        try:
+            while self._pending and not error:
+                self._pending.popleft().result()
+        finally:
+            self._pool.shutdown(cancel_futures=True)
+            self._file.close()
 
     def store(self, name: str, array: NDArray[np.generic]) -> TensorProto:
         """Return a tensor whose bytes are in this file, or in itself where they are few."""
-        array = np.asarray(array, order="C")  # ascontiguousarray would give a scalar an axis
-        if array.nbytes < INLINE_BYTES:
-            return numpy_helper.from_array(array, name)
-        self._file.write(b"\0" * (-self._file.tell() % ALIGNMENT))
-        offset = self._file.tell()
-        self._file.write(array.data)
-        kind = helper.np_dtype_to_tensor_dtype(array.dtype)
-        tensor = TensorProto(name=name, dims=array.shape, data_type=kind)
+        return self.defer(name, array.dtype, array.shape, lambda: array)
+
+    def defer(
+        self,
+        name: str,
+        dtype: np.dtype[Any],
+        shape: tuple[int, ...],
+        compute: Callable[[], NDArray[Any]],
+    ) -> TensorProto:
+        """Return a tensor of a type and shape whose values are computed when their turn comes."""
+        size = prod(shape) * dtype.itemsize
+        if size < INLINE_BYTES:
+            return numpy_helper.from_array(np.asarray(compute(), order="C"), name)
+        offset = -(-self._end // ALIGNMENT) * ALIGNMENT
+        self._end = offset + size
+        while len(self._pending) >= IN_FLIGHT:
+            self._pending.popleft().result()
+        self._pending.append(self._pool.submit(self._write, compute, offset, size))
+        kind = helper.np_dtype_to_tensor_dtype(dtype)
+        tensor = TensorProto(name=name, dims=shape, data_type=kind)
         tensor.data_location = TensorProto.EXTERNAL
-        for key, value in (
-            ("location", self.path.name),
-            ("offset", offset),
-            ("length", array.nbytes),
-        ):
+        for key, value in (("location", self.path.name), ("offset", offset), ("length", size)):
             tensor.external_data.add(key=key, value=str(value))
         return tensor
+
+    def _write(self, compute: Callable[[], NDArray[Any]], offset: int, size: int) -> None:
+        values = np.asarray(compute(), order="C")
+        if values.nbytes != size:
+            raise ValueError(f"A tensor of {size} bytes has {values.nbytes}.")
+        left = values.reshape(-1).view(np.uint8).data
+        while left:
+            done = os.pwrite(self._file.fileno(), left, offset)
+            left, offset = left[done:], offset + done

@@ -7,6 +7,7 @@ output's width. Weights are streamed one at a time.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +146,11 @@ class _Inserter:
     def _constant(self, name: str, encoding: Encoding, axis: int = 0, label: str = "") -> str:
         label = label or f"{name}.{encoding.bits}"
         if label not in self._made:
-            values = quantize(self._network.array(name), encoding, axis)
-            self._constants[label] = self._data.store(f"{label}.q", values)
+            array = self._network.array(name)
+            integers = partial(quantize, array, encoding, axis)
+            self._constants[label] = self._data.defer(
+                f"{label}.q", encoding.dtype, array.shape, integers
+            )
             self._dequantize(f"{label}.q", label, encoding, axis)
             self._made.add(label)
         return label

@@ -118,8 +118,10 @@ class Graph:
                     node.input[index] = new
 
     def save(self, data: DataFile) -> ModelProto:
-        """Write the constants one at a time; return the model."""
-        tensors = [data.store(name, one.read()) for name, one in self.constants.items()]
+        """Write the constants, a few at a time; return the model."""
+        tensors = [
+            data.defer(name, one.dtype, one.shape, one.read) for name, one in self.constants.items()
+        ]
         return self._build(tensors, with_shapes=True)
 
     def _place(self, node: NodeProto) -> int:
