@@ -78,6 +78,8 @@ def _options() -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
+    # An arena keeps what a piece once took, and a trial has all pieces open at the same time.
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     # Fusing would round where the HTP does not.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.add_session_config_entry("session.disable_quant_qdq", "1")
