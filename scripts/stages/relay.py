@@ -72,7 +72,7 @@ class Relay:
 
 
 def _options() -> Any:
-    """Return session options that open quickly and keep weights as mapped files."""
+    """Return session options that open quickly, and compute the same whatever stands beside."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
