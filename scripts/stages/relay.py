@@ -72,7 +72,7 @@ class Relay:
 
 
 def _options() -> Any:
-    """Return session options that open quickly, and compute the same whatever stands beside."""
+    """Return options of sessions that open quickly and compute operator by operator."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
