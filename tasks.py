@@ -14,17 +14,17 @@ from typing import Any
 
 from invoke import Collection, Context, Exit, Task, task
 
+from scripts import boards as deployment
+from scripts.bench import bench as benchmark
+from scripts.console import Console
 from scripts.errors import INTERRUPTED, PipelineError
+from scripts.image import image as images
 from scripts.package import inspection, signature
 from scripts.package import weights as checkpoints
-from scripts.pipeline import bench as benchmark
-from scripts.pipeline import deploy as deployment
 from scripts.pipeline import doctor as examination
 from scripts.pipeline import engine, plan, session, suites
-from scripts.pipeline import image as images
 from scripts.pipeline import reproduce as reproduction
 from scripts.pipeline import request as requests
-from scripts.pipeline.console import Console
 from scripts.pipeline.session import DEFAULT_LANE
 
 OPTIONS = {

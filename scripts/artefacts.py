@@ -10,6 +10,9 @@ from pathlib import PurePosixPath as Path
 # What only the host knows of a build, as JSON, reaches the stages in this variable.
 FACTS_VARIABLE = "DINOV3_QNN_FACTS"
 
+# Time and memory that a stage took, which its manifest takes over.
+USAGE_FILE = ".usage.json"
+
 # What the rewrites of `lower` save; of the benchmark, not of a build.
 GAINS = "gains.json"
 

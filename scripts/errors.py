@@ -1,7 +1,7 @@
 """Every way this project refuses or fails, one class a cause, each with its own exit code.
 
 A message says what failed, what usually causes it, and the command or option that mends it.
-Domain code raises; only `tasks.py` and `scripts/stages/program.py` print and exit.
+Domain code raises; only `tasks.py` and `scripts/program.py` print and exit.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ import testinfra
 from testinfra.host import Host
 
 import docker
+from scripts.image.image import Image
 from scripts.pipeline.container import ENVIRONMENT, SECCOMP
-from scripts.pipeline.image import Image
-from scripts.pipeline.source import ROOT
+from scripts.source import ROOT
 
 # Nobody in particular: the image must work for whoever calls.
 STRANGER = "12345:54321"

@@ -13,7 +13,7 @@ import numpy as np
 from scripts import catalog
 from scripts.package import archive, runtime
 from scripts.package.contents import Build, items
-from scripts.stages.picture_input import PictureInput
+from scripts.pictures.picture_input import PictureInput
 
 BUILD_ID = "v2.51.0.260929181845"
 OTHER_BUILD_ID = "v2.43.0.260128101112"

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts import artefacts, catalog
+from openqnn.progress import heartbeat, say
+from openqnn.quantization import qdq
+from scripts import artefacts, catalog, program
 from scripts.errors import CompileError, UsageError
-from scripts.stages import estimate, htp, htp_compiler, program, qdq
-from scripts.stages.progress import heartbeat, say
+from scripts.htp import contexts, estimate, provider
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -22,7 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
         raise UsageError(
             f"Precision {precision.name} {'needs' if quantized else 'takes no'} --encodings."
         )
-    settings = htp_compiler.Settings(arguments.soc_model, arguments.vtcm_mb, fp16=not quantized)
+    settings = provider.Settings(arguments.soc_model, arguments.vtcm_mb, fp16=not quantized)
     target = arguments.out / artefacts.context_binary(precision.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _scratch(arguments.out) as scratch:
@@ -34,13 +35,13 @@ def main(arguments: argparse.Namespace) -> None:
         build = scratch / "build"
         build.mkdir()
         with heartbeat("compiling for the HTP"):
-            htp_compiler.compile_context(model, target, build, settings)
-        estimate.read_profile(build / htp_compiler.TRACE).save(target)
+            provider.compile_context(model, target, build, settings)
+        estimate.read_profile(build / provider.TRACE).save(target)
     check_target(target, settings)
-    say(f"  {target.stat().st_size:,} bytes for {htp.target_of(target)}")
+    say(f"  {target.stat().st_size:,} bytes for {contexts.target_of(target)}")
 
 
-def check_target(context: Path, settings: htp_compiler.Settings) -> None:
+def check_target(context: Path, settings: provider.Settings) -> None:
     """Hold what the compiler wrote into a context against the catalog's target.
 
     Raises:
@@ -57,7 +58,7 @@ def check_target(context: Path, settings: htp_compiler.Settings) -> None:
         "arch": known[0].arch.removeprefix("v"),
         "vtcm_size": str(settings.vtcm_mb * 2**20),
     }
-    found = htp.target_of(context)
+    found = contexts.target_of(context)
     if found != wanted:
         raise CompileError(f"The context binary is for {found}, not for {wanted}.")
 

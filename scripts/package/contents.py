@@ -12,9 +12,9 @@ from scripts.catalog import Model, Precision, Target
 from scripts.errors import ArtefactError, SdkError
 from scripts.package import build_id, manifest, provenance, readme, runtime, sbom, weights
 from scripts.package.item import PROGRAM, Item
-from scripts.stages import preprocess
-from scripts.stages.picture_input import PictureInput
-from scripts.stages.preprocess import Preprocessing
+from scripts.pictures import preprocess
+from scripts.pictures.picture_input import PictureInput
+from scripts.pictures.preprocess import Preprocessing
 
 
 @dataclass(frozen=True)

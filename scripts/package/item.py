@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts import digests
 from scripts.errors import ArtefactError
-from scripts.pipeline import digests
 
 DATA = 0o644
 PROGRAM = 0o755

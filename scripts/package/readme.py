@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.stages.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from scripts.pictures.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 FILE = "README.md"
 

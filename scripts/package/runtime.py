@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from scripts import elf
+from scripts import digests
 from scripts.catalog import Target
 from scripts.errors import ElfError, SdkError
+from scripts.htp import elf
 from scripts.package import build_id
 from scripts.package.item import DATA, PROGRAM, Item
-from scripts.pipeline import digests
 
 _BOARD = "lib/aarch64-ubuntu-gcc9.4"
 COMPILER = "lib/x86_64-linux-clang/libQnnHtp.so"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from scripts import digests
 from scripts.catalog import Model
 from scripts.errors import ArtefactError, CheckpointError
 from scripts.package.item import Item
 from scripts.package.runtime import texts
-from scripts.pipeline import digests
 
 SYNTHETIC = "synthetic"
 META = "DINOv3 License, see licences/dinov3"

@@ -1,1 +1,1 @@
-"""Host side: the plan of stages, the cache, the container, the image, the devices."""
+"""Host side: what is asked for, the plan of stages, running them in containers, keeping results."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
-from scripts import artefacts, errors
+from scripts import artefacts, digests, errors, source
+from scripts.console import Console
+from scripts.image.image import Image
 from scripts.package.runtime import texts
-from scripts.pipeline import container, digests, facts, source
-from scripts.pipeline.console import Console
+from scripts.pipeline import container, facts
 from scripts.pipeline.container import Mount, Program
-from scripts.pipeline.image import Image
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
 from scripts.pipeline.store import Manifest, Store

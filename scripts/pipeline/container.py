@@ -25,7 +25,7 @@ from docker.errors import APIError, NotFound
 from docker.types import Mount as DockerMount
 
 import docker
-from scripts.pipeline.source import ROOT
+from scripts.source import ROOT
 
 LABEL = "dinov3-qnn.owner"
 SECCOMP = ROOT / "docker" / "seccomp.json"
@@ -33,7 +33,7 @@ SECCOMP = ROOT / "docker" / "seccomp.json"
 ENVIRONMENT = {
     "HOME": "/tmp",  # noqa: S108, the container's own tmpfs
     "LC_ALL": "C.UTF-8",
-    "PYTHONPATH": "/src",
+    "PYTHONPATH": "/src:/opt/openqnn/lib/python",
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONUNBUFFERED": "1",

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
+from scripts.console import Console, size
 from scripts.errors import PipelineError
-from scripts.pipeline import engine, image, session
-from scripts.pipeline.console import Console, size
+from scripts.image import image
+from scripts.pipeline import engine, session
 from scripts.pipeline.request import Request
 
 # Per parameter, over the largest stage of each kind: measured on ViT-H+ (README, "Figures").

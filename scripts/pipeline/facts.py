@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scripts.pipeline import source
-from scripts.pipeline.image import Image
+from scripts import source
+from scripts.image.image import Image
 from scripts.pipeline.request import Request
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from scripts.console import Console, size
 from scripts.errors import ReproducibilityError
 from scripts.pipeline import plan
 from scripts.pipeline.build import Builder
-from scripts.pipeline.console import Console, size
 from scripts.pipeline.request import Request
 from scripts.pipeline.store import Store
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from scripts import artefacts, catalog
 from scripts.catalog import Model, Precision, Target
 from scripts.errors import CalibrationError, CheckpointError, SdkError, UsageError
-from scripts.pipeline.source import ROOT
+from scripts.source import ROOT
 
 BUILTIN_WEIGHTS = ROOT / "scripts" / "catalog" / "digits"
 _RANDOM = re.compile(r"random(:\d+)?")

@@ -6,9 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from scripts.pipeline import engine, image, summary
+from scripts.console import Console
+from scripts.image import image
+from scripts.pipeline import engine, summary
 from scripts.pipeline.build import Builder, Done
-from scripts.pipeline.console import Console
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
 

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from scripts.pipeline.digests import DigestCache, files_below
-from scripts.stages.program import USAGE_FILE
+from scripts.artefacts import USAGE_FILE
+from scripts.digests import DigestCache, files_below
 
 Manifest = dict[str, Any]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from scripts import artefacts
+from scripts.console import Console, size
 from scripts.pipeline.build import Done
-from scripts.pipeline.console import Console, size
 from scripts.pipeline.request import Request
 
 

@@ -1,1 +1,1 @@
-"""Container side: one module a stage, named by its verb; each a program of its own."""
+"""Container side: one program a stage, named by its verb. What they use lives in the rooms."""

@@ -4,45 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
-from scripts import artefacts, catalog
-from scripts.errors import GateError
-from scripts.stages import calibration, program
-from scripts.stages.calibration import FP16_MAX, Observer
-from scripts.stages.onnx_network import Network
-from scripts.stages.picture_input import PictureInput
-from scripts.stages.progress import say
-
-# The percentile of a picture's magnitudes that tells what is usual.
-USUAL = 99.9
-
-
-@dataclass(frozen=True)
-class Magnitude:
-    """The largest magnitude on any picture, and the largest 99.9th percentile of one picture."""
-
-    largest: float = 0.0
-    usual: float = 0.0
-
-    def widened(self, low: float, high: float, sample: np.ndarray) -> Magnitude:
-        """Return the magnitudes with those of one more picture."""
-        rank = int(sample.size * USUAL / 100)
-        usual = float(np.partition(np.abs(sample), rank)[rank])
-        largest = float(np.max([self.largest, -low, high]))  # NaN stays NaN
-        return Magnitude(largest, max(self.usual, usual))
+from openqnn.network.onnx_network import Network
+from openqnn.progress import say
+from scripts import artefacts, catalog, program
+from scripts.pictures import image_set
+from scripts.pictures.picture_input import PictureInput
+from scripts.quantization import magnitudes
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Write the ranges; in fp16, hold them against what float16 can hold."""
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
     network = Network.load(arguments.onnx)
-    files = calibration.raws(arguments.calibration, PictureInput.of(network).suffix)
-    found = magnitudes(network, files[: arguments.count])
+    files = image_set.raws(arguments.calibration, PictureInput.of(network).suffix)
+    found = magnitudes.measure(network, files[: arguments.count])
     target = arguments.out / artefacts.ranges(arguments.model, precision.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     table = {name: asdict(one) for name, one in found.items()}
@@ -50,39 +28,7 @@ def main(arguments: argparse.Namespace) -> None:
     widest = max(found, key=lambda name: found[name].largest)
     say(f"  widest of {len(found)} activations: {widest}, up to {found[widest].largest:.4g}")
     if precision.weights == 16:
-        require_float16(found)
-
-
-def magnitudes(network: Network, pictures: Sequence[Path]) -> dict[str, Magnitude]:
-    """Return the magnitudes of all computed activations, in the order of the network."""
-    shapes, observer = network.shapes(), Observer(network)
-    found = {name: Magnitude() for name in network.float_tensors()}
-    for name in found:
-        observer.add_range(name)
-        observer.add_sample(name, int(np.prod(shapes[name])))
-    for seen in observer.run(pictures, "ranges"):
-        for name in {key.rpartition(":")[0] for key in seen}:
-            low, high, sample = (seen[f"{name}:{key}"] for key in ("low", "high", "sample"))
-            found[name] = found[name].widened(float(low), float(high), sample)
-    return found
-
-
-def require_float16(found: Mapping[str, Magnitude]) -> None:
-    """Hold magnitudes against float16.
-
-    Raises:
-        GateError: an activation is beyond its largest number, or not finite.
-    """
-    beyond = [name for name, one in found.items() if not one.largest <= FP16_MAX]
-    if beyond:
-        first = found[beyond[0]]
-        raise GateError(
-            f"{len(beyond)} activations overflow in float16, the first is {beyond[0]}: it reaches "
-            f"{first.largest:.4g} (99.9 % of a picture's values are below {first.usual:.4g}), "
-            f"float16 ends at {FP16_MAX:.0f}.",
-            cause="massive activations, which large vision transformers have",
-            remedy="build --precision w8a16 or int8, whose activations have scales of their own",
-        )
+        magnitudes.require_float16(found)
 
 
 def _arguments() -> argparse.Namespace:

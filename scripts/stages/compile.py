@@ -3,61 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
-from scripts import artefacts, sdk
-from scripts.errors import ArtefactError, CompileError
-from scripts.stages import modellib, program, progress, tools
-
-TARGETS = (sdk.HOST, sdk.DEVICE)
+from scripts import artefacts, program
+from scripts.htp import libraries
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Run `qnn-model-lib-generator` of the SDK in force and hold its libraries to their contract.
-
-    Raises:
-        ArtefactError: an input is missing.
-        CompileError: source and weights do not belong together, or a compiler refused them.
-        ElfError: a library breaks the ABI contract of its target.
-    """
-    for path in (arguments.cpp, arguments.bin):
-        if not path.is_file():
-            raise ArtefactError(f"{path} does not exist.", remedy="run `invoke build`")
+    """Run `qnn-model-lib-generator` of the SDK in force and check its libraries."""
     made = [
         arguments.out / artefacts.model_library(arguments.model, arguments.precision, target)
-        for target in TARGETS
+        for target in libraries.TARGETS
     ]
-    with progress.heartbeat("compile"):
-        build(arguments.cpp, arguments.bin, made[0], TARGETS)
-    for target, library in zip(TARGETS, made, strict=True):
-        modellib.check(library, target)
-        progress.say(f"  {library.name} for {target}: {library.stat().st_size} bytes, ABI holds")
-
-
-def build(cpp: Path, weights: Path, library: Path, targets: Sequence[str]) -> None:
-    """Run the generator for some targets; `library` is where that of the first goes.
-
-    Raises:
-        CompileError: source and weights do not belong together, or a compiler refused them.
-    """
-    library.parent.mkdir(parents=True, exist_ok=True)
-    tools.run(
-        sdk.in_force(),
-        "qnn-model-lib-generator",
-        *options(cpp, weights, library, targets),
-        cwd=library.parent.parent,
-        error=CompileError,
-        cause="a source and weights of different builds, or a compiler that is missing",
-    )
-
-
-def options(
-    cpp: Path, weights: Path, library: Path, targets: Sequence[str] = TARGETS
-) -> list[str | Path]:
-    """Return the generator's command line for `<libs>/<target>/lib<name>.so`."""
-    name, libs = library.stem.removeprefix("lib"), library.parent.parent
-    return ["-c", cpp, "-b", weights, "-t", " ".join(targets), "-l", name, "-o", libs]
+    libraries.compile_all(arguments.cpp, arguments.bin, made)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,12 +10,12 @@ import argparse
 import os
 from pathlib import Path
 
-from scripts import artefacts, catalog, sdk
+from openqnn.progress import heartbeat, say
+from scripts import artefacts, catalog, program
+from scripts.htp import sdk
 from scripts.package import archive, provenance
 from scripts.package.contents import Build, items
-from scripts.stages import program
-from scripts.stages.picture_input import PictureInput
-from scripts.stages.progress import heartbeat, say
+from scripts.pictures.picture_input import PictureInput
 
 RUNNER = sdk.EMBEDDED / "bin" / sdk.DEVICE / "dinov3-run"
 

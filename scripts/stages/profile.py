@@ -10,10 +10,10 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from scripts import artefacts
-from scripts.stages import htp, program
-from scripts.stages.estimate import Estimate
-from scripts.stages.progress import say
+from openqnn.progress import say
+from scripts import artefacts, program
+from scripts.htp import contexts
+from scripts.htp.estimate import Estimate
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -21,7 +21,7 @@ def main(arguments: argparse.Namespace) -> None:
     found = Estimate.load(arguments.context)
     report = {
         "precision": arguments.precision,
-        "target": htp.target_of(arguments.context),
+        "target": contexts.target_of(arguments.context),
         "context_bytes": arguments.context.stat().st_size,
         "milliseconds": found.microseconds / 1000,
         "inferences_per_second": round(1e6 / found.microseconds, 2),

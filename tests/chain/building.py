@@ -15,8 +15,8 @@ from typing import Any
 import onnx
 import pytest
 
-from scripts import artefacts, catalog, sdk
-from scripts.stages import simulator
+from scripts import artefacts, catalog
+from scripts.htp import sdk, simulator
 
 TARGET = catalog.targets()["iq9075"]
 PRECISIONS = ("fp16", "int8", "w8a16")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import sdk
+from scripts.htp import sdk
 from tests.chain.building import PRECISIONS
 
 HERE = Path(__file__).parent

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.stages import calibration, metrics, onnx_network, qdq
+from openqnn.network import onnx_network
+from openqnn.quantization import observe, qdq
+from scripts import metrics
 from tests.chain import building
 from tests.chain.building import CASES, Network
 
@@ -43,7 +45,7 @@ def test_the_simulator_computes_what_the_integers_do_on_the_cpu(
     qdq.insert(model, encodings, integers)
     found = np.concatenate(building.run(made, building.context(made, precision, tmp_path), 8))
     on_the_cpu = onnx_network.Network.load(integers)
-    expected = np.concatenate(calibration.outputs(on_the_cpu, made.pictures()[:8], "integers"))
+    expected = np.concatenate(observe.outputs(on_the_cpu, made.pictures()[:8], "integers"))
     cosines = metrics.cosine(expected, found)
     assert cosines.mean() > closeness
     # In 8 bits, a sum that one of them rounds up and the other down moves a token.

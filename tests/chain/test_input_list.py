@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from openqnn import qnn
-from scripts import sdk
+from scripts.htp import sdk
 from tests.chain.building import Network
 
 OPTIONS = ("--use_per_row_quantization", "--weights_bitwidth", "8", "--bias_bitwidth", "32")

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from scripts import sdk
-from scripts.stages.onnx_network import DataFile
+from openqnn.network.onnx_network import DataFile
+from scripts.htp import sdk
 
 SIDE, BLOCKS, RELUS = 4096, 8, 100  # 8 matrices of 64 MiB each
 # Runs a program and prints the MiB that it and what it starts took at most.

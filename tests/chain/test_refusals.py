@@ -10,9 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from scripts import artefacts, sdk
+from scripts import artefacts
 from scripts.errors import ElfError
-from scripts.stages import htp_config, modellib
+from scripts.htp import config, modellib, sdk
 from tests.chain.building import TARGET, Network
 
 Libraries = Callable[[str], dict[str, Path]]
@@ -147,10 +147,10 @@ def test_a_configuration_for_another_chip(
     root = sdk.in_force()
     name = library.stem.removeprefix("lib")
     extensions = root.library("libQnnHtpNetRunExtensions.so")
-    first = htp_config.write(tmp_path, extensions, name, TARGET, is_fp16=False)
-    config = json.loads((tmp_path / htp_config.CONFIG).read_text())
-    config["devices"][0][key] = value
-    (tmp_path / htp_config.CONFIG).write_text(json.dumps(config))
+    first = config.write(tmp_path, extensions, name, TARGET, is_fp16=False)
+    settings = json.loads((tmp_path / config.CONFIG).read_text())
+    settings["devices"][0][key] = value
+    (tmp_path / config.CONFIG).write_text(json.dumps(settings))
     said = refused(
         tmp_path,
         "qnn-context-binary-generator",

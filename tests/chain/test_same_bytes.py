@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts import artefacts, sdk
+from scripts import artefacts
+from scripts.htp import sdk
 from tests.chain import building
 from tests.chain.building import PRECISIONS, Network
 

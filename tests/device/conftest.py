@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from scripts.boards import install
 from scripts.package import package
-from scripts.pipeline.deploy import install
 from tests import packages
 from tests.device import boards, system
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts import boards as deploy
 from scripts.errors import DeviceError
-from scripts.pipeline import deploy
 from tests import packages
 from tests.device import arm64, boards
 from tests.device.conftest import Archive, Bench

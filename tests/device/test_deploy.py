@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from scripts import boards as deploy
 from scripts.errors import ArtefactError, DeviceError, GateError, MismatchError, UsageError
 from scripts.package import package, signature
-from scripts.pipeline import deploy
-from scripts.stages.picture_input import PictureInput
+from scripts.pictures.picture_input import PictureInput
 from tests import packages
 from tests.device import boards
 from tests.device.conftest import RUNNER, Archive, Bench

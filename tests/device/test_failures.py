@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts import boards as deploy
+from scripts.boards import install, lock
 from scripts.errors import DeviceError, TransferError
-from scripts.pipeline import deploy
-from scripts.pipeline.deploy import install, lock
 from tests.device import boards
 from tests.device.conftest import Archive, Bench
 from tests.device.test_login import DEPLOY

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts import boards as deploy
 from scripts.errors import DeviceError, HostKeyError, UsageError
-from scripts.pipeline import deploy
 from tests.device import boards
 from tests.device.conftest import Archive, Bench
 

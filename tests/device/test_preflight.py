@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts import boards as deploy
 from scripts.errors import MismatchError
-from scripts.pipeline import deploy
 from tests import packages
 from tests.device import boards
 from tests.device.conftest import Archive, Bench

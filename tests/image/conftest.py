@@ -7,11 +7,12 @@ import pytest
 from testinfra.host import Host
 
 import docker
-from scripts.pipeline import content, engine
-from scripts.pipeline import image as images
-from scripts.pipeline.image import Image
-from scripts.pipeline.lanes import DEFAULT, Lane, load
-from scripts.pipeline.source import ROOT
+from scripts.image import content
+from scripts.image import image as images
+from scripts.image.image import Image
+from scripts.image.lanes import DEFAULT, Lane, load
+from scripts.pipeline import engine
+from scripts.source import ROOT
 from tests.containers import idle
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from scripts.pipeline import content
+from scripts.image import content
 
 pytestmark = pytest.mark.image
 

@@ -5,10 +5,10 @@ import re
 import pytest
 from testinfra.host import Host
 
-from scripts.pipeline import content
-from scripts.pipeline.image import Image
-from scripts.pipeline.lanes import Lane
-from scripts.pipeline.source import ROOT
+from scripts.image import content
+from scripts.image.image import Image
+from scripts.image.lanes import Lane
+from scripts.source import ROOT
 
 pytestmark = pytest.mark.image
 

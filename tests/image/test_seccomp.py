@@ -4,7 +4,7 @@ import pytest
 from testinfra.host import Host
 
 import docker
-from scripts.pipeline.image import Image
+from scripts.image.image import Image
 
 pytestmark = pytest.mark.image
 

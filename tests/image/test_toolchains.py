@@ -5,8 +5,8 @@ import json
 import pytest
 from testinfra.host import Host
 
-from scripts import elf
-from scripts.pipeline.source import ROOT
+from scripts.htp import elf
+from scripts.source import ROOT
 
 pytestmark = pytest.mark.image
 

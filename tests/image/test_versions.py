@@ -6,8 +6,8 @@ import re
 import pytest
 from testinfra.host import Host
 
-from scripts.pipeline import locks
-from scripts.pipeline.lanes import Lane
+from scripts.image import locks
+from scripts.image.lanes import Lane
 
 pytestmark = pytest.mark.image
 

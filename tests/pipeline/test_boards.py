@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from scripts import boards as deploy
+from scripts import source
 from scripts.errors import DeviceError
 from scripts.package import package
-from scripts.pipeline import deploy, source
 from scripts.pipeline.build import Builder, Done
 from scripts.pipeline.container import Mount, Program, run
 from scripts.pipeline.request import Request

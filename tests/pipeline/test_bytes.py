@@ -10,12 +10,12 @@ import pytest
 
 from scripts import artefacts, catalog
 from scripts.errors import GateError
+from scripts.htp import netjson
 from scripts.package import package
 from scripts.pipeline import plan, request
 from scripts.pipeline.build import Builder, Done
 from scripts.pipeline.container import Mount, Program, run
 from scripts.pipeline.request import Request
-from scripts.stages import netjson
 
 pytestmark = pytest.mark.pipeline
 BUILT_ANEW = ["lower", "quantize", "convert", "compile", "context", "verify", "profile", "package"]

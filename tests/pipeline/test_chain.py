@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from scripts import artefacts, sdk
+from scripts import artefacts
+from scripts.htp import modellib, sdk
 from scripts.pipeline import suites
 from scripts.pipeline.build import Builder, Done
 from scripts.pipeline.request import Request
-from scripts.stages import modellib
 
 pytestmark = pytest.mark.pipeline
 SUITES = ["same_bytes", "refusals", "input_list", "memory", "aarch64", "equal"]

@@ -13,7 +13,7 @@ import pytest
 from scripts.pipeline import container
 from scripts.pipeline.build import Builder
 from scripts.pipeline.container import LABEL, Mount, Outcome, Program
-from scripts.pipeline.source import ROOT
+from scripts.source import ROOT
 
 pytestmark = pytest.mark.image
 

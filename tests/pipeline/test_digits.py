@@ -11,11 +11,11 @@ import pytest
 
 from scripts import artefacts, catalog
 from scripts.errors import GateError
+from scripts.htp import contexts
 from scripts.pipeline import plan
 from scripts.pipeline.build import Builder, Done
 from scripts.pipeline.request import Request
-from scripts.pipeline.source import ROOT
-from scripts.stages import htp
+from scripts.source import ROOT
 
 pytestmark = pytest.mark.pipeline
 PRECISIONS = ("fp16", "int8", "w8a16")
@@ -40,7 +40,7 @@ def test_context_is_plain_and_names_its_target(
 ) -> None:
     build()
     path = ask().root / artefacts.context_binary("int8")
-    assert htp.target_of(path) == {"soc_type": "QCS9100", "arch": "73", "vtcm_size": "8388608"}
+    assert contexts.target_of(path) == {"soc_type": "QCS9100", "arch": "73", "vtcm_size": "8388608"}
     assert b"EPContext" not in path.read_bytes()
 
 

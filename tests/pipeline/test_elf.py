@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from testinfra.host import Host
 
-from scripts import artefacts, sdk, toml
+from scripts import artefacts, toml
+from scripts.htp import sdk
+from scripts.htp.modellib import FOLDERS, TOOLCHAINS
 from scripts.pipeline.build import Builder, Done
 from scripts.pipeline.request import Request
-from scripts.stages.modellib import FOLDERS, TOOLCHAINS
 from tests.containers import idle
 
 pytestmark = pytest.mark.pipeline

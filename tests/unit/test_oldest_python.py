@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.pipeline import lanes, source
+from scripts import source
+from scripts.image import lanes
 
 OLDEST = (3, 10)
 # What came with 3.11 and 3.12, and `filter` of tarfile: 3.10.4, the release pocket's, has none.

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from scripts.errors import ArtefactError
-from scripts.pipeline.source import ROOT
+from scripts.source import ROOT
 from tests import checkpoints, packages
 
 INVOKE = str(Path(sys.executable).with_name("invoke"))

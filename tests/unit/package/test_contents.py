@@ -10,12 +10,13 @@ from unittest import mock
 
 import pytest
 
-from scripts import catalog, elf
+from scripts import catalog
 from scripts.errors import ArtefactError, CheckpointError, ElfError, SdkError
+from scripts.htp import elf
 from scripts.package import runtime
 from scripts.package.contents import Build, items
 from scripts.package.item import Item
-from scripts.stages import preprocess
+from scripts.pictures import preprocess
 from tests import packages
 from tests.packages import BUILD_ID, OTHER_BUILD_ID
 

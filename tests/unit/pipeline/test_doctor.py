@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.console import Console
 from scripts.errors import EngineError
 from scripts.pipeline import doctor, engine, request, session
-from scripts.pipeline.console import Console
 from scripts.pipeline.request import Request
 
 

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from scripts.pipeline import digests, facts, request, source
-from scripts.pipeline.image import Image
+from scripts import digests, source
+from scripts.image.image import Image
+from scripts.pipeline import facts, request
 
 IMAGE = Image("id", "tag", "bookworm", f"sha256:{1:064x}", "inputs", 0)
 

@@ -5,7 +5,7 @@ import pytest
 from scripts.errors import UsageError
 from scripts.pipeline import plan, request
 from scripts.pipeline.plan import Stage
-from scripts.pipeline.source import ROOT, closure
+from scripts.source import ROOT, closure
 
 
 def stages(**given: str) -> list[Stage]:

@@ -6,13 +6,15 @@ import numpy as np
 import onnx
 import pytest
 
+from openqnn.network.onnx_network import DataFile, Network
 from scripts import artefacts
 from scripts.errors import GateError
-from scripts.stages import audit, calibration
-from scripts.stages.audit import Magnitude
-from scripts.stages.onnx_network import DataFile, Network
-from tests.unit.stages import vit
-from tests.unit.stages.test_equalise import _pictures
+from scripts.pictures import image_set
+from scripts.quantization import magnitudes
+from scripts.quantization.magnitudes import Magnitude
+from scripts.stages import audit
+from tests.networks import vit
+from tests.unit.quantization.test_equalise import _pictures
 
 
 def _audit(folder: Path, onnx_file: Path, precision: str) -> dict[str, dict[str, float]]:
@@ -53,7 +55,7 @@ def test_every_activation_is_in_the_table_and_few_values_are_beyond_the_usual(
     found = _audit(tmp_path, source, "fp16")
     assert list(found) == list(Network.load(source).float_tensors())
     assert all(0 < one["usual"] <= one["largest"] for one in found.values())
-    seen = [np.fromfile(one, np.float32) for one in calibration.raws(tmp_path / "calibration")[:2]]
+    seen = [np.fromfile(one, np.float32) for one in image_set.raws(tmp_path / "calibration")[:2]]
     assert found["pixel_values"]["largest"] == pytest.approx(np.abs(seen).max())
 
 
@@ -69,6 +71,6 @@ def test_float16_is_refused_where_it_would_overflow_and_other_precisions_are_not
 
 @pytest.mark.parametrize("largest", [65505.0, float("inf"), float("nan")])
 def test_what_float16_cannot_hold_is_refused(largest: float) -> None:
-    audit.require_float16({"fits": Magnitude(65504.0, 1.0)})
+    magnitudes.require_float16({"fits": Magnitude(65504.0, 1.0)})
     with pytest.raises(GateError, match="beyond"):
-        audit.require_float16({"fits": Magnitude(1.0, 1.0), "beyond": Magnitude(largest, 1.0)})
+        magnitudes.require_float16({"fits": Magnitude(1.0, 1.0), "beyond": Magnitude(largest, 1.0)})

@@ -9,12 +9,15 @@ import onnx
 import onnxruntime
 import pytest
 
-from scripts import artefacts
-from scripts.stages import diagnose, lower, metrics, qdq, quantize, widths
-from scripts.stages.encodings import Encoding, Encodings
-from scripts.stages.onnx_network import Network
-from scripts.stages.preprocess import Preprocessing
-from tests.unit.stages import vit
+from openqnn.network.onnx_network import Network
+from openqnn.quantization import qdq, sharing
+from openqnn.quantization.encodings import Encoding, Encodings
+from scripts import artefacts, metrics
+from scripts.lowering.lower import lower
+from scripts.pictures.preprocess import Preprocessing
+from scripts.quantization import widths
+from scripts.stages import diagnose, quantize
+from tests.networks import vit
 
 HOW = Preprocessing(vit.SIZE)
 INPUT = "pixel_values"
@@ -50,7 +53,7 @@ def made(tmp_path: Path, request: pytest.FixtureRequest) -> Namespace:
     """The float network, the one of bytes, its encodings, and its integers, on random pictures."""
     precision, source = request.param, vit.write(tmp_path)
     target = tmp_path / "bytes.onnx"
-    lower.lower(source, target, precision, [], HOW)
+    lower(source, target, precision, [], HOW)
     pictures = _pictures(tmp_path / "calibration", 10)
     quantize.main(
         Namespace(
@@ -127,7 +130,7 @@ def test_layers_are_compared_on_bytes(made: Namespace, tmp_path: Path) -> None:
 
 def test_the_width_of_bytes_is_not_for_choice(made: Namespace) -> None:
     network = Network.load(made.network)
-    given = widths.given(network)
+    given = sharing.given(network)
     assert NUMBERS in given
     raisable = {name for names in widths.kinds(network).values() for name in names}
     assert not raisable & given.keys()

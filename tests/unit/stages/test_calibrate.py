@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from scripts.errors import CalibrationError, ImageFileError, UsageError
-from scripts.stages import calibrate, preprocess
+from scripts.pictures import image_set, preprocess
+from scripts.stages import calibrate
 
 
 def add(folder: Path, name: str, seed: int) -> Path:
@@ -74,9 +75,9 @@ def test_the_same_pictures_elsewhere_give_the_same_bytes(tmp_path: Path) -> None
 
 def test_fewer_pictures_are_the_first_of_more_and_evenly_spread() -> None:
     files = [Path(str(number)) for number in range(1000)]
-    order = calibrate.spread(files)
+    order = image_set.spread(files)
     assert sorted(order) == sorted(files)
-    assert order[:100] == calibrate.spread(files)[:100]
+    assert order[:100] == image_set.spread(files)[:100]
     tenths = Counter(int(file.name) // 100 for file in order[:100])
     assert len(tenths) == 10
     assert set(tenths.values()) <= {9, 10, 11}

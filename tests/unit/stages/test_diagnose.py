@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from scripts import artefacts
-from scripts.stages import chart, diagnose, quantize
-from scripts.stages.encodings import Encodings, asymmetric
-from scripts.stages.onnx_network import Network
-from tests.unit.stages import vit
-from tests.unit.stages.test_equalise import _pictures
+from openqnn.network.onnx_network import Network
+from openqnn.quantization.encodings import Encodings, asymmetric
+from scripts import artefacts, chart
+from scripts.stages import diagnose, quantize
+from scripts.verification import layers
+from tests.networks import vit
+from tests.unit.quantization.test_equalise import _pictures
 
 
 def _diagnose(folder: Path) -> list[dict[str, Any]]:
@@ -45,7 +46,7 @@ def test_names_the_layer_that_was_spoilt(tmp_path: Path) -> None:
     before = _diagnose(tmp_path)
     path = tmp_path / artefacts.encodings("digits", "w8a16")
     made = Encodings.load(path)
-    residual = diagnose.residual(Network.load(tmp_path / "vit.onnx"))
+    residual = layers.residual(Network.load(tmp_path / "vit.onnx"))
     made.activations[residual[2]] = asymmetric(-1e4, 1e4, 16)
     made.save(path)
     after = _diagnose(tmp_path)

@@ -42,7 +42,7 @@ def model_of(config: dict[str, Any]) -> catalog.Model:
 
 
 def export_tiny(folder: Path, checkpoint: Path, config: dict[str, Any]) -> Path:
-    from scripts.stages import export
+    from scripts.checkpoint import export
 
     folder.mkdir(parents=True, exist_ok=True)
     source = export.open_source(model_of(config), str(checkpoint))
@@ -151,11 +151,11 @@ def test_two_processes_in_two_places_write_the_same_bytes(tmp_path: Path) -> Non
 
 
 def test_random_weights_are_marked_synthetic(tmp_path: Path) -> None:
-    from scripts.stages import export
+    from scripts.stages import export as export_stage
 
     check = picture_set(tmp_path / "set")
     arguments = argparse.Namespace(out=tmp_path, model="digits", weights="random:7", check=check)
-    export.main(arguments)
+    export_stage.main(arguments)
     model = onnx.load(tmp_path / "models/dinov3_digits_eager.onnx", load_external_data=False)
     assert {entry.key: entry.value for entry in model.metadata_props}["synthetic"] == "random:7"
     report = json.loads((tmp_path / "models/dinov3_digits_eager.json").read_text())
@@ -165,7 +165,7 @@ def test_random_weights_are_marked_synthetic(tmp_path: Path) -> None:
 
 
 def test_a_weight_that_is_not_the_checkpoint_s_is_noticed(tmp_path: Path) -> None:
-    from scripts.stages import export
+    from scripts.checkpoint import export
 
     checkpoint = checkpoints.write(tmp_path / "hf")
     file = export_tiny(tmp_path, checkpoint, GATED)
@@ -179,14 +179,14 @@ def test_a_weight_that_is_not_the_checkpoint_s_is_noticed(tmp_path: Path) -> Non
 
 
 def test_a_set_of_another_size_is_refused(tmp_path: Path) -> None:
-    from scripts.stages import export
+    from scripts.checkpoint import export
 
     with pytest.raises(ArtefactError, match="32 x 32"):
         export.read_pictures(picture_set(tmp_path, size=16), 32)
 
 
 def test_a_constant_that_hides_a_weight_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from scripts.stages import dinov3, trace
+    from scripts.checkpoint import dinov3, trace
 
     monkeypatch.setattr(trace, "_fingerprints", lambda _: {})
     with pytest.raises(ConversionError, match="not understood"):
@@ -194,14 +194,14 @@ def test_a_constant_that_hides_a_weight_is_refused(monkeypatch: pytest.MonkeyPat
 
 
 def test_weights_of_another_family_member_are_refused() -> None:
-    from scripts.stages import export
+    from scripts.checkpoint import export
 
     with pytest.raises(CheckpointError, match="is not vits16: its hidden_size is 96, not 384"):
         export.open_source(catalog.models()["vits16"], str(DIGITS))
 
 
 def test_a_field_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
-    from scripts.stages import export
+    from scripts.checkpoint import export
 
     folder = checkpoints.write(tmp_path)
     (folder / "config.json").write_text(json.dumps(GATED | {"hidden_size": "large"}))
@@ -210,7 +210,9 @@ def test_a_field_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
-    from scripts.stages import export
+    from scripts.stages import export as export_stage
 
     with pytest.raises(UsageError, match="vitx"):
-        export.main(argparse.Namespace(out=tmp_path, model="vitx", weights="random", check=None))
+        export_stage.main(
+            argparse.Namespace(out=tmp_path, model="vitx", weights="random", check=None)
+        )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from scripts.pictures import builtin
 from scripts.stages import images
 
 
@@ -16,7 +17,7 @@ def test_crops_for_the_two_uses_share_no_pixel() -> None:
     photo = Image.fromarray(np.ascontiguousarray(numbers.view(np.uint8)[..., :3]))
     seen: dict[str, set[bytes]] = {"calibration": set(), "heldout": set()}
     count = dict.fromkeys(seen, 0)
-    for path, crop in images.crops(photo):
+    for path, crop in builtin.crops(photo):
         pixels = np.asarray(crop).reshape(-1, 3)
         assert crop.width == crop.height
         seen[path.parts[0]] |= {pixel.tobytes() for pixel in pixels}

@@ -8,9 +8,11 @@ from pathlib import Path
 from scripts.errors import SdkError, UsageError
 from scripts.package import package
 from scripts.package.contents import Build
+from scripts.source import ROOT
 from tests import packages
-from tests.unit.stages import vit
+from tests.networks import vit
 
+PATH = os.pathsep.join([str(ROOT), str(ROOT / "toolchains/openqnn/lib/python")])
 ARCHIVE = "packages/dinov3_digits_int8_iq9075.tar.gz"
 
 
@@ -24,7 +26,7 @@ def run(
         command += [f"--{name}", str(report)]
     network = vit.write(out.parent)
     command += ["--runner", str(build.runner), "--network", str(network), *extra]
-    environment = {**os.environ, **environment}
+    environment = {**os.environ, "PYTHONPATH": PATH, **environment}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 

@@ -6,9 +6,10 @@ import pytest
 
 from scripts import artefacts
 from scripts.errors import ArtefactError, CompileError
-from scripts.stages import estimate, profile
-from scripts.stages.estimate import Estimate
-from tests.unit.stages.test_htp import HEAD, TAIL
+from scripts.htp import estimate
+from scripts.htp.estimate import Estimate
+from scripts.stages import profile
+from tests.unit.htp.test_contexts import HEAD, TAIL
 
 # As the provider of onnxruntime-qnn 2.7.0 writes it, host times included.
 PROFILE = """\

@@ -11,8 +11,8 @@ from PIL import Image
 
 from scripts import catalog
 from scripts.errors import CalibrationError, GateError, UsageError
-from scripts.stages import verify
-from scripts.stages.verify import HeldOut
+from scripts.pictures.image_set import HeldOut
+from scripts.verification import gate
 
 INT8 = catalog.precisions()["int8"]
 GOOD = {"cls_mean": 0.999, "cls_p1": 0.99, "patch_mean": 0.99}
@@ -45,18 +45,18 @@ def held_out(tmp_path: Path, images: Path) -> HeldOut:
 
 
 def test_good_figures_pass() -> None:
-    verify.apply_gate(GOOD, INT8, skip=False)
+    gate.apply(GOOD, INT8, skip=False)
 
 
 @pytest.mark.parametrize("figure", GOOD)
 @pytest.mark.parametrize("value", [0.5, float("nan")])
 def test_each_figure_is_held_against_its_bound(figure: str, value: float) -> None:
     with pytest.raises(GateError, match=f"{figure} is .*the gate is {INT8.gate[figure]}"):
-        verify.apply_gate({**GOOD, figure: value}, INT8, skip=False)
+        gate.apply({**GOOD, figure: value}, INT8, skip=False)
 
 
 def test_no_gate_is_loud(capsys: pytest.CaptureFixture[str]) -> None:
-    verify.apply_gate({**GOOD, "cls_mean": 0.5}, INT8, skip=True)
+    gate.apply({**GOOD, "cls_mean": 0.5}, INT8, skip=True)
     assert "WARNING: --no-gate" in capsys.readouterr().out
 
 
@@ -67,7 +67,7 @@ def test_a_single_non_finite_value_fails(value: float, who: str) -> None:
     dirty[1, 2, 3] = value
     pair = (dirty, clean) if who == "reference" else (clean, dirty)
     with pytest.raises(GateError, match=r"NaN or infinity for 1 pictures, first b\.png"):
-        verify.require_finite(*pair, ["a.png", "b.png"])
+        gate.require_finite(*pair, ["a.png", "b.png"])
 
 
 def test_the_reference_sees_the_pictures_not_the_raws(held_out: HeldOut, images: Path) -> None:

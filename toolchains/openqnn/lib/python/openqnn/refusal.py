@@ -7,7 +7,19 @@ from collections.abc import Callable
 
 
 class Refused(Exception):
-    """What was wrong with the input, in words for its owner."""
+    """What was wrong with the input, in words for its owner, and what to do about it."""
+
+    def __init__(self, what: str, *, cause: str = "", remedy: str = "") -> None:
+        self.what, self.cause, self.remedy = what, cause, remedy
+        super().__init__(what)
+
+
+class DamagedFile(Refused):
+    """A file is missing, cut short, or not of the format that it should be."""
+
+
+class UnfitSamples(Refused):
+    """Calibration inputs do not fit the network, or make it overflow."""
 
 
 def say(program: str, text: str) -> None:

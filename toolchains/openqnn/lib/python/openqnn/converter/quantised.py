@@ -1,18 +1,16 @@
 """The ONNX model that is translated: as given, or with its encodings put in as Q and DQ nodes.
 
-Calibrating and inserting are the work of the repository's own stages. What calibration does here is
-the plain recipe: no equalisation, one width for all activations; the pipeline's is `quantize`.
+What calibration does here is the plain recipe: one width for all activations.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import onnx
-
+from openqnn.network.onnx_network import Network
+from openqnn.quantization import qdq, recipe
+from openqnn.quantization.encodings import Encodings
 from openqnn.refusal import Refused
 
 
@@ -25,11 +23,10 @@ def prepared(chosen: argparse.Namespace, folder: Path) -> Path:
     model: Path = chosen.input_network
     if not (chosen.quantization_overrides or chosen.input_list):
         return model
-    with _refusing():
-        encodings = chosen.quantization_overrides
-        if chosen.input_list:
-            model, encodings = _calibrated(chosen, folder)
-        return _with_encodings(model, encodings, folder / "quantised.onnx")
+    if chosen.input_list:
+        return _calibrated(chosen, folder)
+    encodings = Encodings.load(chosen.quantization_overrides)
+    return _with_encodings(Network.load(model), encodings, folder)
 
 
 def listed(input_list: Path, inputs: list[str]) -> list[Path]:
@@ -51,44 +48,15 @@ def listed(input_list: Path, inputs: list[str]) -> list[Path]:
     return files
 
 
-def _calibrated(chosen: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
-    """Write the model and the encodings that calibration gives it."""
-    from scripts.stages import quantize
-    from scripts.stages.encodings import Encodings
-    from scripts.stages.onnx_network import Network
-
+def _calibrated(chosen: argparse.Namespace, folder: Path) -> Path:
     network = Network.load(chosen.input_network)
-    samples = listed(chosen.input_list, [value.name for value in network.graph.input])
-    quantize.separate_constants(network)
-    model, encodings = folder / "float.onnx", folder / "encodings.json"
-    data = model.with_suffix(".onnx_data")
-    network, limits = quantize.scaled(network, samples, data, equal=False)
+    files = listed(chosen.input_list, [value.name for value in network.graph.input])
     method, bits = chosen.act_quantizer_calibration, chosen.act_bitwidth
-    made = Encodings(
-        quantize.activation_encodings(network, limits, samples, method, bits),
-        quantize.param_encodings(network, bits),
-    )
-    quantize.fit_biases(network, made)
-    made.save(encodings)
-    onnx.save(network.model, model)
-    return model, encodings
+    encodings = recipe.calibrated(network, files, method, bits)
+    return _with_encodings(network, encodings, folder)
 
 
-def _with_encodings(model: Path, encodings: Path, out: Path) -> Path:
-    from scripts.stages import qdq
-
-    qdq.insert(model, encodings, out)
+def _with_encodings(network: Network, encodings: Encodings, folder: Path) -> Path:
+    out = folder / "quantised.onnx"
+    qdq.write(network, encodings, out)
     return out
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
-    """Turn what the repository's stages refuse into this program's refusal."""
-    try:
-        from scripts.errors import PipelineError
-    except ImportError as error:
-        raise Refused("Quantising needs this project's sources on the PYTHONPATH.") from error
-    try:
-        yield
-    except PipelineError as error:
-        raise Refused(str(error)) from error

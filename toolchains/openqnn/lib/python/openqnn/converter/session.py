@@ -15,11 +15,11 @@ from pathlib import Path
 from openqnn import root
 from openqnn.converter import record as records
 from openqnn.converter import wholeness
+from openqnn.network import pieces
+from openqnn.network.onnx_network import Network
+from openqnn.network.relay import EXTERNAL_DATA, PIECE
 from openqnn.refusal import Refused
 
-# Nodes that a session holds at least.
-PIECE = 100
-EXTERNAL_DATA = "session.model_external_initializers_file_folder_path"
 RECORDED = "6777"  # kRecorded in src/recorder/recorder.cpp
 SOC_VARIABLE = "OPENQNN_SOC_MODEL"
 SOC_MODEL = "77"
@@ -69,9 +69,6 @@ def main(model: str) -> int:
     """
     import onnxruntime as ort
     import onnxruntime_qnn
-
-    from scripts.stages import pieces
-    from scripts.stages.onnx_network import Network
 
     ort.register_execution_provider_library(
         "QNNExecutionProvider", onnxruntime_qnn.get_library_path()

@@ -1,0 +1,1 @@
+"""The benchmark: our pipeline beside the plain ONNX Runtime recipe, and what each rewrite saves."""

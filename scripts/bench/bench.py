@@ -1,0 +1,169 @@
+"""Time, peak memory and simulated latency, beside the plain ONNX Runtime recipe, in one run.
+
+Times of a shared machine drift; ratios within one run are what counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from scripts import artefacts, catalog
+from scripts.console import size
+from scripts.errors import UsageError
+from scripts.pipeline import plan, request, summary
+from scripts.pipeline.build import Builder
+from scripts.pipeline.container import Mount
+from scripts.pipeline.plan import Stage
+from scripts.pipeline.request import Request
+
+# Simulating a large network takes longer than building it, and the recipe has no such step.
+LEFT_OUT = {"verify", "package"}
+# What makes the binary; its profile is listed, but is not part of the ratio.
+CHAIN = ("export", "lower", "audit", "quantize", "convert", "compile", "context")
+PEER_STEPS = ("export", "quantize", "context")
+PEER_ESTIMATE = "peer_ctx.estimate.json"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage took: wall-clock seconds, and the largest resident set in bytes."""
+
+    stage: str
+    seconds: float
+    peak_memory: int
+
+
+def run(builder: Builder, model: str, weights: str, precisions: Sequence[str], out: Path) -> None:
+    """Build each precision from nothing, run the peer beside it, and write `out` as JSON."""
+    if not catalog.pick(catalog.models(), model, "model").layers:
+        raise UsageError(f"The plain recipe has no configuration of {model}.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    results: dict[str, Any] = {}
+    # What is compared comes first, each beside the other; what rewrites save is the longer part.
+    for measure in (_compare, _gains):
+        for precision in precisions:
+            with _fresh(model, weights, precision) as asked:
+                results.setdefault(precision, {}).update(measure(builder, asked))
+            out.write_text(json.dumps(results, indent=1) + "\n")
+    for precision, result in results.items():
+        _show(builder, f"{model} {precision}", result)
+    builder.console.note(f"written to {out}")
+
+
+@contextmanager
+def _fresh(model: str, weights: str, precision: str) -> Iterator[Request]:
+    """Yield a build in a folder that was not there before, and will not be afterwards."""
+    folder = Path("build").resolve() / f"bench-{os.getpid()}"
+    try:
+        yield request.make(
+            model=model,
+            precision=precision,
+            target="iq9075",
+            weights=weights,
+            build_dir=str(folder),
+            gate=False,
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _compare(builder: Builder, asked: Request) -> dict[str, Any]:
+    """Return what ours and the recipe take, and the simulated time of what they make."""
+    stages = [stage for stage in plan.stages(asked) if stage.verb not in LEFT_OUT]
+    ours = _costs(builder, asked, stages)
+    warm = _warm_seconds(builder, asked, stages)
+    profile = summary.report(asked.root / artefacts.profile_report(asked.precision.name))
+    peer, milliseconds = _peer(builder, asked)
+    simulated = {"ours": profile["milliseconds"], "peer": milliseconds}
+    return _result(ours, peer, warm) | {"simulated_milliseconds": simulated, "profile": profile}
+
+
+def _gains(builder: Builder, asked: Request) -> dict[str, Any]:
+    """Return what every rewrite of `lower` saves, on shallow twins of the model."""
+    arguments = ("--model", asked.model.name, "--precision", asked.precision.name)
+    builder.build(asked, [Stage("gains", "gains", arguments)])
+    return {"lowering": summary.report(asked.root / artefacts.GAINS)}
+
+
+def _peer(builder: Builder, asked: Request) -> tuple[list[Cost], float]:
+    """Return what the recipe's steps took, and the simulated milliseconds of what they made."""
+    fresh = replace(asked, build_dir=asked.build_dir / "peer")
+    calibration = asked.root / artefacts.image_set("calibration")
+    stages = [
+        _peer_stage(fresh, step, calibration)
+        for step in PEER_STEPS
+        if (step, asked.precision.weights) != ("quantize", 16)
+    ]
+    costs = _costs(builder, fresh, stages)
+    estimate = summary.report(fresh.root / PEER_ESTIMATE)
+    return costs, estimate["microseconds"] / 1000
+
+
+def _peer_stage(asked: Request, step: str, calibration: Path) -> Stage:
+    arguments = ("--step", step, "--work", "/build", "--calibration", "/calibration")
+    names = ("--model", asked.model.name, "--precision", asked.precision.name)
+    mounts = (Mount(calibration, "/calibration"),)
+    return Stage(f"peer-{step}", "peer", arguments + names, mounts=mounts)
+
+
+def _costs(builder: Builder, asked: Request, stages: Sequence[Stage]) -> list[Cost]:
+    done = builder.build(asked, stages)
+    return [
+        Cost(one.stage.name, one.manifest["seconds"], one.manifest["usage"]["peak_memory_bytes"])
+        for one in done
+    ]
+
+
+def _warm_seconds(builder: Builder, asked: Request, stages: Sequence[Stage]) -> float:
+    started = time.monotonic()
+    builder.build(asked, stages)
+    return time.monotonic() - started
+
+
+def _result(ours: list[Cost], peer: list[Cost], warm: float) -> dict[str, Any]:
+    chain = [cost for cost in ours if cost.stage.split("-")[0] in CHAIN]
+    return {
+        "ours": [vars(cost) for cost in ours],
+        "peer": [vars(cost) for cost in peer],
+        "warm_rebuild_seconds": round(warm, 2),
+        "time_ratio": round(_seconds(chain) / _seconds(peer), 3),
+        "peak_memory_ratio": round(_peak(chain) / _peak(peer), 3),
+    }
+
+
+def _seconds(costs: Sequence[Cost]) -> float:
+    return sum(cost.seconds for cost in costs)
+
+
+def _peak(costs: Sequence[Cost]) -> int:
+    return max(cost.peak_memory for cost in costs)
+
+
+def _show(builder: Builder, title: str, result: dict[str, Any]) -> None:
+    rows = [
+        (f"{cost['seconds']:.1f} s", size(cost["peak_memory"]), cost["stage"])
+        for cost in (*result["ours"], *result["peer"])
+    ]
+    builder.console.table(title, rows)
+    ratios = f"time {result['time_ratio']}, peak memory {result['peak_memory_ratio']}"
+    builder.console.note(f"export to context, ours / plain recipe: {ratios}")
+    simulated = result["simulated_milliseconds"]
+    builder.console.note(
+        f"simulated inference: {simulated['ours']:.2f} ms, plain recipe {simulated['peer']:.2f} ms"
+    )
+    builder.console.table("what each rewrite saves, us a layer", _saved(result["lowering"]))
+    builder.console.note(f"nothing changed, build again: {result['warm_rebuild_seconds']} s")
+
+
+def _saved(lowering: dict[str, Any]) -> list[tuple[str, ...]]:
+    rows = [(f"{one['saved']:+.0f}", one["rewrite"]) for one in lowering["rewrites"]]
+    none, every = (lowering[f"microseconds_{key}"] for key in ("without_any", "with_all"))
+    return [*rows, (f"{none:.0f} -> {every:.0f}", "none and all of them")]

@@ -1,0 +1,177 @@
+"""Measure what every rewrite of `lower` gains in simulated time, and what 16 bits cost.
+
+Shallow twins of the model do: the time of a layer is that of two more layers, halved. Encodings are
+those of one picture of noise; in int8 those activations have 16 bits that are faster so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from openqnn.network import onnx_network
+from openqnn.progress import say
+from openqnn.quantization import qdq
+from scripts import artefacts, catalog, program
+from scripts.catalog import Model, Precision, Target
+from scripts.errors import CompileError, UsageError
+from scripts.htp import estimate, provider
+from scripts.lowering import rewrites
+from scripts.lowering.lower import lower
+from scripts.quantization import calibration, widths
+
+DEPTHS = (1, 3)
+WEIGHTS = "random:0"
+# The profile's wording, as QAIRT 2.51 has it.
+MISSING = "Missing Ops"
+NOISE_SEED = 0
+
+
+@dataclass(frozen=True)
+class Gain:
+    """Simulated microseconds of a layer without a rewrite, and those that the rewrite saves."""
+
+    rewrite: str
+    without: float
+    saved: float
+
+
+@dataclass(frozen=True)
+class Time:
+    """Simulated microseconds, and how many operators the compiler has no cost for."""
+
+    microseconds: int
+    missing: int
+
+    @classmethod
+    def read(cls, trace: Path) -> Time:
+        """Return what a compiler's profile says."""
+        with trace.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        missing = [int(row["Time"]) for row in rows if row["Event Identifier"].startswith(MISSING)]
+        return cls(estimate.read_profile(trace).microseconds, sum(missing))
+
+
+class Bench:
+    """Shallow twins of a model, to be lowered and compiled in many ways; `folder` is scratch."""
+
+    def __init__(self, model: Model, precision: Precision, target: Target, folder: Path) -> None:
+        from scripts.checkpoint import export  # torch is in the image alone
+
+        self._precision, self._folder = precision, folder
+        is_fp16 = precision.weights == 16
+        self._settings = provider.Settings(target.soc_model, target.vtcm_mb, is_fp16)
+        self._twins = {depth: folder / f"twin{depth}.onnx" for depth in DEPTHS}
+        for depth, path in self._twins.items():
+            twin = replace(model, layers=depth)
+            export.write(export.open_source(twin, WEIGHTS), model.name, path)
+        shape = (1, 3, model.image_size, model.image_size)
+        self._noise = folder / "noise.raw"
+        np.random.default_rng(NOISE_SEED).standard_normal(shape, np.float32).tofile(self._noise)
+
+    def layer(self, without: Sequence[str]) -> float:
+        """Return the simulated microseconds of a layer, some rewrites left out.
+
+        Raises:
+            CompileError: the compiler has no cost for some operator: it would look free.
+        """
+        free = [name for name, cost in catalog.width_costs().items() if cost <= 0]
+        shallow, deep = (self._time(path, without, free) for path in self._twins.values())
+        if deep.missing != shallow.missing:
+            raise CompileError("The compiler's estimate leaves out operators of a layer.")
+        return (deep.microseconds - shallow.microseconds) / (DEPTHS[1] - DEPTHS[0])
+
+    def width_costs(self) -> dict[str, int]:
+        """Return what 16 bits cost the deeper twin, by kind of activation."""
+        twin = self._twins[DEPTHS[1]]
+        with tempfile.TemporaryDirectory(dir=self._folder) as name:
+            network = Path(name) / "lowered.onnx"
+            lower(twin, network, self._precision.name, [])
+            kinds = list(widths.kinds(onnx_network.Network.load(network)))
+        narrow = self._time(twin, [], []).microseconds
+        return {kind: self._time(twin, [], [kind]).microseconds - narrow for kind in kinds}
+
+    def _time(self, twin: Path, without: Sequence[str], wide: Sequence[str]) -> Time:
+        with tempfile.TemporaryDirectory(dir=self._folder) as name:
+            folder = Path(name)
+            network = folder / "lowered.onnx"
+            lower(twin, network, self._precision.name, without)
+            if self._precision.weights != 16:
+                network = self._quantized(network, folder, wide)
+            scratch = folder / "scratch"
+            scratch.mkdir()
+            context = folder / "context.bin"
+            provider.compile_context(network, context, scratch, self._settings)
+            return Time.read(scratch / provider.TRACE)
+
+    def _quantized(self, path: Path, folder: Path, wide: Sequence[str]) -> Path:
+        """Write integers of a network in which some kinds of activations have 16 bits."""
+        scaled = folder / "scaled.onnx"
+        bits = self._precision.activations
+        made = calibration.encoded(path, scaled, [self._noise], bits, method="min-max", equal=False)
+        network = onnx_network.Network.load(scaled)
+        kinds = widths.kinds(network)
+        raised = [tensor for kind in wide for tensor in kinds.get(kind, [])]
+        widths.raised(network, made, raised).save(folder / "encodings.json")
+        made_file = folder / "quantized.onnx"
+        qdq.insert(scaled, folder / "encodings.json", made_file)
+        return made_file
+
+
+def measure(bench: Bench, precision: str) -> tuple[float, list[Gain]]:
+    """Return the time of a layer with all rewrites, and what each of them saves in it."""
+    chosen = rewrites.choose(precision)
+    full = bench.layer([])
+    say(f"  all rewrites: {full:.0f} us a layer")
+    gains = []
+    for rewrite in chosen:
+        without = bench.layer([rewrite.name])
+        gains.append(Gain(rewrite.name, without, without - full))
+        say(f"  without {rewrite.name}: {without:.0f} us")
+    return full, gains
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Write `gains.json`."""
+    model = catalog.pick(catalog.models(), arguments.model, "model")
+    precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
+    target = catalog.pick(catalog.targets(), arguments.target, "target")
+    if not model.layers:
+        raise UsageError(
+            f"The depth of {model.name} is fixed: it has no shallow twins.",
+            remedy="measure vits16 or a larger model",
+        )
+    with tempfile.TemporaryDirectory(dir=arguments.out) as folder:
+        bench = Bench(model, precision, target, Path(folder))
+        none = bench.layer([rewrite.name for rewrite in rewrites.REWRITES])
+        say(f"  no rewrite: {none:.0f} us a layer")
+        full, gains = measure(bench, precision.name)
+        costs = bench.width_costs() if precision.activations == widths.NARROW else {}
+    report = {
+        "model": model.name,
+        "precision": precision.name,
+        "microseconds_without_any": none,
+        "microseconds_with_all": full,
+        "rewrites": [vars(gain) for gain in gains],
+        "microseconds_of_16_bits": costs,
+    }
+    (arguments.out / artefacts.GAINS).write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = program.parser(__doc__)
+    parser.add_argument("--model", required=True, help="name in the catalog")
+    parser.add_argument("--precision", required=True, help="name in the catalog")
+    parser.add_argument("--target", default="iq9075", help="board in the catalog")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    program.run(main, _arguments())

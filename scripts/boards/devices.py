@@ -1,0 +1,109 @@
+"""The boards of `devices.toml`: where they are, how to log in, which host key they must show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import tomllib
+
+from scripts.errors import UsageError
+from scripts.source import ROOT
+
+FILE = ROOT / "devices.toml"
+_LOGINS = ("key", "password_env", "password_prompt")
+
+
+@dataclass(frozen=True)
+class Device:
+    """One board. `host_key` is its fingerprint as OpenSSH prints it; empty means not yet trusted.
+
+    `path` is the folder of all releases on the board; `keep` how many of them stay for a rollback.
+    """
+
+    name: str
+    host: str
+    user: str
+    path: str
+    soc: str = ""
+    port: int = 22
+    host_key: str = ""
+    key: str = ""
+    password_env: str = ""
+    password_prompt: bool = False
+    keep: int = 3
+    skel: Literal["package", "board"] = "package"
+    signers: str = ""
+
+
+def load(path: Path = FILE) -> tuple[dict[str, Device], dict[str, list[str]]]:
+    """Return the devices and the groups of a `devices.toml`.
+
+    Raises:
+        UsageError: the file is missing or says something that this program does not know.
+    """
+    try:
+        document = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise UsageError(
+            f"There is no {path}.", remedy="cp devices.example.toml devices.toml, then edit it"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is not TOML: {error}") from None
+    tables = document.get("devices", {})
+    made = {name: _device(path, name, table) for name, table in tables.items()}
+    return made, document.get("groups", {})
+
+
+def select(names: Sequence[str], path: Path = FILE) -> list[Device]:
+    """Return the devices of the given names, in order and once each; a name may be a group's.
+
+    Raises:
+        UsageError: a name is unknown, or none is given.
+    """
+    known, groups = load(path)
+    wanted = [device for name in names for device in groups.get(name, [name])]
+    if unknown := [name for name in wanted if name not in known]:
+        raise UsageError(
+            f"{path.name} knows no device {unknown[0]!r}.",
+            remedy=f"one of: {', '.join([*known, *groups])}",
+        )
+    if not wanted:
+        raise UsageError("No device is given.", remedy=f"--device {','.join(known)}")
+    return [known[name] for name in dict.fromkeys(wanted)]
+
+
+def _device(file: Path, name: str, table: Mapping[str, Any]) -> Device:
+    where = f"{file.name}: [devices.{name}]"
+    if "password" in table:
+        raise UsageError(
+            f"{where} holds a password, which belongs in no file.",
+            remedy='password_env = "VARIABLE", or password_prompt = true',
+        )
+    allowed = {field.name: str(field.type) for field in fields(Device) if field.name != "name"}
+    if unknown := sorted(set(table) - set(allowed)):
+        raise UsageError(f"{where} has unknown keys {unknown}.", remedy="see devices.example.toml")
+    if missing := sorted({"host", "user", "path"} - set(table)):
+        raise UsageError(f"{where} lacks {', '.join(missing)}.", remedy="see devices.example.toml")
+    device = Device(name=name, **table)
+    for field in allowed:
+        if type(getattr(device, field)) is not type(getattr(_SAMPLE, field)):
+            raise UsageError(f"{where}: {field} is a {type(getattr(_SAMPLE, field)).__name__}.")
+    _check(where, device)
+    return device
+
+
+def _check(where: str, device: Device) -> None:
+    if len([way for way in _LOGINS if getattr(device, way)]) > 1:
+        raise UsageError(f"{where} gives two ways to log in.", remedy=f"one of {_LOGINS}")
+    if not device.path.startswith("/") or device.path.rstrip("/") == "":
+        raise UsageError(f"{where}: path must be absolute, and a folder of its own.")
+    if device.skel not in ("package", "board"):
+        raise UsageError(f"{where}: skel is neither 'package' nor 'board'.")
+    if device.keep < 1:
+        raise UsageError(f"{where}: keep must be at least 1, the release before the current one.")
+
+
+_SAMPLE = Device("name", "host", "user", "/path")

@@ -1,0 +1,116 @@
+"""Many boards side by side: what tasks call. Each tells its own story, one table ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from scripts.boards import upkeep
+from scripts.boards.devices import FILE, Device, select
+from scripts.boards.install import Say, install
+from scripts.boards.login import Login, logins
+from scripts.console import Console
+from scripts.errors import PipelineError
+from scripts.package import package, signature
+
+Action = Callable[[Login, Say], Awaitable[tuple[str, ...]]]
+
+
+def deploy(
+    archive: Path, names: Sequence[str], *, signers: Path | None = None, file: Path = FILE
+) -> None:
+    """Bring an archive into use on devices or groups, side by side.
+
+    `signers`, a file in OpenSSH's allowed_signers format, makes a signature by one of them a must;
+    so does `signers` of a device.
+
+    Raises:
+        ArtefactError: the archive is damaged, or not signed as it must be.
+        PipelineError: the error of one device; the others are brought to their end first.
+    """
+    devices = select(names, file)
+    lists = [signers] if signers else []
+    lists += [
+        file.parent / Path(device.signers).expanduser() for device in devices if device.signers
+    ]
+    for one in dict.fromkeys(lists):
+        signature.verify(archive, one)
+    with package.unpacked(archive) as shipment:
+
+        async def action(login: Login, say: Say) -> tuple[str, ...]:
+            return (await install(login, shipment, say),)
+
+        _each(devices, action, f"deployment of {shipment.package.manifest.name}")
+
+
+def rollback(names: Sequence[str], *, file: Path = FILE) -> None:
+    """Put devices back to the release before the current one, after checking it.
+
+    Raises:
+        PipelineError: the error of one device; the others are brought to their end first.
+    """
+    _each(select(names, file), upkeep.rollback, "rollback")
+
+
+def status(names: Sequence[str], *, file: Path = FILE) -> None:
+    """Show what is in use on devices, what else they hold, and what they are.
+
+    Raises:
+        PipelineError: the error of one device; the others are shown first.
+    """
+    _each(select(names, file), upkeep.status, "devices", upkeep.STATUS_COLUMNS)
+
+
+def remote_verify(names: Sequence[str], *, file: Path = FILE) -> None:
+    """Hash the current release on devices again, and try its network on its golden input.
+
+    Raises:
+        PipelineError: the error of one device; the others are brought to their end first.
+    """
+    _each(select(names, file), upkeep.verify, "verification")
+
+
+def _each(
+    devices: Sequence[Device], action: Action, title: str, columns: Sequence[str] = ("outcome",)
+) -> None:
+    outcomes = asyncio.run(_side_by_side(logins(devices), action))
+    rows: list[Sequence[str]] = [("device", *columns)]
+    failed: dict[str, PipelineError] = {}
+    for device, outcome in zip(devices, outcomes, strict=True):
+        if isinstance(outcome, PipelineError):
+            failed[device.name] = outcome
+            outcome = (f"FAILED: {_headline(outcome)}", *("" for _ in columns[1:]))
+        rows.append((device.name, *outcome))
+    Console().table(title, rows)
+    if failed:
+        raise _summary(failed, len(devices))
+
+
+async def _side_by_side(
+    all_logins: Sequence[Login], action: Action
+) -> list[tuple[str, ...] | PipelineError]:
+    async def one(login: Login) -> tuple[str, ...] | PipelineError:
+        def say(text: str) -> None:
+            print(f"  {login.device.name}: {text}", flush=True)
+
+        try:
+            return await action(login, say)
+        except PipelineError as error:
+            return error
+
+    return await asyncio.gather(*(one(login) for login in all_logins))
+
+
+def _headline(error: PipelineError) -> str:
+    """Return the first line of an error, and the second where the first only leads up to it."""
+    first, *rest = (line.strip() for line in error.what.splitlines())
+    return f"{first} {rest[0]}" if first.endswith(":") and rest else first
+
+
+def _summary(failed: dict[str, PipelineError], count: int) -> PipelineError:
+    first = next(iter(failed.values()))
+    if count == 1:
+        return first
+    told = "\n".join(f"{name}: {error}" for name, error in failed.items())
+    return type(first)(f"{len(failed)} of {count} devices failed.\n{told}")

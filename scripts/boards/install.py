@@ -1,0 +1,100 @@
+"""One package onto one board, from the first question to the new release in use.
+
+At every moment `current` is a whole release: the old one, or after one rename the new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from scripts.boards import fitness, golden, releases
+from scripts.boards.connection import Board, connected
+from scripts.boards.lock import locked
+from scripts.boards.login import Login
+from scripts.boards.probe import probe
+from scripts.boards.progress import Progress
+from scripts.boards.survey import plan, survey
+from scripts.boards.upload import check, upload
+from scripts.errors import TransferError
+from scripts.package.package import Unpacked
+
+ATTEMPTS = 4
+SECONDS_BEFORE_RETRY = 2.0
+Say = Callable[[str], None]
+
+
+async def install(login: Login, shipment: Unpacked, say: Say) -> str:
+    """Bring a package into use on a board; a cut connection is taken up again a few times.
+
+    Returns what there is to say about it, in a few words.
+
+    Raises:
+        MismatchError: the package does not fit the board; nothing was sent.
+        HostKeyError: the board's host key is unknown or has changed.
+        TransferError: the connection kept breaking, or files kept arriving damaged.
+        GateError: the network gives wrong results on the board; the old release stays in use.
+        DeviceError: anything else the board refuses.
+    """
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return await _install(login, shipment, say)
+        except TransferError as error:
+            say(f"{error.what} Attempt {attempt + 1} of {ATTEMPTS} follows.")
+            await asyncio.sleep(SECONDS_BEFORE_RETRY * attempt)
+    return await _install(login, shipment, say)
+
+
+async def _install(login: Login, shipment: Unpacked, say: Say) -> str:
+    async with connected(login) as board:
+        await _preflight(board, shipment, say)
+        async with locked(board, say):
+            await _arrive(board, shipment, say)
+            tried = await _try(board, shipment, say)
+            removed = await _switch(board, shipment.package.digest)
+    more = f", {len(removed)} old removed" if removed else ""
+    return f"{shipment.package.digest[:12]} is in use{tried}{more}"
+
+
+async def _preflight(board: Board, shipment: Unpacked, say: Say) -> None:
+    manifest = shipment.package.manifest
+    skel = f"libQnnHtp{manifest.facts['target']['arch'].upper()}Skel.so"
+    facts = await probe(board, manifest.facts["needs"]["libraries"], skel)
+    found = await survey(board, shipment.package.digest)
+    there = shipment.package.digest in found.releases
+    todo = await asyncio.to_thread(plan, shipment, found)
+    fitness.check(board.device, facts, manifest, 0 if there else todo.size)
+    for remark in fitness.remarks(facts, manifest):
+        say(f"note: {remark}")
+
+
+async def _arrive(board: Board, shipment: Unpacked, say: Say) -> None:
+    package = shipment.package
+    release = f"releases/{package.digest}"
+    found = await survey(board)
+    if package.digest in found.releases:
+        damaged = await check(board, package, release, mend=True)
+        if not damaged:
+            say("this release is on the board already, and whole")
+            return
+        say(f"this release is on the board, damaged: {', '.join(damaged)}")
+    await releases.prune(board, found, coming=package.digest)
+    await upload(board, shipment, Progress(say))
+    await releases.commit(board, package.digest)
+
+
+async def _try(board: Board, shipment: Unpacked, say: Say) -> str:
+    manifest = shipment.package.manifest
+    if not golden.possible(manifest):
+        say("note: the package brings no golden input: not tried on the board")
+        return ", not tried"
+    outcome = await golden.run(board, f"releases/{shipment.package.digest}", manifest)
+    say(outcome.said)
+    return f", golden cosine {outcome.cosine:.6f}"
+
+
+async def _switch(board: Board, digest: str) -> list[str]:
+    found = await survey(board)
+    if found.current != digest:
+        await releases.activate(board, digest, releases.succession(found, digest))
+    return await releases.prune(board, await survey(board))

@@ -1,0 +1,107 @@
+"""What is done with the releases on one board after a deployment."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from scripts.boards import golden, releases
+from scripts.boards.connection import Board, connected
+from scripts.boards.lock import locked
+from scripts.boards.login import Login
+from scripts.boards.probe import probe
+from scripts.boards.survey import Survey, survey
+from scripts.boards.upload import check
+from scripts.console import size
+from scripts.errors import ArtefactError, DeviceError
+from scripts.package.manifest import MANIFEST, SUMS
+from scripts.package.package import Package, from_documents
+
+Say = Callable[[str], None]
+STATUS_COLUMNS = ("in use", "digest", "others", "uploads", "deploying", "free", "glibc", "board")
+
+
+async def rollback(login: Login, say: Say) -> tuple[str, ...]:
+    """Put a board back to the release before the current one.
+
+    Raises:
+        DeviceError: there is none, or it is damaged; the current one stays.
+    """
+    async with connected(login) as board, locked(board, say):
+        found = await survey(board)
+        digest = releases.previous(board.device.name, found)
+        package = await _whole(board, digest)
+        await releases.activate(board, digest, found.history)
+    return (f"{_short(found.current)} -> {_short(digest)} ({package.manifest.name})",)
+
+
+async def verify(login: Login, say: Say) -> tuple[str, ...]:
+    """Hash the current release again, and try its network where the package can.
+
+    Raises:
+        DeviceError: nothing is deployed, or a file is damaged.
+        GateError: the network gives wrong results.
+    """
+    async with connected(login) as board:
+        digest = (await survey(board)).current
+        if not digest:
+            raise DeviceError(f"Nothing is deployed on {board.device.name}.")
+        package = await _whole(board, digest)
+        told = f"{_short(digest)} ({package.manifest.name}) is whole"
+        if not golden.possible(package.manifest):
+            return (f"{told}, not tried: it brings no golden input",)
+        outcome = await golden.run(board, f"releases/{digest}", package.manifest)
+        say(outcome.said)
+    return (f"{told}, golden cosine {outcome.cosine:.6f}",)
+
+
+async def status(login: Login, _say: Say) -> tuple[str, ...]:
+    """Return what a board runs, holds and is, in the order of `STATUS_COLUMNS`."""
+    async with connected(login) as board:
+        found = await survey(board)
+        facts = await probe(board, (), "")
+        name = (await _read(board, found.current)).manifest.name if found.current else "nothing"
+    uploads = [one for one in found.names if one.endswith(".partial")]
+    return (
+        name,
+        _short(found.current),
+        ", ".join(_short(one) for one in _others(found)) or "none",
+        ", ".join(_short(one) for one in uploads) or "none",
+        found.owner or "nobody",
+        size(facts.free),
+        facts.glibc,
+        facts.model or ", ".join(facts.socs) or facts.arch,
+    )
+
+
+async def _whole(board: Board, digest: str) -> Package:
+    package = await _read(board, digest)
+    if damaged := await check(board, package, f"releases/{digest}", mend=False):
+        raise DeviceError(
+            f"On {board.device.name}, {', '.join(damaged)} of {_short(digest)} are damaged.",
+            cause="the board's flash is failing, or somebody changed files by hand",
+            remedy="deploy that archive again: only what is damaged is sent",
+        )
+    return package
+
+
+async def _read(board: Board, digest: str) -> Package:
+    """Return the package that a release was made from, by its own documents."""
+    folder = f"{board.device.path}/releases/{digest}"
+    document, sums = [
+        await board.feed('cat "$1"', f"{folder}/{name}", pieces=[]) for name in (MANIFEST, SUMS)
+    ]
+    if hashlib.sha256(sums).hexdigest() != digest:
+        raise ArtefactError(
+            f"On {board.device.name}, the documents of {_short(digest)} were changed.",
+            remedy="deploy the archive again",
+        )
+    return from_documents(document, sums)
+
+
+def _others(found: Survey) -> list[str]:
+    return [one for one in found.releases if one != found.current]
+
+
+def _short(name: str) -> str:
+    return name[:12]

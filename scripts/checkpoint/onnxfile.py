@@ -1,0 +1,130 @@
+"""Write an ONNX network and its weights, tensor by tensor, with the same bytes every time.
+
+The layout of the data file is settled from shapes alone. So tensors can then be read, turned and
+written in parallel, each at its place, and memory never holds more than a few of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from openqnn.network.onnx_network import ALIGNMENT
+from openqnn.progress import track
+from scripts.checkpoint.files import Weights
+from scripts.checkpoint.trace import INPUT, OPSET, OUTPUT, Graph
+
+IR_VERSION = 10
+PRODUCER = "dinov3-qnn"
+# Rows turned at a time: a block of them stays in the processor's cache.
+BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A weight: its shape as the graph wants it, and its first byte in the data file."""
+
+    name: str
+    shape: tuple[int, ...]
+    transposed: bool
+    offset: int
+
+    @property
+    def length(self) -> int:
+        """Its size in bytes, being float32."""
+        return prod(self.shape) * 4
+
+
+def layout(graph: Graph) -> list[Placed]:
+    """Return the place of every weight, in the order in which the network uses them."""
+    placed, end = [], 0
+    used = dict.fromkeys(name for node in graph.nodes for name in node.input)
+    for name in (name for name in used if name in graph.parameters):
+        offset = -(-end // ALIGNMENT) * ALIGNMENT
+        placed.append(Placed(name, graph.shapes[name], graph.parameters[name], offset))
+        end = offset + placed[-1].length
+    return placed
+
+
+def write_weights(path: Path, placed: Sequence[Placed], weights: Weights) -> str:
+    """Write the data file; return a digest of the weights, whatever they were stored as.
+
+    Raises:
+        OSError: there is no space for all of it, found out before any of it is written.
+    """
+    digests = []
+    with path.open("wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
+        os.posix_fallocate(file.fileno(), 0, placed[-1].offset + placed[-1].length)
+        futures = [pool.submit(_put, file.fileno(), one, weights) for one in placed]
+        try:
+            digests = [future.result() for future in track(futures, "weights")]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    lines = [f"{one.name} {digest}\n" for one, digest in zip(placed, digests, strict=True)]
+    return sha256("".join(sorted(lines)).encode()).hexdigest()
+
+
+def build(
+    graph: Graph, placed: Sequence[Placed], data: str, metadata: Mapping[str, str]
+) -> ModelProto:
+    """Return the model, its weights in the file `data` beside it; nothing tells when or where."""
+    constants = [numpy_helper.from_array(value, name) for name, value in graph.constants.items()]
+    inner = [name for node in graph.nodes for name in node.output if name != OUTPUT]
+    made = helper.make_graph(
+        graph.nodes,
+        PRODUCER,
+        [_value(graph, INPUT)],
+        [_value(graph, OUTPUT)],
+        [_external(one, data) for one in placed] + constants,
+        value_info=[_value(graph, name) for name in inner],
+    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(
+        made, opset_imports=opsets, ir_version=IR_VERSION, producer_name=PRODUCER
+    )
+    helper.set_model_props(model, dict(sorted(metadata.items())))
+    return model
+
+
+def _put(descriptor: int, one: Placed, weights: Weights) -> str:
+    values = weights.read(one.name)
+    digest = sha256(f"{list(values.shape)}".encode())
+    digest.update(_bytes(values))
+    turned = _bytes(_transpose(values) if one.transposed else values)
+    done = 0
+    while done < one.length:
+        done += os.pwrite(descriptor, turned[done:], one.offset + done)
+    return digest.hexdigest()
+
+
+def _bytes(values: NDArray[np.float32]) -> memoryview:
+    return values.reshape(-1).view(np.uint8).data
+
+
+def _transpose(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    turned = np.empty(values.shape[::-1], np.float32)
+    for start in range(0, len(values), BLOCK):
+        turned[:, start : start + BLOCK] = values[start : start + BLOCK].T
+    return turned
+
+
+def _external(one: Placed, data: str) -> TensorProto:
+    tensor = TensorProto(name=one.name, data_type=TensorProto.FLOAT, dims=one.shape)
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", data), ("offset", one.offset), ("length", one.length)):
+        tensor.external_data.add(key=key, value=str(value))
+    return tensor
+
+
+def _value(graph: Graph, name: str) -> ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, graph.shapes[name])

@@ -1,0 +1,240 @@
+"""What PyTorch's exporter makes of DINOv3, at the cost of two layers instead of thirty-two.
+
+All encoder layers are alike. So a twin of the network with two layers and random weights goes
+through `torch.onnx.export`, and its second layer is then stamped out for all that follow. A traced
+constant that equals one of the twin's parameters, or the transpose of one, *is* that parameter.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import logging
+import re
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from transformers import DINOv3ViTConfig, DINOv3ViTModel
+
+from scripts.checkpoint import dinov3, rope
+from scripts.checkpoint.files import OPTIONAL, plain_name
+from scripts.errors import ConversionError
+
+OPSET = 21
+INPUT, OUTPUT = "pixel_values", "last_hidden_state"
+TWIN_LAYERS, TWIN_SEED = 2, 0
+FOLDED = {"Cos": np.cos, "Sin": np.sin}
+# float32 angles of up to 2 pi against double precision.
+ROTARY_TOLERANCE = 1e-5
+SCOPES = "pkg.torch.onnx.name_scopes"
+FINGERPRINT = 16
+LAYER = re.compile(r"^layer\.(\d+)\.")
+
+
+@dataclass
+class Graph:
+    """A network: its nodes in order, and what their inputs are besides each other.
+
+    `parameters` maps a weight's name to whether the graph wants it transposed (a linear layer that
+    became a MatMul); `shapes` has the shape of every weight (as the graph wants it) and value.
+    """
+
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    parameters: dict[str, bool] = field(default_factory=dict)
+    constants: dict[str, NDArray[Any]] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+def trace(config: DINOv3ViTConfig) -> Graph:
+    """Return the graph of a network for one picture of the configuration's size.
+
+    Raises:
+        ConversionError: the exporter hid a weight in a constant that cannot be told.
+    """
+    small = copy.deepcopy(config)
+    small.num_hidden_layers = min(config.num_hidden_layers, TWIN_LAYERS)
+    twin = _twin(small)
+    reader = _Reader(twin)
+    reader.read(_export(twin))
+    _check(reader.graph, twin)
+    return stamp(reader.graph, config.num_hidden_layers - small.num_hidden_layers)
+
+
+def stamp(twin: Graph, more: int) -> Graph:
+    """Return the graph with its second layer repeated `more` times."""
+    layer = [node for node in twin.nodes if node.name.startswith("layer.1.")]
+    last = 1 + max((twin.nodes.index(node) for node in layer), default=len(twin.nodes))
+    made = Graph(nodes=twin.nodes[:last], constants=twin.constants)
+    for step in range(1, more + 1):
+        made.nodes += [_shifted(node, step) for node in layer]
+    made.nodes += [_shifted(node, more) for node in twin.nodes[last:]]
+    for step in range(more + 1):
+        made.parameters |= {_shift(name, step): how for name, how in twin.parameters.items()}
+        made.shapes |= {_shift(name, step): shape for name, shape in twin.shapes.items()}
+    return made
+
+
+class _LastHiddenState(nn.Module):
+    def __init__(self, network: DINOv3ViTModel) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        return self.network(pixel_values, return_dict=False)[0]
+
+
+def _twin(config: DINOv3ViTConfig) -> DINOv3ViTModel:
+    twin = dinov3.skeleton(config)
+    random = torch.Generator().manual_seed(TWIN_SEED)
+    weights = {
+        name: torch.empty(value.shape).uniform_(-0.02, 0.02, generator=random)
+        for name, value in twin.state_dict().items()
+    }
+    twin.load_state_dict(weights, assign=True)
+    return twin
+
+
+def _export(twin: DINOv3ViTModel) -> onnx_ir.Graph:
+    size = twin.config.image_size
+    pixels = torch.zeros(1, twin.config.num_channels, size, size)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            _LastHiddenState(twin).eval(),
+            (pixels,),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    return program.model.graph
+
+
+class _Reader:
+    """Turns the exporter's graph of the twin into ours: telling names, weights told apart."""
+
+    def __init__(self, twin: DINOv3ViTModel) -> None:
+        self.graph = Graph(shapes={INPUT: (1, 3, twin.config.image_size, twin.config.image_size)})
+        self._names = {INPUT: INPUT, OUTPUT: OUTPUT}
+        self._seen: Counter[str] = Counter()
+        self._scope = ""
+        self._weights = _fingerprints(twin)
+        self._rotary = _rotary(twin.config)
+
+    def read(self, source: onnx_ir.Graph) -> None:
+        """Take over the exporter's graph."""
+        for name, value in source.initializers.items():
+            self._constant(name, value.const_value.numpy())
+        for node in source:
+            if not self._fold(node):
+                self._node(node)
+
+    def _constant(self, name: str, value: NDArray[Any]) -> None:
+        """Tell whether a constant is a weight, a rotary table, or a small thing such as a shape."""
+        found = self._weights.get(_fingerprint(value))
+        if found:
+            own, transposed = found
+            self.graph.parameters[own] = transposed
+            self.graph.shapes[own] = value.shape
+        else:
+            own, value = self._table(value) or (_constant_name(value), value)
+            self.graph.constants[own] = value
+        self._names[name] = own
+
+    def _table(self, value: NDArray[Any]) -> tuple[str, NDArray[np.float32]] | None:
+        for name, table in self._rotary.items():
+            if value.shape == table.shape and np.allclose(value, table, atol=ROTARY_TOLERANCE):
+                return name, table
+        return None
+
+    def _fold(self, node: onnx_ir.Node) -> bool:
+        """Compute a sine or cosine of constant angles; the exporter leaves large ones as nodes."""
+        angles = node.inputs[0].const_value if node.op_type in FOLDED else None
+        if angles is None:
+            return False
+        self._constant(node.outputs[0].name, FOLDED[node.op_type](angles.numpy()))
+        return True
+
+    def _node(self, node: onnx_ir.Node) -> None:
+        name = self._node_name(node)
+        for index, output in enumerate(node.outputs):
+            own = name if len(node.outputs) == 1 else f"{name}.{index}"
+            own = self._names.setdefault(output.name, own)
+            self.graph.shapes[own] = tuple(map(int, output.shape))
+        made = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=name)
+        made.input.extend(self._names[value.name] if value else "" for value in node.inputs)
+        made.output.extend(self._names[value.name] for value in node.outputs)
+        for _, attribute in sorted(node.attributes.items()):
+            made.attribute.append(onnx_ir.to_proto(attribute))
+        self.graph.nodes.append(made)
+
+    def _node_name(self, node: onnx_ir.Node) -> str:
+        # A Split carries no scope; it belongs where the node before it does.
+        if SCOPES in node.metadata_props:
+            module = ast.literal_eval(node.metadata_props[SCOPES])[-2]
+            self._scope = plain_name(module.removeprefix("network."))
+        name = f"{self._scope}.{node.op_type}"
+        self._seen[name] += 1
+        return name if self._seen[name] == 1 else f"{name}_{self._seen[name]}"
+
+
+def _rotary(config: DINOv3ViTConfig) -> dict[str, NDArray[np.float32]]:
+    side = config.image_size // config.patch_size
+    head_dim = config.hidden_size // config.num_attention_heads
+    cosines, sines = rope.tables(side, side, head_dim, config.rope_theta)
+    return {"rope.cos": cosines, "rope.sin": sines}
+
+
+def _fingerprints(twin: DINOv3ViTModel) -> dict[tuple[int, bytes], tuple[str, bool]]:
+    known = {}
+    for name, value in twin.state_dict().items():
+        known[_fingerprint(value.numpy())] = (plain_name(name), False)
+        if value.dim() == 2:
+            known[_fingerprint(value.T.numpy())] = (plain_name(name), True)
+    return known
+
+
+def _fingerprint(value: NDArray[Any]) -> tuple[int, bytes]:
+    return value.size, value.flat[:FINGERPRINT].tobytes()
+
+
+def _constant_name(value: NDArray[Any]) -> str:
+    content = "x".join(map(str, value.ravel().tolist()[:FINGERPRINT]))
+    return f"constant.{value.dtype}.{value.ndim}d.{content}"
+
+
+def _check(graph: Graph, twin: DINOv3ViTModel) -> None:
+    used = {name for node in graph.nodes for name in node.input}
+    for name in [name for name in graph.constants if name not in used]:
+        del graph.constants[name]
+    lost = {plain_name(name) for name in twin.state_dict()} - OPTIONAL - graph.parameters.keys()
+    strange = [name for name, value in graph.constants.items() if value.size > FINGERPRINT]
+    if lost or set(strange) != {"rope.cos", "rope.sin"}:
+        raise ConversionError(
+            f"The exporter's graph is not understood: weights {sorted(lost)[:3]} are not found in "
+            f"it, constants {strange} are.",
+            cause="another version of torch, onnxscript or transformers than the image's",
+        )
+
+
+def _shifted(node: onnx.NodeProto, step: int) -> onnx.NodeProto:
+    moved = onnx.NodeProto()
+    moved.CopyFrom(node)
+    moved.name = _shift(node.name, step)
+    moved.input[:] = [_shift(name, step) for name in node.input]
+    moved.output[:] = [_shift(name, step) for name in node.output]
+    return moved
+
+
+def _shift(name: str, step: int) -> str:
+    return LAYER.sub(lambda match: f"layer.{int(match[1]) + step}.", name)

@@ -1,0 +1,163 @@
+"""Compiles an ONNX file into a plain serialized HTP context binary, with the same bytes every time.
+
+It takes ONNX Runtime's QNN execution provider, which nothing of ours is part of: for measurements
+and to compare with, no stage of a build. `compile_context` starts this module again, as a small
+process with a fixed environment. Facts: onnxruntime-qnn 2.7.0, with QAIRT 2.51.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+import openqnn
+from scripts.errors import CompileError
+
+PROVIDER = "QNNExecutionProvider"
+
+# The compiler writes uninitialised memory into padding: without the allocator's cache and with
+# `perturb` fresh memory reads as zeros, and without address randomisation pointers are the same.
+REPEATABLE = "glibc.malloc.tcache_count=0:glibc.malloc.perturb=255:glibc.malloc.arena_max=1"
+# Inside a compile every file has one fixed name, lest a folder's name end up in the binary.
+MODEL, WEIGHTS = "network.onnx", "weights"
+WRAPPER, CONTEXT, TRACE = "context.onnx", "context_qnn.bin", "profile.csv"
+LAST_LINES = 12
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to compile for: Qualcomm's SoC number, VTCM in MB, float16 for unquantised tensors."""
+
+    soc_model: int
+    vtcm_mb: int
+    fp16: bool
+    optimization: int = 3
+
+    def options(self) -> dict[str, str]:
+        """Return the provider's options."""
+        return {
+            "soc_model": str(self.soc_model),
+            "vtcm_mb": str(self.vtcm_mb),
+            "enable_htp_fp16_precision": str(int(self.fp16)),
+            "htp_graph_finalization_optimization_mode": str(self.optimization),
+            "offload_graph_io_quantization": "0",
+        }
+
+
+def compile_context(model: Path, out: Path, scratch: Path, settings: Settings) -> None:
+    """Compile an ONNX file into the context binary `out`; `scratch` is an empty folder.
+
+    The compiler runs in a process of its own, always started the same way: same bytes every time.
+    It leaves its profile in `scratch`, as `TRACE`.
+
+    Raises:
+        CompileError: the compiler refuses the graph, or would leave a part of it to the CPU.
+    """
+    _link(scratch / MODEL, model)
+    _link(scratch / WEIGHTS, model.parent)
+    _run_child(scratch, [f"{key}={value}" for key, value in settings.options().items()])
+    _require_one_node(scratch / WRAPPER)
+    shutil.move(scratch / CONTEXT, out)
+
+
+def _run_child(scratch: Path, options: list[str]) -> None:
+    """Run the compiler in a process without address randomisation and with a fixed environment."""
+    folders = Path(__file__).resolve().parents[2], Path(openqnn.__file__).parents[1]
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": os.pathsep.join(map(str, folders)),
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GLIBC_TUNABLES": REPEATABLE,
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    child = [sys.executable, "-m", "scripts.htp.provider", *options]
+    done = subprocess.run(
+        ["setarch", "--addr-no-randomize", *child],
+        cwd=scratch,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        raise CompileError(
+            "\n".join([f"The HTP compiler ended with {done.returncode}.", *lines[-LAST_LINES:]]),
+            cause="an operator, data type or shape that the HTP does not take, or a container "
+            "whose seccomp profile forbids personality(ADDR_NO_RANDOMIZE)",
+            remedy="try --precision fp16; see the compiler's words above",
+        )
+
+
+def _require_one_node(wrapper: Path) -> None:
+    operators = [node.op_type for node in onnx.load(wrapper, load_external_data=False).graph.node]
+    if operators != ["EPContext"]:
+        raise CompileError(
+            f"The HTP took only a part of the graph; it was left with {operators[:8]}.",
+            cause="an operator without an HTP implementation at this precision",
+        )
+
+
+def _child(options: Sequence[str]) -> None:
+    """Compile `MODEL` in the current folder into a context binary there."""
+    import onnxruntime
+
+    config = {
+        "ep.context_enable": "1",
+        "ep.context_embed_mode": "0",
+        "ep.context_file_path": WRAPPER,
+        # The graph comes as bytes, without a path that could reach the binary.
+        "session.model_external_initializers_file_folder_path": WEIGHTS,
+    }
+    profile = {"profiling_level": "detailed", "profiling_file_path": TRACE}
+    made = _session_options(_pairs(options) | profile, config)
+    graph = Path(MODEL).read_bytes()
+    onnxruntime.InferenceSession(graph, sess_options=made)
+
+
+def _session_options(options: Mapping[str, str], config: Mapping[str, str]) -> Any:
+    """Return session options that put every node on the HTP, or fail."""
+    import onnxruntime
+    import onnxruntime_qnn
+
+    library = Path(onnxruntime_qnn.__file__).parent / "libQnnHtp.so"
+    if PROVIDER not in {device.ep_name for device in onnxruntime.get_ep_devices()}:
+        onnxruntime.register_execution_provider_library(
+            PROVIDER, onnxruntime_qnn.get_library_path()
+        )
+    device = next(one for one in onnxruntime.get_ep_devices() if one.ep_name == PROVIDER)
+    made = onnxruntime.SessionOptions()
+    made.log_severity_level = 3
+    # Threads of the runtime have no work here, and their number would vary with the machine.
+    made.intra_op_num_threads = made.inter_op_num_threads = 1
+    made.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    for key, value in config.items():
+        made.add_session_config_entry(key, value)
+    made.add_provider_for_devices([device], {"backend_path": str(library), **options})
+    return made
+
+
+def _pairs(options: Sequence[str]) -> dict[str, str]:
+    return dict(option.split("=", 1) for option in options)
+
+
+def _link(place: Path, target: Path) -> None:
+    """Make `place` a symbolic link to a file or folder."""
+    place.symlink_to(target.resolve(), target_is_directory=target.is_dir())
+
+
+if __name__ == "__main__":
+    try:
+        _child(sys.argv[1:])
+    except Exception as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -1,0 +1,72 @@
+"""Running the SDK's commands: their output shown as it comes, their failure said in words."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from openqnn import progress
+from scripts.errors import DiskFullError, OutOfMemoryError, PipelineError
+from scripts.htp.sdk import Sdk
+
+LAST_LINES = 12
+# What the simulator prints at every start, whatever is run.
+NOISE = "LIBNATIVE: No alternate configuration"
+
+
+def run(
+    sdk: Sdk,
+    name: str,
+    *arguments: str | Path,
+    cwd: Path,
+    error: type[PipelineError],
+    cause: str,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Run one command of the SDK in `cwd`, which must be writable and on a disk.
+
+    Paths among the arguments are made absolute first; `variables` join the SDK's environment.
+
+    Raises:
+        DiskFullError, OutOfMemoryError: what its end or its words say.
+        error: it failed in any other way; the message has its last lines and `cause`.
+    """
+    command = [str(sdk.tool(name)), *(_absolute(one) for one in arguments)]
+    last: deque[str] = deque(maxlen=LAST_LINES)
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        env={**sdk.environment(), **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in process.stdout or ():
+            if NOISE not in line:
+                progress.say(f"  {line.rstrip()}")
+                last.append(line.rstrip())
+    if process.returncode:
+        raise _failure(name, process.returncode, "\n".join(last), error, cause)
+
+
+def _absolute(argument: str | Path) -> str:
+    return str(argument.absolute()) if isinstance(argument, Path) else argument
+
+
+def _failure(
+    name: str, code: int, words: str, error: type[PipelineError], cause: str
+) -> PipelineError:
+    if code == -signal.SIGKILL:
+        return OutOfMemoryError(f"{name} was killed for its memory.", remedy="see `invoke doctor`")
+    if "No space left on device" in words:
+        return DiskFullError(
+            f"No space left on the device while {name} ran.",
+            cause="a model library is built beside its weights: twice their size",
+            remedy="free some space, or pass --build-dir on a larger disk",
+        )
+    return error(f"{name} ended with {code}:\n{words}", cause=cause)

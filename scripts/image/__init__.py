@@ -1,0 +1,1 @@
+"""The build image: locked, made, labelled, compared."""

@@ -1,0 +1,147 @@
+"""The locks under `docker/locks/`: what the image and the host's environment are made of.
+
+`<lane>.packages.txt` has every Debian package, `<lane>.python.txt` every wheel of the image,
+`qairt.txt` the wheels that Qualcomm's libraries are taken from, `host.txt` the host's environment,
+`<lane>.digest` the content that all of it comes to. Names, versions and hashes; no address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import tomllib
+
+import docker
+from scripts.errors import ImageBuildError
+from scripts.image import base, wheels
+from scripts.image.buildlog import BuildLog
+from scripts.image.lanes import DOCKER, Lane
+from scripts.image.wheels import Pin, Platform
+
+HOST = DOCKER / "locks" / "host.txt"
+QAIRT = DOCKER / "locks" / "qairt.txt"
+SDK = DOCKER / "sdk.toml"
+_HOST_REQUIREMENTS = DOCKER / "host.toml"
+_MADE_BY = "# Made by `invoke image.lock`; do not edit.\n"
+
+
+def packages(lane: Lane) -> dict[str, str]:
+    """Return the locked version of every Debian package of a lane, by name.
+
+    Raises:
+        ImageBuildError: the lane has no lock.
+    """
+    text = _read(lane, "packages.txt")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def python(lane: Lane) -> Path:
+    """Return the lock of a lane's Python packages.
+
+    Raises:
+        ImageBuildError: the lane has no lock.
+    """
+    _read(lane, "python.txt")
+    return lane.lock("python.txt")
+
+
+def qairt(machine: str) -> Platform:
+    """Return what a wheel with Qualcomm's libraries for a machine is chosen by."""
+    return Platform(tomllib.loads(SDK.read_text())["python"], machine, "2.35")
+
+
+def image_platform(lane: Lane) -> Platform:
+    """Return what the wheels of a lane's image are chosen by."""
+    return Platform(lane.python, "x86_64", lane.glibc)
+
+
+def refresh(client: docker.DockerClient, lanes: Iterable[Lane], log: BuildLog) -> list[Path]:
+    """Lock what the archive and the index have now; return the files written.
+
+    Raises:
+        ImageBuildError: something asked for cannot be had.
+    """
+    written = []
+    for lane in lanes:
+        written += [_refresh_packages(client, lane, log), _refresh_python(lane, log)]
+    return [*written, _refresh_qairt(log), _refresh_host(log)]
+
+
+def _refresh_packages(client: docker.DockerClient, lane: Lane, log: BuildLog) -> Path:
+    found = base.installed(base.tarball(client, lane, {}, log, fresh=True))
+    lines = (f"{name}={version}\n" for name, version in sorted(found.items()))
+    return _write(lane.lock("packages.txt"), lines)
+
+
+def _refresh_python(lane: Lane, log: BuildLog) -> Path:
+    log.say(f"resolving the Python packages of lane {lane.name}")
+    pins = wheels.resolve(lane.requirements, image_platform(lane))
+    return _write(lane.lock("python.txt"), (pin.line() for pin in pins))
+
+
+def _refresh_qairt(log: BuildLog) -> Path:
+    log.say("resolving the wheels of Qualcomm's libraries")
+    wanted = [tomllib.loads(SDK.read_text())["wheel"]]
+    pins = [
+        pin
+        for machine in ("x86_64", "aarch64")
+        for pin in wheels.resolve(wanted, qairt(machine), deps=False)
+    ]
+    return _write(QAIRT, (pin.line() for pin in merged(pins)))
+
+
+def _refresh_host(log: BuildLog) -> Path:
+    """Lock one version of each package, with the wheels of it for all hosts that we support."""
+    data = tomllib.loads(_HOST_REQUIREMENTS.read_text())
+    first, *others = (
+        Platform(python, machine, data["glibc"])
+        for machine in data["machines"]
+        for python in data["pythons"]
+    )
+    log.say("resolving the packages of the host's environment")
+    pins = wheels.resolve(data["requirements"], first)
+    exact = [f"{pin.name}=={pin.version}" for pin in pins]
+    for platform in others:
+        log.say(f"  and their wheels for Python {platform.python} on {platform.machine}")
+        pins += wheels.resolve(exact, platform, deps=False)
+    return _write(HOST, (pin.line() for pin in merged(pins)))
+
+
+def merged(pins: Iterable[Pin]) -> list[Pin]:
+    """Return one pin for each name and version, with the hashes of all of them."""
+    hashes: dict[tuple[str, str], set[str]] = {}
+    for pin in pins:
+        hashes.setdefault((pin.name, pin.version), set()).update(pin.hashes)
+    return sorted(Pin(*key, tuple(sorted(found))) for key, found in hashes.items())
+
+
+def recorded(lane: Lane) -> Mapping[str, str]:
+    """Return the recorded `inputs` and `content` digests of a lane, empty if none is recorded."""
+    path = lane.lock("digest")
+    return tomllib.loads(path.read_text()) if path.exists() else {}
+
+
+def record(lane: Lane, inputs: str, content: str) -> Path:
+    """Record what a lane's inputs come to."""
+    lines = (f'inputs = "{inputs}"\n', f'content = "{content}"\n')
+    return _write(lane.lock("digest"), lines)
+
+
+def _read(lane: Lane, kind: str) -> str:
+    path = lane.lock(kind)
+    if not path.exists():
+        raise ImageBuildError(
+            f"Lane {lane.name} has no lock {path.name}.",
+            cause="" if lane.built else "this lane was never built by us: its archive was far",
+            remedy=f"where its archive is in reach, run `invoke image.lock --lane {lane.name}`",
+        )
+    return path.read_text()
+
+
+def _write(path: Path, lines: Iterable[str]) -> Path:
+    scratch = path.with_suffix(path.suffix + ".partial")
+    scratch.write_text(_MADE_BY + "".join(lines))
+    scratch.replace(path)
+    return path

@@ -1,0 +1,116 @@
+"""Run mmdebstrap: on this machine where it can, else in a container."""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from docker.errors import DockerException
+from docker.models.containers import Container
+from docker.models.images import Image
+
+import docker
+from scripts.errors import ImageBuildError
+from scripts.image.buildlog import BuildLog
+from scripts.image.lanes import Lane
+
+_IN_CONTAINER = Path("/base")
+
+
+def run(
+    client: docker.DockerClient,
+    lane: Lane,
+    command: Callable[[Path], list[str]],
+    work: Path,
+    log: BuildLog,
+) -> int:
+    """Run `command(folder)`, `folder` being where it finds the files of `work`; return its code.
+
+    It writes `base.tar` there, which ends up in `work` wherever it ran.
+
+    Raises:
+        ImageBuildError: it can run neither here nor in a container.
+    """
+    if _is_here(lane, log):
+        environment = {**os.environ, "SOURCE_DATE_EPOCH": str(lane.source_date_epoch)}
+        return log.run(command(work), environment)
+    return _run_in_container(client, lane, command(_IN_CONTAINER), work, log)
+
+
+def _is_here(lane: Lane, log: BuildLog) -> bool:
+    """Tell whether mmdebstrap can run here, installing it on Debian or Ubuntu as root."""
+    keyring = Path("/usr/share/keyrings") / lane.keyring
+    if shutil.which("mmdebstrap") and keyring.exists():
+        return True
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return False
+    log.say("installing mmdebstrap on this machine with apt-get")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    log.run(["apt-get", "update", "-qq"], environment)
+    return log.run(_install(lane), environment) == 0
+
+
+def _install(lane: Lane) -> list[str]:
+    options = ["-y", "-qq", "--no-install-recommends"]
+    return ["apt-get", "install", *options, "mmdebstrap", lane.keyring_package]
+
+
+def _run_in_container(
+    client: docker.DockerClient, lane: Lane, command: list[str], work: Path, log: BuildLog
+) -> int:
+    log.say(f"mmdebstrap cannot run on this machine: running it in {lane.bootstrap_image}")
+    script = f"apt-get update -qq && {shlex.join(_install(lane))} && exec {shlex.join(command)}"
+    try:
+        container = client.containers.create(
+            _image(client, lane.bootstrap_image),
+            ["sh", "-c", script],
+            environment={"SOURCE_DATE_EPOCH": str(lane.source_date_epoch)},
+            # It mounts /proc and the like in the new root.
+            cap_add=["SYS_ADMIN"],
+            security_opt=["seccomp=unconfined", "apparmor=unconfined"],
+        )
+    except DockerException as error:
+        raise ImageBuildError(
+            f"The base can be made neither here nor in a container: {error}",
+            cause="mmdebstrap is not installed, and no registry answers",
+            remedy="on Debian or Ubuntu: `apt-get install mmdebstrap`",
+        ) from error
+    try:
+        container.put_archive("/", _packed(work))
+        container.start()
+        for chunk in container.logs(stream=True, follow=True):
+            log.write(chunk.decode(errors="replace").rstrip())
+        code = int(container.wait()["StatusCode"])
+        if code == 0:
+            _fetch(container, work)
+        return code
+    finally:
+        container.remove(force=True)
+
+
+def _image(client: docker.DockerClient, name: str) -> Image:
+    present = client.images.list(name)
+    return present[0] if present else client.images.pull(name)
+
+
+def _packed(work: Path) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        archive.add(work, arcname=_IN_CONTAINER.name)
+    return data.getvalue()
+
+
+def _fetch(container: Container, work: Path) -> None:
+    chunks, _ = container.get_archive(str(_IN_CONTAINER / "base.tar"))
+    with tempfile.TemporaryFile(dir=work) as scratch:
+        for chunk in chunks:
+            scratch.write(chunk)
+        scratch.seek(0)
+        with tarfile.open(fileobj=scratch) as archive:
+            archive.extract("base.tar", work, filter="data")

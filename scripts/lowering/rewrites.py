@@ -1,0 +1,92 @@
+"""The rewrites of `lower`, each exact in fp32 and kept for a measured gain (docs/lowering.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from scripts.errors import UsageError
+from scripts.lowering.folding import fold_attention_scale, fold_layer_scale
+from scripts.lowering.graph import Graph
+from scripts.lowering.heads import split_heads
+from scripts.lowering.linears import (
+    group_heads,
+    halve_heads,
+    narrow_linears,
+    split_tokens,
+    sum_inputs,
+)
+from scripts.lowering.norms import rms_norms
+from scripts.lowering.rotary import signed_rotary, summed_rotary, whole_rotary
+from scripts.lowering.tokens import flat_linears, pad_tokens
+
+EVERY = ("fp16", "int8", "mixed", "w8a16")
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """A rewrite, the precisions that it pays for, and the rewrites it builds on."""
+
+    apply: Callable[[Graph], None]
+    precisions: tuple[str, ...] = EVERY
+    needs: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its name on the command line."""
+        return self.apply.__name__.replace("_", "-")
+
+    @property
+    def summary(self) -> str:
+        """What it does, in a line."""
+        return (self.apply.__doc__ or "").splitlines()[0]
+
+
+# In the order in which they are applied.
+REWRITES = (
+    Rewrite(fold_layer_scale),
+    Rewrite(fold_attention_scale),
+    Rewrite(whole_rotary),
+    Rewrite(signed_rotary, ("fp16",)),
+    Rewrite(summed_rotary, ("int8", "mixed", "w8a16"), ("whole-rotary",)),
+    Rewrite(flat_linears),
+    Rewrite(pad_tokens, needs=("whole-rotary", "flat-linears")),
+    Rewrite(split_heads),
+    # In float16 the compiler has no cost for an RMSNorm, and in 16 bits a LayerNorm is faster.
+    Rewrite(rms_norms, ("int8", "mixed"), ("fold-layer-scale", "flat-linears")),
+    Rewrite(group_heads, ("fp16",), ("flat-linears", "split-heads")),
+    Rewrite(halve_heads, ("w8a16",), ("flat-linears", "split-heads")),
+    Rewrite(sum_inputs, ("fp16",), ("flat-linears",)),
+    Rewrite(narrow_linears, ("fp16",), ("flat-linears",)),
+    Rewrite(split_tokens, ("fp16",), ("flat-linears", "sum-inputs")),
+)
+
+
+def apply(graph: Graph, chosen: Collection[Rewrite]) -> None:
+    """Rewrite a network in place."""
+    for rewrite in chosen:
+        rewrite.apply(graph)
+        graph.tidy()
+
+
+def choose(precision: str, without: Collection[str] = ()) -> list[Rewrite]:
+    """Return the rewrites that pay for a precision, but for some and those that need them.
+
+    Raises:
+        UsageError: a name is not that of a rewrite.
+    """
+    names = {rewrite.name for rewrite in REWRITES}
+    if unknown := sorted(set(without) - names):
+        raise UsageError(
+            f"There is no rewrite {unknown[0]!r}.", remedy=f"one of: {', '.join(sorted(names))}"
+        )
+    chosen: list[Rewrite] = []
+    for rewrite in REWRITES:
+        there = {one.name for one in chosen}
+        if (
+            precision in rewrite.precisions
+            and rewrite.name not in without
+            and there.issuperset(rewrite.needs)
+        ):
+            chosen.append(rewrite)
+    return chosen

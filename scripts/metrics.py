@@ -1,0 +1,74 @@
+"""How alike two sets of features are: cosines a token, signal to noise, neighbours, accuracy.
+
+Features are float32 [pictures, tokens, hidden]; token 0 is CLS, the patches come last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Features = NDArray[np.float32]
+Head = tuple[NDArray[np.float32], NDArray[np.float32]]
+FP16_MAX = 65504.0
+# Each picture is described by its nearest others; fewer pictures than this say nothing.
+NEIGHBOURS, ENOUGH = 5, 20
+# Noise below this share of the signal counts as this much: 300 dB instead of infinity.
+SILENCE = 1e-30
+
+
+def figures(reference: Features, found: Features, patches: int) -> dict[str, float]:
+    """Return cosines of CLS and of the last `patches` tokens, SNR in dB, and the largest error."""
+    cosines = cosine(reference, found)
+    return {
+        **_spread("cls", cosines[:, 0]),
+        **_spread("patch", cosines[:, -patches:]),
+        "snr_db": snr_db(reference, found),
+        "max_abs": float(np.abs(found.astype(np.float64) - reference).max()),
+    }
+
+
+def snr_db(reference: Features, found: Features) -> float:
+    """Return the signal to noise ratio in decibels."""
+    error = found.astype(np.float64) - reference
+    signal = float((reference.astype(np.float64) ** 2).sum())
+    noise = max(float((error**2).sum()), signal * SILENCE)
+    return float(10 * np.log10(signal / noise))
+
+
+def cosine(one: Features, other: Features) -> NDArray[np.float64]:
+    """Return the cosines of vectors along the last axis; that of a zero vector is 0."""
+    a, b = one.astype(np.float64), other.astype(np.float64)
+    lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    dots: NDArray[np.float64] = (a * b).sum(axis=-1)
+    return dots / np.where(lengths > 0, lengths, np.inf)
+
+
+def neighbour_agreement(reference: Features, found: Features) -> float:
+    """Return the share of each picture's nearest others, by CLS cosine, that stays the same."""
+    near, far = _neighbours(reference[:, 0]), _neighbours(found[:, 0])
+    shared = [len(set(a) & set(b)) for a, b in zip(near.tolist(), far.tolist(), strict=True)]
+    return float(np.mean(shared)) / NEIGHBOURS
+
+
+def accuracy(features: Features, head: Head, labels: Sequence[int]) -> float:
+    """Return the share of pictures that a linear head (weight, bias) on CLS labels rightly."""
+    weight, bias = head
+    predicted = (features[:, 0] @ weight.T + bias).argmax(axis=1)
+    return float((predicted == np.array(labels)).mean())
+
+
+def _spread(name: str, cosines: NDArray[np.float64]) -> dict[str, float]:
+    return {
+        f"{name}_mean": float(cosines.mean()),
+        f"{name}_p1": float(np.percentile(cosines, 1)),
+        f"{name}_min": float(cosines.min()),
+    }
+
+
+def _neighbours(vectors: Features) -> NDArray[np.int64]:
+    closeness = cosine(vectors[:, None], vectors[None])
+    np.fill_diagonal(closeness, -np.inf)
+    return np.argsort(-closeness, axis=1, kind="stable")[:, :NEIGHBOURS]

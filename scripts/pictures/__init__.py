@@ -1,0 +1,1 @@
+"""Pictures: found, read, preprocessed; the built-in sets; what a network takes."""

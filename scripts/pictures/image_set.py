@@ -1,0 +1,249 @@
+"""A set of preprocessed pictures on disk: made from a folder, and read again.
+
+Every picture is written twice, for either kind of network: normalised, float32 [3, size, size], as
+`.raw`; and only resized, uint8 [size, size, 3], as `.rgb`. `input_list.txt` names the raws, and
+`manifest.json` every picture with its hashes, where it came from, and its label.
+
+Pictures (JPEG, PNG; nested folders; any size) are taken in an order that is spread evenly over the
+sorted folder whatever the count, so 16 pictures are the first 16 of 32. A broken file is refused.
+Constant pictures and copies of others teach nothing: they are named, skipped and replaced.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from openqnn.progress import say, track
+from scripts.errors import CalibrationError, UsageError
+from scripts.metrics import Features
+from scripts.pictures import preprocess
+from scripts.pictures.preprocess import Preprocessing
+
+SUFFIXES = {".jpg", ".jpeg", ".png"}
+FEW = 16
+IN_OTHER_SET = "is in the other set"
+# Multiples of 2^32 / golden ratio, modulo 2^32: any number of first terms is spread evenly.
+GOLDEN_STEP = 2654435769
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A picture of the set: its file and the file's hash; its tensor and its bytes, with theirs."""
+
+    source: str
+    sha256: str
+    raw: str
+    raw_sha256: str
+    rgb: str
+    rgb_sha256: str
+    label: str | None
+
+
+class Collector:
+    """Writes the tensors of fit pictures, and remembers why others were not taken."""
+
+    def __init__(self, images: Path, out: Path, how: Preprocessing, excluded: set[str]) -> None:
+        self.images, self.out, self.how = images, out, how
+        self.excluded = excluded
+        self.taken: list[Taken] = []
+        self.skipped: dict[str, str] = {}
+
+    def offer(self, file: Path) -> bool:
+        """Take a picture and return true, or note why it is skipped.
+
+        Raises:
+            ImageFileError: it cannot be read.
+        """
+        source = file.relative_to(self.images).as_posix()
+        values = preprocess.resized(preprocess.load(file), self.how.size)
+        pixels = preprocess.normalised(values, self.how)
+        digest = sha256(pixels.tobytes()).hexdigest()
+        reason = self._unfit(pixels, digest)
+        if reason:
+            self.skipped[source] = reason
+            return False
+        label = file.parent.name if file.parent != self.images else None
+        whole = sha256(file.read_bytes()).hexdigest()
+        files = *self._write("raw", pixels), *self._write("rgb", preprocess.as_bytes(values))
+        self.taken.append(Taken(source, whole, *files, label))
+        return True
+
+    def _write(self, suffix: str, values: NDArray[Any]) -> tuple[str, str]:
+        """Write a file of the next picture; return its name and its hash."""
+        path = self.out / f"{len(self.taken):06d}.{suffix}"
+        path.write_bytes(values.tobytes())
+        return path.name, sha256(values.tobytes()).hexdigest()
+
+    def _unfit(self, pixels: NDArray[np.float32], digest: str) -> str:
+        if digest in self.excluded:
+            return IN_OTHER_SET
+        if (pixels == pixels[:, :1, :1]).all():
+            return "has one colour only"
+        copies = (image.source for image in self.taken if image.raw_sha256 == digest)
+        first = next(copies, None)
+        return f"is a copy of {first}" if first else ""
+
+
+def find(images: Path) -> list[Path]:
+    """Return every picture below a folder, sorted.
+
+    Raises:
+        CalibrationError: there is no such folder, or no picture in it.
+    """
+    files = [file for file in images.rglob("*") if file.suffix.lower() in SUFFIXES]
+    if not files:
+        raise CalibrationError(
+            f"There is no picture (.jpg, .jpeg, .png) in {images}.",
+            remedy="give --images a folder of real pictures of what the model will see",
+        )
+    return sorted(files, key=lambda file: file.relative_to(images).as_posix())
+
+
+def spread(files: Sequence[Path]) -> list[Path]:
+    """Return the files in an order whose every beginning is spread evenly over the given one."""
+    ranked = sorted(range(len(files)), key=lambda index: index * GOLDEN_STEP % 2**32)
+    order = [0] * len(files)
+    for place, index in enumerate(ranked):
+        order[index] = place
+    return [files[place] for place in order]
+
+
+def collect(collector: Collector, count: int | None) -> None:
+    """Fill the set with up to `count` pictures, or with all there are.
+
+    Raises:
+        CalibrationError: not one picture is fit, or most of those seen are constant or copies.
+    """
+    files = spread(find(collector.images))
+    wanted = min(count or len(files), len(files))
+    rest = iter(files)
+    for _ in track(range(wanted), "pictures"):
+        if not any(collector.offer(file) for file in rest):
+            break
+    _judge(collector, wanted)
+
+
+def seen_in(set_dir: Path | None) -> set[str]:
+    """Return the hashes of the tensors of another set."""
+    if set_dir is None:
+        return set()
+    manifest = json.loads((set_dir / "manifest.json").read_text())
+    return {image["raw_sha256"] for image in manifest["images"]}
+
+
+def write(collector: Collector, name: str, listed_at: PurePosixPath) -> None:
+    """Write `input_list.txt`, with paths below `listed_at`, and last `manifest.json`."""
+    lines = [f"{listed_at / image.raw}\n" for image in collector.taken]
+    (collector.out / "input_list.txt").write_text("".join(lines))
+    manifest = {
+        "set": name,
+        **asdict(collector.how),
+        "layout": "NCHW",
+        "rgb_layout": "NHWC",
+        "colour_order": "RGB",
+        "images": [asdict(image) for image in collector.taken],
+        "skipped": collector.skipped,
+    }
+    (collector.out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def raws(set_dir: Path, suffix: str = ".raw") -> list[Path]:
+    """Return the files of an image set, of one kind, in the order of its `input_list.txt`.
+
+    Raises:
+        CalibrationError: the set is missing, empty, or lacks a file.
+    """
+    listing = set_dir / "input_list.txt"
+    if not listing.is_file():
+        raise CalibrationError(f"There is no {listing}.", remedy="run `invoke calibrate`")
+    files = [set_dir / Path(line).with_suffix(suffix).name for line in listing.read_text().split()]
+    missing = [file for file in files if not file.is_file()]
+    if missing or not files:
+        raise CalibrationError(
+            f"{listing} names {len(files)} files, of which {len(missing)} are missing.",
+            remedy="run `invoke calibrate` again",
+        )
+    return files
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The held-out pictures: raws for the context, sources and labels as the manifest has them."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, folder: Path) -> HeldOut:
+        """Return the set of a folder.
+
+        Raises:
+            CalibrationError: it is not there, or empty.
+        """
+        raws(folder)
+        return cls(folder, json.loads((folder / "manifest.json").read_text()))
+
+    @property
+    def sources(self) -> list[str]:
+        """Return the pictures' paths below their folder."""
+        return [image["source"] for image in self.manifest["images"]]
+
+    def pixels(self, images: Path, size: int) -> list[Features]:
+        """Return every picture, preprocessed again, as [1,3,size,size].
+
+        Raises:
+            CalibrationError: a picture is not the one that the set was made of.
+        """
+        how = preprocess.Preprocessing(
+            size, tuple(self.manifest["mean"]), tuple(self.manifest["std"])
+        )
+        made = []
+        for image in self.manifest["images"]:
+            path = images / image["source"]
+            if not path.is_file() or sha256(path.read_bytes()).hexdigest() != image["sha256"]:
+                raise CalibrationError(
+                    f"{path} is not the picture that the held-out set was made of.",
+                    remedy="run `invoke calibrate` again",
+                )
+            made.append(preprocess.to_pixels(preprocess.load(path), how)[None])
+        return made
+
+    def labels(self, classes: int) -> list[int]:
+        """Return the pictures' classes: their folders' names, which must be numbers.
+
+        Raises:
+            UsageError: a label is no number below `classes`.
+        """
+        labels = [str(image["label"]) for image in self.manifest["images"]]
+        wrong = [label for label in labels if not label.isdigit() or int(label) >= classes]
+        if wrong:
+            raise UsageError(
+                f"The label {wrong[0]!r} is no class number below {classes}.",
+                remedy="sort the pictures into folders 0, 1, 2, ..., or leave --head out",
+            )
+        return [int(label) for label in labels]
+
+
+def _judge(collector: Collector, wanted: int) -> None:
+    taken, skipped = len(collector.taken), collector.skipped
+    for source, reason in skipped.items():
+        say(f"  skipped: {source} {reason}")
+    unfit = sum(reason != IN_OTHER_SET for reason in skipped.values())
+    if not taken or unfit > taken:
+        raise CalibrationError(
+            f"{collector.images} is unfit: {taken} usable pictures, {len(skipped)} skipped.",
+            cause="copies of one picture, single colours, or the same folder for both sets",
+            remedy="give --images a folder of different, real pictures",
+        )
+    if taken < wanted:
+        say(f"  warning: only {taken} of the {wanted} pictures asked for are usable")
+    if taken < FEW and not collector.excluded:
+        say(f"  warning: {taken} pictures are few; {FEW} or more give steadier ranges")

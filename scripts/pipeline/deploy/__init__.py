@@ -1,6 +1,0 @@
-"""From an archive to a network in use on boards, over SSH."""
-
-from scripts.pipeline.deploy.fleet import deploy, remote_verify, rollback, status
-from scripts.pipeline.deploy.trust import trust
-
-__all__ = ["deploy", "remote_verify", "rollback", "status", "trust"]

@@ -1,0 +1,1 @@
+"""What goes beyond openqnn's plain recipe: equalised channels, widths, search, frontier."""

@@ -1,0 +1,80 @@
+"""From a network and calibration pictures to encodings, its channels equalised first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from openqnn.network import samples
+from openqnn.network.onnx_network import Network
+from openqnn.progress import say
+from openqnn.quantization import observe, qdq, recipe
+from openqnn.quantization.encodings import Encodings
+from openqnn.quantization.observe import Range
+from scripts.metrics import FP16_MAX
+from scripts.quantization import equalise
+from scripts.quantization.scaling import Scaling
+from scripts.quantization.search import Search
+from scripts.quantization.trial import Trial
+
+# With at least FEW pictures, the last UNSEEN of them are kept from calibration.
+FEW, UNSEEN = 8, 2
+
+
+def split(pictures: Sequence[Path]) -> tuple[Sequence[Path], Sequence[Path]]:
+    """Return the pictures to calibrate on, and those to try: others, if there are many."""
+    if len(pictures) < FEW:
+        return pictures, pictures[:UNSEEN]
+    return pictures[:-UNSEEN], pictures[-UNSEEN:]
+
+
+def encoded(
+    source: Path, target: Path, pictures: Sequence[Path], bits: int, *, method: str, equal: bool
+) -> Encodings:
+    """Write the network that encodings belong to, and return them, for activations of a width."""
+    network = Network.load(source)
+    recipe.separate_constants(network)
+    network, limits = scaled(network, pictures, target.with_suffix(".onnx_data"), equal=equal)
+    _audit(limits)
+    encodings = recipe.encoded(network, limits, pictures, method, bits)
+    qdq.check(network, encodings)
+    onnx.save(network.model, target)
+    return encodings
+
+
+def search(path: Path, made: Encodings, unseen: Sequence[Path], scratch: Path) -> Search:
+    """Return a search for the activations of an 8-bit network that need 16 bits."""
+    network = Network.load(path)
+    pictures = [samples.read(file, network) for file in unseen]
+    reference = np.concatenate(observe.outputs(network, pictures, "reference"))
+    return Search(network, Trial(path, made, scratch), pictures, reference)
+
+
+def scaled(
+    network: Network, pictures: Sequence[Path], data: Path, *, equal: bool
+) -> tuple[Network, dict[str, Range]]:
+    """Return the network with its channels made `equal`, and its activations' ranges thereafter.
+
+    One pass over the pictures gives both: a channel's extremes scale with it.
+    """
+    scaling = Scaling(network)
+    axes = {name: scaling.axes(name) for name in recipe.measured(network)}
+    seen = observe.extremes(network, axes, pictures)
+    factors = np.ones(scaling.variables.count)
+    if equal:
+        factors = equalise.choose(network, scaling, seen)
+    for name in filter(axes.get, axes):
+        seen[name] = seen[name].scaled(equalise.by_label(scaling, factors, scaling.labels[name]))
+    network = equalise.apply(network, scaling, factors, data)
+    return network, {name: one.range() for name, one in seen.items()}
+
+
+def _audit(limits: dict[str, Range]) -> None:
+    widest = max(limits, key=lambda name: limits[name].magnitude)
+    say(f"  widest activation: {widest}, up to {limits[widest].magnitude:.4g}")
+    for name, one in limits.items():
+        if one.magnitude > FP16_MAX:
+            say(f"  warning: {name} reaches {one.magnitude:.4g}: it would overflow in float16")

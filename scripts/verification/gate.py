@@ -1,0 +1,58 @@
+"""The gate: what the features of a context must be for its build to count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from openqnn.progress import say
+from scripts.catalog import Precision
+from scripts.errors import GateError
+from scripts.metrics import Features
+
+DIGITS = 6
+
+
+def apply(figures: Mapping[str, float], precision: Precision, *, skip: bool) -> None:
+    """Hold figures against a precision's gate.
+
+    Raises:
+        GateError: one is below its bound, and the gate is not skipped.
+    """
+    missed = [
+        f"{name} is {figures[name]:.{DIGITS}f}, the gate is {bound}"
+        for name, bound in precision.gate.items()
+        if not figures[name] >= bound
+    ]
+    if missed and skip:
+        say(f"  WARNING: --no-gate: {'; '.join(missed)}. This build is NOT faithful to float32.")
+    elif missed:
+        raise GateError(
+            f"The {precision.name} context is not faithful to float32: {'; '.join(missed)}.",
+            cause="too few bits for the model's outliers, calibration pictures unlike the "
+            "held-out ones, or inputs in another layout or colour order than the network's",
+            remedy="`invoke diagnose` plots where it broke; more pictures of the real scene "
+            "(--images), --precision w8a16 or fp16; --no-gate builds it all the same, "
+            "and says so in every manifest",
+        )
+
+
+def require_finite(reference: Features, found: Features, sources: Sequence[str]) -> None:
+    """Refuse features that are not finite, whatever the gate.
+
+    Raises:
+        GateError: there is a NaN or an infinity.
+    """
+    for what, features in (("The float32 reference", reference), ("The context", found)):
+        bad = [
+            source
+            for source, one in zip(sources, features, strict=True)
+            if not np.isfinite(one).all()
+        ]
+        if bad:
+            raise GateError(
+                f"{what} gives NaN or infinity for {len(bad)} pictures, first {bad[0]}.",
+                cause="an activation beyond the range of float16 (65504), or damaged weights",
+                remedy="use --precision w8a16; check the weights with `invoke export`",
+            )

@@ -1,0 +1,57 @@
+"""Where quantisation hurts: the residual stream against float32, layer by layer, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from openqnn.network import roles
+from openqnn.network.onnx_network import Network
+from openqnn.quantization.observe import Observer
+from scripts import metrics
+from scripts.metrics import Features
+
+
+def compare(exact: Network, integers: Network, pictures: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return cosine and SNR of every tensor that a normalisation reads, and of the output."""
+    tensors = residual(exact)
+    reference = _values(exact, tensors, tensors, pictures)
+    output = exact.graph.output[0].name
+    read = [name if name == output else f"{name}.dq" for name in tensors]
+    found = _values(integers, tensors, read, pictures)
+    return [{"tensor": name, **_likeness(reference[name], found[name])} for name in tensors]
+
+
+def residual(network: Network) -> list[str]:
+    """Return what normalisations read, in order, and the network's output."""
+    producers = network.producers()
+    found = []
+    for node in network.graph.node:
+        if node.op_type in roles.NORMS:
+            name = node.input[0]
+            while name in producers and producers[name].op_type in roles.MOVERS:
+                name = producers[name].input[0]
+            found.append(name)
+    return [*dict.fromkeys(found), network.graph.output[0].name]
+
+
+def _values(
+    network: Network, tensors: Sequence[str], read: Sequence[str], pictures: Sequence[Path]
+) -> dict[str, Features]:
+    observer = Observer(network)
+    for name in read:
+        observer.add_output(name)
+    seen = observer.collect(pictures, "layers")
+    return {tensor: np.stack(seen[name]) for tensor, name in zip(tensors, read, strict=True)}
+
+
+def _likeness(reference: Features, found: Features) -> dict[str, float]:
+    cosines = metrics.cosine(reference, found)
+    return {
+        "cosine_mean": round(float(cosines.mean()), 6),
+        "cosine_min": round(float(cosines.min()), 6),
+        "snr_db": round(metrics.snr_db(reference, found), 3),
+    }

@@ -1,0 +1,30 @@
+import pytest
+
+from scripts.bench import bench
+from scripts.bench.bench import Cost
+
+
+def test_ratios_compare_what_makes_the_binary_with_the_whole_recipe() -> None:
+    ours = [
+        Cost("calibrate-heldout", 99.0, 99),
+        Cost("export", 10.0, 4),
+        Cost("context-int8-iq9075", 10.0, 6),
+        Cost("profile-int8", 99.0, 99),
+    ]
+    peer = [Cost("peer-export", 30.0, 12), Cost("peer-context", 10.0, 3)]
+    found = bench._result(ours, peer, 1.234)
+    assert found["time_ratio"] == pytest.approx(0.5)
+    assert found["peak_memory_ratio"] == pytest.approx(0.5)
+    assert found["warm_rebuild_seconds"] == 1.23
+
+
+def test_the_gains_are_a_row_a_rewrite() -> None:
+    lowering = {
+        "rewrites": [{"rewrite": "pad-tokens", "without": 120.0, "saved": 20.0}],
+        "microseconds_without_any": 200.4,
+        "microseconds_with_all": 100.0,
+    }
+    assert bench._saved(lowering) == [
+        ("+20", "pad-tokens"),
+        ("200 -> 100", "none and all of them"),
+    ]

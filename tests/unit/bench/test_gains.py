@@ -1,0 +1,44 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from scripts.bench import gains
+from scripts.bench.gains import Bench, Gain, Time
+from scripts.errors import CompileError
+from scripts.htp import estimate
+from scripts.lowering import rewrites
+
+
+def _trace(path: Path, missing: int) -> Path:
+    rows = [f'"{name}",7' for name in estimate.NAMES.values()]
+    rows.append(f'"{gains.MISSING} (Number of Ops with no Costs associated)",{missing}')
+    path.write_text("\n".join(["Event Identifier,Time", *rows]) + "\n")
+    return path
+
+
+def test_a_profile_tells_the_time_and_what_it_leaves_out(tmp_path: Path) -> None:
+    assert Time.read(_trace(tmp_path / "profile.csv", 4)) == Time(7, 4)
+
+
+class _Layers(Bench):
+    """A bench whose compiler needs 100 us a layer, and 10 more for every rewrite left out."""
+
+    def __init__(self, missing_a_layer: int = 0) -> None:
+        self._twins = {depth: Path(f"{depth}") for depth in gains.DEPTHS}
+        self._missing = missing_a_layer
+
+    def _time(self, twin: Path, without: Sequence[str], wide: Sequence[str]) -> Time:
+        depth = int(twin.name)
+        return Time(50 + depth * (100 + 10 * len(without)), 4 + depth * self._missing)
+
+
+def test_a_rewrite_is_worth_what_a_layer_takes_longer_without_it() -> None:
+    full, found = gains.measure(_Layers(), "int8")
+    names = [rewrite.name for rewrite in rewrites.choose("int8")]
+    assert (full, found) == (100, [Gain(name, 110, 10) for name in names])
+
+
+def test_operators_of_a_layer_without_a_cost_are_not_taken_for_free() -> None:
+    with pytest.raises(CompileError, match="leaves out"):
+        _Layers(missing_a_layer=1).layer([])

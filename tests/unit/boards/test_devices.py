@@ -1,0 +1,90 @@
+"""`devices.toml`: what is understood, and what is refused with a word on where."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts.boards import devices
+from scripts.errors import UsageError
+from scripts.source import ROOT
+
+GOOD = """
+[devices.one]
+host = "192.0.2.1"
+user = "root"
+path = "/opt/x"
+[devices.two]
+host = "192.0.2.2"
+user = "root"
+path = "/opt/x"
+port = 2222
+keep = 1
+[groups]
+all = ["two", "one"]
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "devices.toml"
+    path.write_text(GOOD)
+    return path
+
+
+def test_names_and_groups_select_each_device_once(file: Path) -> None:
+    chosen = devices.select(["one", "all"], file)
+    assert [device.name for device in chosen] == ["one", "two"]
+    assert (chosen[1].port, chosen[1].keep, chosen[0].port) == (2222, 1, 22)
+
+
+def test_the_committed_example_is_understood() -> None:
+    known, groups = devices.load(ROOT / "devices.example.toml")
+    assert {name for group in groups.values() for name in group} <= set(known)
+
+
+def test_a_missing_file_names_the_example(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        devices.load(tmp_path / "devices.toml")
+    assert "devices.example.toml" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('password = "x"', "holds a password"),
+        ('hosts = "x"', r"unknown keys \['hosts'\]"),
+        ("port = 1\nkeep = true", "keep is a int"),
+        ('port = "22"', "port is a int"),
+        ('key = "k"\npassword_env = "E"', "two ways to log in"),
+        ('skel = "mine"', "neither 'package' nor 'board'"),
+        ("keep = 0", "at least 1"),
+        ("port", "is not TOML"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, line: str, words: str) -> None:
+    file = tmp_path / "devices.toml"
+    file.write_text(f'[devices.one]\nhost = "h"\nuser = "u"\npath = "/p"\n{line}\n')
+    with pytest.raises(UsageError, match=words):
+        devices.load(file)
+
+
+@pytest.mark.parametrize("path", ["", "/", "relative"])
+def test_releases_need_a_folder_of_their_own(tmp_path: Path, path: str) -> None:
+    file = tmp_path / "devices.toml"
+    file.write_text(f'[devices.one]\nhost = "h"\nuser = "u"\npath = "{path}"\n')
+    with pytest.raises(UsageError, match="absolute, and a folder of its own"):
+        devices.load(file)
+
+
+def test_what_must_be_said_is_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "devices.toml"
+    file.write_text('[devices.one]\nhost = "h"\n')
+    with pytest.raises(UsageError, match="lacks path, user"):
+        devices.load(file)
+
+
+@pytest.mark.parametrize("names", [[], ["none"]])
+def test_unknown_names_list_the_known_ones(file: Path, names: list[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        devices.select(names, file)
+    assert "one" in caught.value.remedy

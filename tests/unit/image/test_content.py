@@ -1,0 +1,111 @@
+"""The content digest sees all that counts, and nothing of the engine's or the clock's."""
+
+import io
+import tarfile
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from scripts.image import content
+
+Entry = tuple[tarfile.TarInfo, bytes]
+
+
+def file(name: str, data: bytes = b"data", mode: int = 0o644) -> Entry:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(data), mode
+    return member, data
+
+
+def link(name: str, target: str, kind: bytes = tarfile.SYMTYPE) -> Entry:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member, b""
+
+
+def tar(*entries: Entry) -> io.BytesIO:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for member, data in entries:
+            archive.addfile(member, io.BytesIO(data))
+    stream.seek(0)
+    return stream
+
+
+def digest(*entries: Entry) -> str:
+    return content.digest(content.listing(tar(*entries)))
+
+
+def changed(change: Callable[[tarfile.TarInfo], object]) -> Entry:
+    member, data = file("opt/a")
+    change(member)
+    return member, data
+
+
+REFERENCE = digest(file("opt/a"), link("opt/b", "a"))
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (file("opt/a", b"datA"), link("opt/b", "a")),
+        (file("opt/a", mode=0o755), link("opt/b", "a")),
+        (file("opt/a"), link("opt/b", "c")),
+        (file("opt/a"), file("opt/b")),
+        (file("opt/a"),),
+        (file("opt/a"), link("opt/b", "a"), file("opt/c")),
+        (changed(lambda m: setattr(m, "uid", 1)), link("opt/b", "a")),
+        (changed(lambda m: setattr(m, "gid", 1)), link("opt/b", "a")),
+        (
+            changed(lambda m: setattr(m, "pax_headers", {"SCHILY.xattr.user.a": "x"})),
+            link("opt/b", "a"),
+        ),
+    ],
+)
+def test_each_property_counts(entries: tuple[Entry, ...]) -> None:
+    assert digest(*entries) != REFERENCE
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (link("opt/b", "a"), file("opt/a")),
+        (file("./opt/a"), link("./opt/b", "a")),
+        (changed(lambda m: setattr(m, "mtime", 99)), link("opt/b", "a")),
+        (changed(lambda m: setattr(m, "mode", 0o100644)), link("opt/b", "a")),
+        (
+            *(file("opt/a"), link("opt/b", "a"), file(".dockerenv", b"")),
+            *(file("etc/resolv.conf"), file("dev/console"), link("etc/mtab", "/proc/mounts")),
+        ),
+    ],
+)
+def test_order_times_and_the_engines_own_files_do_not(entries: tuple[Entry, ...]) -> None:
+    assert digest(*entries) == REFERENCE
+
+
+def test_either_name_of_a_hard_link_may_come_first() -> None:
+    first = digest(file("a"), link("b", "a", tarfile.LNKTYPE))
+    assert first == digest(file("b"), link("a", "b", tarfile.LNKTYPE))
+    assert first == digest(file("a"), file("b"))
+
+
+def test_differences_name_the_first_paths() -> None:
+    first = content.listing(tar(file("a"), file("b"), file("d")))
+    second = content.listing(tar(file("a"), file("b", b"other"), file("c")))
+    assert [line.split(":")[0] for line in content.differences(first, second)] == ["b", "c", "d"]
+    assert "absent" in content.differences(first, second)[1]
+    assert len(content.differences(first, second, limit=1)) == 1
+    assert content.differences(first, first) == []
+
+
+@pytest.mark.parametrize("size", [1, 7, 512, 1 << 20])
+def test_stream_is_whole_whatever_the_size_of_its_chunks(size: int) -> None:
+    data = tar(file("opt/a", b"data" * 5000), link("opt/b", "a")).getvalue()
+
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, len(data), size):
+            yield data[start : start + size]
+            yield b""
+
+    listed = content.listing(content.stream(chunks()))
+    assert listed == content.listing(io.BytesIO(data))

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts.errors import CheckpointError, ImageFileError
+from scripts.pictures import preprocess
+from scripts.pictures.preprocess import Preprocessing
+
+SIZES = [(37, 53, 16), (9, 5, 16), (16, 16, 16), (300, 100, 32), (30, 31, 64)]
+
+
+def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+
+
+def test_pixels_are_those_of_the_hugging_face_processor() -> None:
+    # Written by transformers 5.23's DINOv3ViTImageProcessor (torchvision 0.28) at 16 x 16.
+    golden = np.load(Path(__file__).parent / "processor.npz")
+    pixels = preprocess.to_pixels(Image.fromarray(golden["picture"]), Preprocessing(16))
+    assert np.abs(pixels - golden["pixel_values"]).max() < 1e-5
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("height", "width", "size"), SIZES)
+def test_every_size_is_resized_as_the_processor_does(height: int, width: int, size: int) -> None:
+    from transformers import DINOv3ViTImageProcessor
+
+    picture = Image.fromarray(noise(height, width))
+    processor = DINOv3ViTImageProcessor(size={"height": size, "width": size})
+    expected = processor(picture, return_tensors="np")["pixel_values"][0]
+    pixels = preprocess.to_pixels(picture, Preprocessing(size))
+    assert np.abs(pixels - expected).max() < 5e-5
+
+
+@pytest.mark.torch
+def test_files_are_read_as_transformers_reads_them(tmp_path: Path) -> None:
+    from transformers.image_utils import load_image
+
+    exif = Image.Exif()
+    exif[0x112] = 8
+    picture = Image.fromarray(noise(20, 40, 4))
+    picture.convert("RGB").save(tmp_path / "turned.jpg", exif=exif)
+    picture.save(tmp_path / "transparent.png")
+    for file in tmp_path.iterdir():
+        assert preprocess.load(file).tobytes() == load_image(str(file)).tobytes()
+
+
+def test_one_colour_stays_one_colour_in_rgb_order() -> None:
+    picture = Image.new("RGB", (50, 20), (255, 0, 51))
+    pixels = preprocess.to_pixels(picture, Preprocessing(8, (0.5, 0.5, 0.2), (0.5, 0.25, 0.1)))
+    assert pixels.shape == (3, 8, 8)
+    assert pixels.dtype == np.float32
+    assert np.allclose(pixels.reshape(3, -1), [[1.0], [-2.0], [0.0]], atol=1e-6)
+
+
+def test_resizing_8_bit_pixels_would_not_be_the_same() -> None:
+    picture, how = Image.fromarray(noise(37, 53)), Preprocessing(16)
+    early = picture.resize((16, 16), Image.Resampling.BILINEAR)
+    difference = preprocess.to_pixels(picture, how) - preprocess.to_pixels(early, how)
+    assert np.abs(difference).max() > 1e-3
+
+
+def test_exif_orientation_is_followed(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x112] = 6
+    picture = Image.fromarray(noise(20, 40))
+    picture.save(tmp_path / "a.png", exif=exif)
+    turned = preprocess.load(tmp_path / "a.png")
+    assert turned.size == (20, 40)
+    assert turned.tobytes() == picture.transpose(Image.Transpose.ROTATE_270).tobytes()
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "CMYK", "1"])
+def test_every_8_bit_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    kind = "a.jpg" if mode == "CMYK" else "a.png"
+    Image.fromarray(noise(8, 8)).convert(mode).save(tmp_path / kind)
+    assert preprocess.load(tmp_path / kind).mode == "RGB"
+
+
+@pytest.mark.parametrize("keep", [0, 10, 200])
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_a_cut_file_is_refused_by_name(tmp_path: Path, kind: str, keep: int) -> None:
+    file = tmp_path / f"cut.{kind}"
+    Image.fromarray(noise(64, 64)).save(file)
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(ImageFileError, match=f"cut.{kind}"):
+        preprocess.load(file)
+
+
+def test_a_file_that_is_no_picture_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("not a picture")
+    with pytest.raises(ImageFileError, match=r"a\.png"):
+        preprocess.load(tmp_path / "a.png")
+
+
+def test_16_bit_pixels_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(ImageFileError, match=r"deep\.png"):
+        preprocess.load(tmp_path / "deep.png")
+
+
+def test_mean_and_std_come_from_the_checkpoint(tmp_path: Path) -> None:
+    # The SAT-493M weights' values.
+    mean, std = [0.430, 0.411, 0.296], [0.213, 0.156, 0.143]
+    config = {"image_mean": mean, "image_std": std, "resample": 2}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    found = preprocess.settings(224, tmp_path)
+    assert found == Preprocessing(224, (0.430, 0.411, 0.296), (0.213, 0.156, 0.143))
+
+
+def test_without_a_processor_config_imagenet_s_are_used(tmp_path: Path) -> None:
+    assert preprocess.settings(32, tmp_path) == preprocess.settings(32, None) == Preprocessing(32)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"image_mean": [0.5, 0.5, 0.5]}',
+        '{"image_mean": [0.5], "image_std": [0.5]}',
+        '{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.0]}',
+        '{"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5], "resample": 3}',
+    ],
+)
+def test_a_processor_config_that_cannot_be_followed_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "preprocessor_config.json").write_text(text)
+    with pytest.raises(CheckpointError, match="preprocessor_config"):
+        preprocess.settings(224, tmp_path)
+
+
+def test_bytes_of_a_picture_that_needs_no_resizing_are_its_own() -> None:
+    pixels = noise(16, 16)
+    values = preprocess.resized(Image.fromarray(pixels), 16)
+    assert np.array_equal(preprocess.as_bytes(values), pixels)
+
+
+def test_resized_bytes_are_within_half_a_step_of_what_is_normalised() -> None:
+    values = preprocess.resized(Image.fromarray(noise(37, 53)), 16)
+    found = preprocess.as_bytes(values).transpose(2, 0, 1) / 255
+    assert np.abs(found - values).max() <= 0.5 / 255

@@ -1,0 +1,103 @@
+import json
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from openqnn.network.onnx_network import Network
+from openqnn.quantization import encodings as grids
+from openqnn.quantization import qdq, recipe, sharing
+from openqnn.quantization.encodings import Encodings
+from scripts import artefacts, metrics
+from scripts.quantization import search, widths
+from scripts.stages import quantize
+from tests.networks import outliers, vit
+from tests.unit.quantization.test_equalise import _features, _pictures
+
+RESIDUAL = {"Add to Add and Norm", "Add to Norm"}
+
+
+def _int8(folder: Path, network: Path) -> tuple[Path, Encodings]:
+    quantize.main(
+        Namespace(
+            model="digits",
+            precision="int8",
+            onnx=network,
+            calibration=folder / "calibration",
+            method="min-max",
+            equalise=True,
+            out=folder,
+        )
+    )
+    encodings = folder / artefacts.encodings("digits", "int8")
+    made = folder / "int8.onnx"
+    qdq.insert(folder / artefacts.quantized_onnx("digits", "int8"), encodings, made)
+    return made, Encodings.load(encodings)
+
+
+@pytest.mark.parametrize("form", vit.FORMS)
+def test_a_massive_residual_gets_16_bits_and_little_else_does(
+    tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantize, "MARGIN", 0.3)
+    _pictures(tmp_path / "calibration", 10, seed=1)
+    held_out = _pictures(tmp_path / "heldout", 8, seed=2)
+    network = outliers.write_massive(vit.write(tmp_path, form=form), tmp_path / "massive.onnx")
+    made, encodings = _int8(tmp_path, network)
+    cosines = metrics.cosine(_features(network, held_out), _features(made, held_out))
+    assert cosines[:, 0].mean() > 0.99
+    wide = {name for name, one in encodings.activations.items() if one.bits == widths.WIDE}
+    kinds = widths.kinds(Network.load(network))
+    assert any(wide.intersection(kinds[name]) for name in RESIDUAL)
+    named = json.loads((tmp_path / artefacts.widths("digits", "int8")).read_text())
+    assert RESIDUAL.intersection(named)
+    assert wide.issuperset(tensor for tensors in named.values() for tensor in tensors)
+    assert len(wide) < len(encodings.activations) / 2
+
+
+def test_an_easy_network_stays_at_8_bits_where_16_cost_anything(tmp_path: Path) -> None:
+    _pictures(tmp_path / "calibration", 10, seed=1)
+    path = vit.write(tmp_path)
+    _, encodings = _int8(tmp_path, path)
+    network = Network.load(path)
+    free = {name for kind in search.kinds(network) if kind.cost <= 0 for name in kind.tensors}
+    narrow = widths.at(encodings.activations, encodings.activations, widths.NARROW)
+    raised = widths.raised(network, Encodings(narrow, encodings.params), free).activations
+    wide = {name for name, one in encodings.activations.items() if one.bits == widths.WIDE}
+    assert wide == {name for name in wide if raised[name].bits == widths.WIDE}
+    assert len(wide) < len(encodings.activations) / 4
+
+
+def test_where_weights_lose_too_much_activations_do_not_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _pictures(tmp_path / "calibration", 10, seed=1)
+    monkeypatch.setattr(quantize, "MARGIN", 1e-6)
+    _, encodings = _int8(tmp_path, vit.write(tmp_path))
+    assert "with 8-bit weights it cannot be better" in capsys.readouterr().out
+    wide = [one for one in encodings.activations.values() if one.bits == widths.WIDE]
+    assert len(wide) < len(encodings.activations) / 2
+
+
+def test_what_reads_a_raised_tensor_works_at_16_bits(tmp_path: Path) -> None:
+    network = Network.load(vit.write(tmp_path, layers=1))
+    source = sharing.quantized_as(network)
+    narrow = grids.asymmetric(-1, 1, 8)
+    made = Encodings(dict.fromkeys(source, narrow), {})
+    norm = next(node for node in network.graph.node if node.op_type == "LayerNormalization")
+    constants = recipe.param_encodings(network, 8)
+    raised = widths.raised(network, Encodings(made.activations, constants), [norm.input[0]])
+    assert raised.activations[norm.input[0]].bits == 16
+    assert raised.activations[norm.output[0]].bits == 16
+    assert raised.params[norm.input[1]].bits == recipe.GAIN_BITS
+    after = next(node for node in network.graph.node if norm.output[0] in node.input)
+    assert raised.activations[after.output[0]].bits == 8
+
+
+def test_kinds_see_through_movers(tmp_path: Path) -> None:
+    kinds = widths.kinds(Network.load(vit.write(tmp_path)))
+    assert "Softmax to MatMul" in kinds
+    assert "MatMul to MatMul" in kinds  # attention's output, transposed and reshaped
+    assert not any("Reshape" in kind or "Transpose" in kind for kind in kinds)
+    every = [name for names in kinds.values() for name in names]
+    assert len(every) == len(set(every))

@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+
+from scripts import metrics
+
+
+@pytest.fixture
+def features() -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((24, 9, 16)).astype(np.float32)
+
+
+def test_equal_features_are_perfect(features: np.ndarray) -> None:
+    found = metrics.figures(features, features.copy(), patches=4)
+    assert found["cls_min"] == found["patch_min"] == pytest.approx(1.0)
+    assert found["max_abs"] == 0
+    assert found["snr_db"] == pytest.approx(300)
+    assert metrics.neighbour_agreement(features, features) == 1.0
+
+
+def test_one_bad_picture_shows_in_minimum_and_first_percentile(features: np.ndarray) -> None:
+    other = features.copy()
+    other[7, 0] = -other[7, 0]
+    found = metrics.figures(features, other, patches=4)
+    assert found["cls_min"] == pytest.approx(-1.0)
+    assert found["cls_p1"] < 0
+    assert found["cls_mean"] == pytest.approx(1 - 2 / 24)
+    assert found["patch_min"] == pytest.approx(1.0)
+
+
+def test_registers_count_for_neither_cls_nor_patches(features: np.ndarray) -> None:
+    other = features.copy()
+    other[:, 1:5] = 0
+    found = metrics.figures(features, other, patches=4)
+    assert found["cls_min"] == found["patch_min"] == pytest.approx(1.0)
+
+
+def test_snr_is_in_decibels(features: np.ndarray) -> None:
+    found = metrics.figures(features, features * np.float32(1.1), patches=4)
+    assert found["snr_db"] == pytest.approx(20, abs=0.01)
+
+
+def test_a_zero_vector_is_like_nothing(features: np.ndarray) -> None:
+    assert metrics.figures(features, features * 0, patches=4)["cls_mean"] == 0
+
+
+def test_strangers_share_few_neighbours(features: np.ndarray) -> None:
+    other = np.random.default_rng(1).standard_normal(features.shape).astype(np.float32)
+    assert metrics.neighbour_agreement(features, other) < 0.5
+
+
+def test_accuracy_of_a_linear_head() -> None:
+    features = np.zeros((4, 1, 2), np.float32)
+    features[:, 0] = [[1, 0], [0, 1], [1, 0], [0, 1]]
+    head = np.eye(2, dtype=np.float32), np.zeros(2, np.float32)
+    assert metrics.accuracy(features, head, [0, 1, 0, 0]) == 0.75

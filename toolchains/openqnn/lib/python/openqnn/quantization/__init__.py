@@ -1,0 +1,1 @@
+"""Quantisation by the plain recipe: observed ranges, encodings, Q and DQ nodes."""
