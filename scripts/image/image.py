@@ -41,8 +41,10 @@ class Image:
 
 def find(client: docker.DockerClient, lane: str) -> Image | None:
     """Return the lane's image if the engine has the one that our files describe."""
-    image = _read(client, f"{REPOSITORY}:{lane}")
-    return image if image and image.inputs_digest == recipe.inputs_digest(load(lane)) else None
+    inputs = recipe.inputs_digest(load(lane))
+    tags = (f"{lane}-{_short(inputs)}", lane)
+    found = (_read(client, f"{REPOSITORY}:{tag}") for tag in tags)
+    return next((image for image in found if image and image.inputs_digest == inputs), None)
 
 
 def ensure(client: docker.DockerClient, lane: str) -> Image:
@@ -163,6 +165,8 @@ def _label(
     made = _read(client, tag)
     if made is None:
         raise ImageNotFound(f"{tag} was built, but is gone")
+    # Two checkouts with one engine keep an image each.
+    client.images.get(tag).tag(REPOSITORY, f"{lane.name}-{_short(inputs)}")
     log.say(f"{tag} is built: {size(made.size)}, content {made.content_digest}")
     return made
 
@@ -181,6 +185,10 @@ def _pull(client: docker.DockerClient, lane: Lane, log: BuildLog) -> Image | Non
     if found is None:
         log.say(f"{reference} was not made from these files, building instead")
     return found
+
+
+def _short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]
 
 
 def _read(client: docker.DockerClient, tag: str) -> Image | None:

@@ -102,6 +102,15 @@ def test_an_image_of_other_files_is_built_again(engine: Engine) -> None:
     assert engine.built == ["cached"]
 
 
+def test_two_checkouts_with_one_engine_keep_an_image_each(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = ensure(engine)
+    engine.present["dinov3-qnn:bookworm"] = engine.holds("sha256:of another checkout")
+    assert ensure(engine).id == ours.id
+    assert engine.built == ["cached"]
+
+
 def test_an_image_without_our_labels_is_never_taken(engine: Engine) -> None:
     engine.present["dinov3-qnn:bookworm"] = SimpleNamespace(id="x", labels={}, attrs={})
     assert image.find(engine, LANE) is None  # type: ignore[arg-type]
