@@ -19,6 +19,9 @@ import pytest
 SOURCES = Path(__file__).resolve().parents[1]
 HOST = "x86_64-linux-clang"
 BOARD = "aarch64-ubuntu-gcc9.4"
+# How the native programs end: see src/common/failure.hpp.
+USAGE, CONFIG, LIBRARY, VERSION, MODEL, GRAPH = 40, 41, 42, 43, 44, 45
+CONTEXT, TARGET, INPUT, FILE, INTERNAL = 47, 48, 49, 50, 52
 GOLDEN = SOURCES / "tests/golden/tiny_fc.cpp"
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

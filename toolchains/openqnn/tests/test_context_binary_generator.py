@@ -9,12 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BOARD, HOST, SOURCES, Generate, Run
+from conftest import (
+    BOARD,
+    CONFIG,
+    FILE,
+    GRAPH,
+    HOST,
+    LIBRARY,
+    MODEL,
+    SOURCES,
+    TARGET,
+    USAGE,
+    VERSION,
+    Generate,
+    Run,
+)
 
 pytestmark = pytest.mark.pipeline
 
 PROGRAM = "qnn-context-binary-generator"
-USAGE, CONFIG, LIBRARY, VERSION, MODEL, GRAPH, TARGET = 2, 3, 4, 5, 6, 7, 10
 DEVICE = {"soc_model": 77, "dsp_arch": "v73"}
 TINY = {"graph_names": ["tiny_fc"]}
 
@@ -246,7 +259,7 @@ def test_a_weight_that_does_not_fit_its_tensor_is_refused(
 
 def test_a_full_disk_is_said_in_words(generate: Generate, tmp_path: Path) -> None:
     done = generate(tmp_path, output_dir="/proc/nowhere")
-    assert done.returncode == 12
+    assert done.returncode == FILE
     assert "/proc/nowhere" in done.stderr
 
 

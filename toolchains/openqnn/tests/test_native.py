@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import BOARD, HOST, SOURCES
+from conftest import BOARD, GRAPH, HOST, LIBRARY, SOURCES
 
 pytestmark = pytest.mark.pipeline
 
@@ -109,11 +109,11 @@ def test_refusals_are_clean(
     monkeypatch.setenv("LD_LIBRARY_PATH", str(root / "lib" / HOST))
     words = ("--backend", backend, "--binary_file", "x", "--model")
     other = libraries / BOARD / "libtiny_fc.so"
-    assert checked(sanitized, "qnn-context-binary-generator", *words, other).returncode == 4
+    assert checked(sanitized, "qnn-context-binary-generator", *words, other).returncode == LIBRARY
     bad = config(graphs=[{"graph_names": ["other"]}])
     model = libraries / HOST / "libtiny_fc.so"
     done = checked(sanitized, "qnn-context-binary-generator", *words, model, "--config_file", bad)
-    assert done.returncode == 7
+    assert done.returncode == GRAPH
 
 
 def saved(folder: Path, command: list[str]) -> tuple[list[str], bytes]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BOARD, HOST, Run
+from conftest import BOARD, CONTEXT, FILE, HOST, INPUT, LIBRARY, TARGET, USAGE, VERSION, Run
 
 pytestmark = pytest.mark.pipeline
 
@@ -87,15 +87,15 @@ def test_says_what_it_ran_on_and_how_long_it_took(execute: Run) -> None:
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        ({"input": None}, 2, "--input is missing"),
-        ({"rgb": "x"}, 2, "rgb"),
-        ({"input": None, "rgb": "/dev/null"}, 11, "[1, 3, height, width]"),
-        ({"input": __file__}, 11, "needs 1024 of float32"),
-        ({"input": "/none"}, 12, "/none: No such file"),
-        ({"context": "/none"}, 12, "/none: No such file"),
-        ({"context": __file__}, 9, "not a context binary"),
-        ({"runs": "0"}, 2, "runs"),
-        ({"output": "/proc/y.raw"}, 12, "/proc/y.raw"),
+        ({"input": None}, USAGE, "--input is missing"),
+        ({"rgb": "x"}, USAGE, "rgb"),
+        ({"input": None, "rgb": "/dev/null"}, INPUT, "[1, 3, height, width]"),
+        ({"input": __file__}, INPUT, "needs 1024 of float32"),
+        ({"input": "/none"}, FILE, "/none: No such file"),
+        ({"context": "/none"}, FILE, "/none: No such file"),
+        ({"context": __file__}, CONTEXT, "not a context binary"),
+        ({"runs": "0"}, USAGE, "runs"),
+        ({"output": "/proc/y.raw"}, FILE, "/proc/y.raw"),
     ],
 )
 def test_refusals(execute: Run, options: dict[str, object], code: int, words: str) -> None:
@@ -162,21 +162,25 @@ def other_build(path: Path) -> None:
 
 
 MISSING: dict[str, tuple[Callable[[Board], object], int, str]] = {
-    "node": (lambda b: (b.prefix / NODE).unlink(), 10, "no device node for its NPU"),
-    "right": (lambda b: (b.prefix / NODE).chmod(0), 10, "may not be opened by this user"),
-    "fastrpc": (lambda b: None, 4, "no usable libcdsprpc.so"),
-    "newer fastrpc": (lambda b: b.install_fastrpc(["rpcmem_alloc"]), 4, "too old for it"),
-    "stub": (lambda b: (b.package / STUB).unlink(), 4, "The package has no stub"),
-    "skel": (lambda b: (b.package / SKEL).unlink(), 4, "The package has no skel"),
+    "node": (lambda b: (b.prefix / NODE).unlink(), TARGET, "no device node for its NPU"),
+    "right": (lambda b: (b.prefix / NODE).chmod(0), TARGET, "may not be opened by this user"),
+    "fastrpc": (lambda b: None, LIBRARY, "no usable libcdsprpc.so"),
+    "newer fastrpc": (lambda b: b.install_fastrpc(["rpcmem_alloc"]), LIBRARY, "too old for it"),
+    "stub": (lambda b: (b.package / STUB).unlink(), LIBRARY, "The package has no stub"),
+    "skel": (lambda b: (b.package / SKEL).unlink(), LIBRARY, "The package has no skel"),
     "stub's build": (
         lambda b: other_build(b.package / STUB),
-        5,
+        VERSION,
         "v2.43.0.260929181845, the context",
     ),
-    "skel's build": (lambda b: other_build(b.package / SKEL), 5, "v2.43.0.260929181845, the stub"),
+    "skel's build": (
+        lambda b: other_build(b.package / SKEL),
+        VERSION,
+        "v2.43.0.260929181845, the stub",
+    ),
     "library's build": (
         lambda b: other_build(b.package / "lib/libQnnHtp.so"),
-        5,
+        VERSION,
         "libQnnHtp.so is of QNN build v2.43.0.260929181845",
     ),
 }
@@ -195,14 +199,14 @@ def test_a_soc_that_the_libraries_do_not_know_is_named(board: Board) -> None:
     board.put("sys/devices/soc0/soc_id", "457\n")
     board.put("sys/devices/soc0/machine", "SM8450\n")
     done = board.run()
-    assert done.returncode == 10, done.stderr
+    assert done.returncode == TARGET, done.stderr
     assert "The board is SM8450 (soc_id 457), which the libraries" in done.stderr
 
 
 def test_all_is_well_until_fastrpc_is_asked_for_the_npu(board: Board) -> None:
     board.install_fastrpc(FASTRPC)
     done = board.run()
-    assert done.returncode == 10, done.stderr
+    assert done.returncode == TARGET, done.stderr
     assert "FastRPC gave no way to the NPU of QCS9075 (soc_id 676)" in done.stderr
     assert "14001" in done.stderr
     assert f"Searched for the skel: {board.package}/lib;/usr/lib/rfsa/adsp;" in done.stderr
@@ -212,7 +216,7 @@ def test_the_boards_own_skel_is_left_to_the_board(board: Board) -> None:
     board.install_fastrpc(FASTRPC)
     (board.package / SKEL).unlink()
     done = board.run("--board_skel")
-    assert done.returncode == 10, done.stderr
+    assert done.returncode == TARGET, done.stderr
     assert f"Searched for the skel: {board.package}" not in done.stderr
 
 

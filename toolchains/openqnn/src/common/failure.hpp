@@ -7,21 +7,21 @@
 
 namespace openqnn {
 
-/** Exit codes; the README lists them for users. */
+/** Exit codes, apart from those of the pipeline's own errors; the README lists them for users. */
 enum class Exit : int {
-  usage = 2,      ///< unknown, missing or contradicting options
-  config = 3,     ///< a configuration file is malformed, has unknown or contradicting keys
-  library = 4,    ///< a library is missing, damaged, for another architecture, or lacks a symbol
-  version = 5,    ///< a library speaks another version of the interface
-  model = 6,      ///< a model library cannot compose its graph
-  graph = 7,      ///< no graph of the name that was asked for
-  compile = 8,    ///< the backend cannot finalise a graph
-  context = 9,    ///< a context binary is damaged or not one
-  target = 10,    ///< made for, or asked for, another SoC
-  input = 11,     ///< an input list or a tensor file does not fit the graph
-  file = 12,      ///< a file cannot be read or written; no space
-  execute = 13,   ///< the backend cannot run a graph
-  internal = 14,  ///< out of memory, a crash in a library, or anything without a better name
+  usage = 40,     ///< unknown, missing or contradicting options
+  config = 41,    ///< a configuration file is malformed, has unknown or contradicting keys
+  library = 42,   ///< a library is missing, damaged, for another architecture, or lacks a symbol
+  version = 43,   ///< a library speaks another version of the interface
+  model = 44,     ///< a model library cannot compose its graph
+  graph = 45,     ///< no graph of the name that was asked for
+  compile = 46,   ///< the backend cannot finalise a graph
+  context = 47,   ///< a context binary is damaged or not one
+  target = 48,    ///< made for, or asked for, another SoC
+  input = 49,     ///< an input list or a tensor file does not fit the graph
+  file = 50,      ///< a file cannot be read or written; no space
+  execute = 51,   ///< the backend cannot run a graph
+  internal = 52,  ///< out of memory, a crash in a library, or anything without a better name
 };
 
 class Failure : public std::runtime_error {
