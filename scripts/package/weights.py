@@ -13,7 +13,7 @@ from scripts.package.runtime import texts
 
 SYNTHETIC = "synthetic"
 META = "DINOv3 License, see licences/dinov3"
-OURS = "that of this project"
+OURS = "Apache-2.0"
 
 
 def facts(model: Model, given: str) -> dict[str, Any]:

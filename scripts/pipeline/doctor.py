@@ -15,7 +15,7 @@ from scripts.image import image
 from scripts.pipeline import engine, session
 from scripts.pipeline.request import Request
 
-# Per parameter, over the largest stage of each kind: measured on ViT-H+ (README, "Figures").
+# Per parameter, over the largest stage of each kind: measured on ViT-H+ (docs/figures.md).
 MEMORY_PER_PARAMETER = 9
 DISK_PER_PARAMETER = 22
 # What the image and its build context take in the engine's storage and under build/.
