@@ -12,7 +12,7 @@ test: venv
 	$(INVOKE) test
 
 venv:
-	@scripts/bootstrap.sh
+	@sh scripts/bootstrap.sh
 
 clean:
 	rm -rf build .venv

@@ -157,18 +157,79 @@ class TransferError(DeviceError):
     exit_code = 23
 
 
+class AccessError(PipelineError):
+    """A file or folder of this machine cannot be read or written."""
+
+    exit_code = 24
+
+
 INTERRUPTED = 130
 
 
+def named(error: BaseException) -> PipelineError | None:
+    """Return the error of ours behind one that the system or the container engine raised.
+
+    None where it is a fault of the program, which a traceback explains best. The packages of the
+    engine's client are recognised by name: the build image does not have them.
+    """
+    if isinstance(error, PipelineError):
+        return error
+    packages = {cls.__module__.partition(".")[0] for cls in type(error).__mro__}
+    if packages & {"docker", "requests", "urllib3", "paramiko"}:
+        return _from_engine(error)
+    if isinstance(error, MemoryError):
+        return OutOfMemoryError("The memory is used up.", remedy="see `invoke doctor`")
+    if isinstance(error, OSError) and error.errno is not None:
+        return from_os_error(error) or AccessError(f"{_where(error)}: {error.strerror}.")
+    return None
+
+
 def from_os_error(error: OSError) -> PipelineError | None:
-    """Return the named error behind an `OSError`, or None where it is not one we can explain."""
+    """Return the named error of a full disk or a refused access, None where it is neither."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(
             f"No space left on the device while writing {error.filename or 'an artefact'}.",
             cause="an 840 M parameter model needs about 20 GB under build/",
             remedy="free space or give --build-dir on a larger disk; finished stages are kept",
         )
+    if error.errno == errno.EROFS:
+        return AccessError(
+            f"{_where(error)} is on a read-only file system.",
+            remedy="give --build-dir a folder that can be written to",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return AccessError(
+            f"{_where(error)}: permission denied.",
+            cause="it belongs to another user, for example of an earlier run with sudo",
+            remedy="`chown -R $(id -u) FOLDER` as its owner, or give another --build-dir",
+        )
     return None
+
+
+def _where(error: OSError) -> str:
+    return str(error.filename2 or error.filename or "A file")
+
+
+def _from_engine(error: BaseException) -> PipelineError:
+    """Name what the engine's client raised: the engine refused, or it went away."""
+    text = str(getattr(error, "explanation", None) or error)
+    if "no space left on device" in text.lower():
+        return DiskFullError(
+            f"The disk of the container engine is full: {text}.",
+            cause="images and caches of other builds, under /var/lib/docker as a rule",
+            remedy="`docker system df` shows what takes the space, `docker system prune` frees it",
+        )
+    if getattr(error, "response", None) is not None:
+        return EngineError(
+            f"The container engine refuses: {text}.",
+            cause="an image or a container was removed meanwhile, or a restriction of this engine",
+            remedy="try again; `invoke doctor` looks at the engine",
+        )
+    return EngineError(
+        f"The container engine does not answer any more: {text}.",
+        cause="it was stopped or restarted, or the connection to it broke",
+        remedy="start it and run the same command again; finished stages are kept",
+    )
 
 
 def with_exit_code(code: int) -> type[PipelineError]:

@@ -1,5 +1,10 @@
 import errno
 
+import pytest
+import requests
+from docker.errors import APIError, DockerException
+from urllib3.exceptions import ProtocolError
+
 from scripts import errors
 from scripts.errors import PipelineError
 
@@ -31,4 +36,46 @@ def test_a_full_disk_is_said_in_words() -> None:
     named = errors.from_os_error(OSError(errno.ENOSPC, "No space left on device", "x.onnx_data"))
     assert isinstance(named, errors.DiskFullError)
     assert "x.onnx_data" in str(named)
-    assert errors.from_os_error(OSError(errno.EACCES, "no")) is None
+    assert errors.from_os_error(OSError(errno.EINVAL, "no")) is None
+
+
+FULL = "write /var/lib/docker/tmp/x: no space left on device"
+
+
+def refusal(status: int, text: str) -> APIError:
+    response = requests.Response()
+    response.status_code = status
+    return APIError(f"{status} Server Error", response, text)
+
+
+@pytest.mark.parametrize(
+    ("error", "cls", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left", "x"), errors.DiskFullError, "x"),
+        (OSError(errno.EDQUOT, "Quota exceeded", "x"), errors.DiskFullError, "x"),
+        (OSError(errno.EROFS, "Read-only", "/a/b"), errors.AccessError, "/a/b is on a read-only"),
+        (PermissionError(errno.EACCES, "no", "/a/b"), errors.AccessError, "another user"),
+        (PermissionError(errno.EPERM, "no", "/a/b"), errors.AccessError, "another user"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/a"), errors.AccessError, "/a: Not"),
+        (OSError(errno.EIO, "Input/output error"), errors.AccessError, "Input/output error"),
+        (MemoryError(), errors.OutOfMemoryError, "memory"),
+        (refusal(500, FULL), errors.DiskFullError, "container engine is full"),
+        (refusal(404, "no such image"), errors.EngineError, "refuses: no such image"),
+        (DockerException("connection aborted"), errors.EngineError, "does not answer any more"),
+        (requests.ConnectionError("reset by peer"), errors.EngineError, "does not answer any more"),
+        (requests.ReadTimeout("timed out"), errors.EngineError, "does not answer any more"),
+        (ProtocolError("cut short"), errors.EngineError, "does not answer any more"),
+        (errors.UsageError("ours"), errors.UsageError, "ours"),
+    ],
+)
+def test_what_system_and_engine_raise_has_a_name(
+    error: BaseException, cls: type[PipelineError], says: str
+) -> None:
+    named = errors.named(error)
+    assert type(named) is cls
+    assert says in str(named)
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), ValueError("x"), AssertionError(), OSError("x")])
+def test_a_fault_of_the_program_keeps_its_traceback(error: Exception) -> None:
+    assert errors.named(error) is None
