@@ -42,7 +42,7 @@ fi
 
 echo "bootstrap: making .venv from $lock"
 rm -rf .venv
-"$python" -m venv .venv
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary=:all: -r "$lock" ||
+"$python" -I -m venv .venv
+.venv/bin/python -I scripts/pip_settings.py install --quiet --require-hashes --only-binary=:all: -r "$lock" ||
     fail "pip could not install the locked packages; its message is above"
 printf '%s\n' "$made_from" >"$stamp"

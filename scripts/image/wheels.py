@@ -1,6 +1,8 @@
-"""Python wheels for the image: chosen and fetched on the host, with the host's own pip settings.
+"""Python wheels for the image: fetched on the host, from where the host's pip settings say.
 
 The image is built without a network; a proxy, a private index or a custom CA is pip's business.
+Which file is right is the lock's: every wheel is held to its hash, when it comes and when it is
+taken out of the cache.
 """
 
 from __future__ import annotations
@@ -9,20 +11,22 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from scripts import digests
+from scripts import digests, pip_settings
 from scripts.errors import ImageBuildError
 from scripts.image.buildlog import BuildLog
 from scripts.image.lanes import CACHE
 
 # A lock says "this very file"; the versions below 2.5 and above the lane's glibc cannot fit.
 _OLDEST_MANYLINUX = 5
+# Wheels of local versions, torch's for CPUs, are on no default index: its makers have one for them.
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+_LOCAL_VERSION = "+cpu"
 _UNMET = re.compile(r"No matching distribution found for (\S+)|^\s+(\S+==\S+) from ", re.MULTILINE)
 
 
@@ -59,6 +63,17 @@ class Pin:
         return f"{self.name}=={self.version}{hashes}\n"
 
 
+def parse(lock: str) -> list[Pin]:
+    """Return the pins of a lock, in its order."""
+    lines = [line.split() for line in lock.replace("\\\n", " ").splitlines()]
+    return [_parsed(*line) for line in lines if line and not line[0].startswith("#")]
+
+
+def _parsed(requirement: str, *options: str) -> Pin:
+    name, _, version = requirement.partition("==")
+    return Pin(name, version, tuple(text.removeprefix("--hash=sha256:") for text in options))
+
+
 def resolve(requirements: Iterable[str], platform: Platform, *, deps: bool = True) -> list[Pin]:
     """Return the pins of all that `requirements` need on a platform, as pip chooses them.
 
@@ -67,10 +82,11 @@ def resolve(requirements: Iterable[str], platform: Platform, *, deps: bool = Tru
     """
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.json"
-        command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed"]
+        command = [*pip_settings.command("install"), "--dry-run", "--ignore-installed"]
         command += ["--quiet", "--report", str(report), "--target", scratch]
         command += [*([] if deps else ["--no-deps"]), *platform.options(), *requirements]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        settings = _settings("install")
+        done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ImageBuildError(f"pip cannot resolve the lock:\n{done.stderr.strip()}")
         chosen = json.loads(report.read_text())["install"]
@@ -78,27 +94,75 @@ def resolve(requirements: Iterable[str], platform: Platform, *, deps: bool = Tru
 
 
 def download(lock: Path, platform: Platform, log: BuildLog) -> Path:
-    """Return a folder with every wheel of a lock; fetched once, checked against its hashes.
+    """Return a folder with every wheel of a lock; fetched once, held to its hashes each time.
 
     Raises:
         ImageBuildError: a wheel cannot be had, or is not the one that was locked.
     """
     family = f"wheels-{lock.stem}-{platform.machine}"
-    key = digests.of_bytes(f"{platform}{lock.read_text()}".encode())[:12]
+    pins = parse(lock.read_text())
+    key = digests.of_bytes(f"{platform}{pins}".encode())[:12]
     folder = CACHE / f"{family}-{key}"
-    if folder.is_dir():
+    if _is_whole(folder, pins):
         return folder
     log.say(f"fetching the wheels of {lock.name} for {platform.machine}")
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    command = [sys.executable, "-m", "pip", "download", "--progress-bar=off", "--require-hashes"]
-    command += ["--no-deps", "-d", str(partial), "-r", str(lock), *platform.options()]
-    if log.run(command):
-        raise _unmet(lock, log)
+    partial.mkdir(parents=True)
+    _fetch(lock, pins, platform, partial, log)
     for old in CACHE.glob(f"{family}-????????????"):
         shutil.rmtree(old)
     partial.replace(folder)
     return folder
+
+
+def _is_whole(folder: Path, pins: Sequence[Pin]) -> bool:
+    """Tell whether a folder of the cache has one file for each pin, and no other bytes."""
+    paths = list(folder.glob("*"))
+    accepted = {digest for pin in pins for digest in pin.hashes}
+    return len(paths) == len(pins) and all(digests.of_file(path) in accepted for path in paths)
+
+
+def _fetch(
+    lock: Path, pins: Sequence[Pin], platform: Platform, folder: Path, log: BuildLog
+) -> None:
+    """Fetch all pins into a folder: from where the settings say, else from the CPU index."""
+    local = [pin for pin in pins if pin.version.endswith(_LOCAL_VERSION)]
+    public = [pin for pin in pins if pin not in local]
+    if _downloaded(public, platform, folder, log, _settings("download")):
+        raise _unmet(lock, log)
+    if not local or not _downloaded(local, platform, folder, log, _settings("download")):
+        return
+    if pip_settings.looks_nowhere_else("download"):
+        raise _unmet(lock, log)
+    names = ", ".join(pin.name for pin in local)
+    log.say(f"pip's settings have no such wheel of {names}: trying {urlsplit(CPU_INDEX).netloc}")
+    if _downloaded(local, platform, folder, log, _settings("download", CPU_INDEX)):
+        raise _unmet(lock, log)
+
+
+def _downloaded(
+    pins: Sequence[Pin],
+    platform: Platform,
+    folder: Path,
+    log: BuildLog,
+    settings: Mapping[str, str],
+) -> int:
+    """Let pip fetch pins into a folder; return its exit code."""
+    requirements = folder.with_suffix(".txt")
+    requirements.write_text("".join(pin.line() for pin in pins))
+    command = [*pip_settings.command("download"), "--progress-bar=off", "--require-hashes"]
+    command += ["--no-deps", "-d", str(folder), "-r", str(requirements), *platform.options()]
+    code = log.run(command, settings)
+    requirements.unlink()
+    return code
+
+
+def _settings(verb: str, index: str | None = None) -> dict[str, str]:
+    try:
+        return pip_settings.environment(verb, index=index)
+    except ValueError as error:
+        raise ImageBuildError(f"pip's configuration cannot be read: {error}") from error
 
 
 def _pin(item: dict[str, dict[str, object]]) -> Pin:

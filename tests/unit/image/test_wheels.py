@@ -1,7 +1,5 @@
 """Wheels by hash, with the real pip and a folder of made-up wheels in place of an index."""
 
-import hashlib
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -10,12 +8,15 @@ from scripts.errors import ImageBuildError
 from scripts.image import wheels
 from scripts.image.buildlog import BuildLog
 from scripts.image.wheels import Pin, Platform
+from tests import index
+from tests.index import wheel
 
 PLATFORM = Platform("3.11", "x86_64", "2.36")
 
 
 @pytest.fixture(autouse=True)
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of wheels, the one place that pip's settings name."""
     folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -29,32 +30,24 @@ def log(tmp_path: Path) -> BuildLog:
     return BuildLog(tmp_path / "image.log")
 
 
-def wheel(index: Path, name: str, tag: str = "py3-none-any", needs: str = "") -> str:
-    """Write a wheel of version 1.0 and return its SHA-256."""
-    info = f"{name}-1.0.dist-info"
-    requires = f"Requires-Dist: {needs}\n" if needs else ""
-    path = index / f"{name}-1.0-{tag}.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}"
-        archive.writestr(f"{info}/METADATA", metadata)
-        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}\n")
-        archive.writestr(f"{info}/RECORD", "")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def lock(tmp_path: Path, *pins: Pin) -> Path:
     path = tmp_path / "bookworm.python.txt"
     path.write_text("".join(pin.line() for pin in pins))
     return path
 
 
-def test_what_is_asked_for_is_resolved_with_all_that_it_needs(index: Path) -> None:
-    needed = wheel(index, "small")
-    wanted = wheel(index, "big", "cp311-cp311-manylinux_2_28_x86_64", needs="small")
+def test_what_is_asked_for_is_resolved_with_all_that_it_needs(folder: Path) -> None:
+    needed = wheel(folder, "small")
+    wanted = wheel(folder, "big", tag="cp311-cp311-manylinux_2_28_x86_64", needs="small")
     assert wheels.resolve(["big"], PLATFORM) == [
         Pin("big", "1.0", (wanted,)),
         Pin("small", "1.0", (needed,)),
     ]
+
+
+def test_a_lock_is_read_as_it_is_written(tmp_path: Path) -> None:
+    pins = [Pin("a", "1", ("x", "y")), Pin("b", "2+cpu", ("z",))]
+    assert wheels.parse("# Made by\n" + lock(tmp_path, *pins).read_text()) == pins
 
 
 @pytest.mark.parametrize(
@@ -65,27 +58,111 @@ def test_what_is_asked_for_is_resolved_with_all_that_it_needs(index: Path) -> No
         "cp312-cp312-manylinux_2_28_x86_64",
     ],
 )
-def test_a_wheel_that_cannot_run_in_the_image_is_not_chosen(index: Path, tag: str) -> None:
-    wheel(index, "big", tag)
+def test_a_wheel_that_cannot_run_in_the_image_is_not_chosen(folder: Path, tag: str) -> None:
+    wheel(folder, "big", tag=tag)
     with pytest.raises(ImageBuildError, match="No matching distribution found for big"):
         wheels.resolve(["big"], PLATFORM)
 
 
-def test_locked_wheels_are_fetched_once(index: Path, tmp_path: Path, log: BuildLog) -> None:
-    locked = lock(tmp_path, Pin("small", "1.0", (wheel(index, "small"),)))
+def test_locked_wheels_are_fetched_once(folder: Path, tmp_path: Path, log: BuildLog) -> None:
+    locked = lock(tmp_path, Pin("small", "1.0", (wheel(folder, "small"),)))
     folder = wheels.download(locked, PLATFORM, log)
     assert [path.name for path in folder.iterdir()] == ["small-1.0-py3-none-any.whl"]
-    (index / "small-1.0-py3-none-any.whl").unlink()
+    (folder / "small-1.0-py3-none-any.whl").unlink()
     assert wheels.download(locked, PLATFORM, log) == folder
 
 
 def test_another_file_of_that_version_is_refused_by_name(
-    index: Path, tmp_path: Path, log: BuildLog
+    folder: Path, tmp_path: Path, log: BuildLog
 ) -> None:
-    wheel(index, "small")
+    wheel(folder, "small")
     with pytest.raises(ImageBuildError, match=r"bookworm\.python\.txt: small"):
         wheels.download(lock(tmp_path, Pin("small", "1.0", ("0" * 64,))), PLATFORM, log)
     assert not [path for path in (tmp_path / "cache").iterdir() if path.suffix != ".partial"]
+
+
+@pytest.mark.parametrize("harm", ["flip", "truncate", "add", "lose"])
+def test_a_cache_that_was_touched_is_not_taken(
+    folder: Path, tmp_path: Path, log: BuildLog, harm: str
+) -> None:
+    locked = lock(tmp_path, Pin("small", "1.0", (wheel(folder, "small"),)))
+    (path,) = wheels.download(locked, PLATFORM, log).iterdir()
+    whole = path.read_bytes()
+    if harm == "flip":
+        path.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    elif harm == "truncate":
+        path.write_bytes(whole[:-1])
+    elif harm == "add":
+        (path.parent / "sitecustomize-1.0-py3-none-any.whl").touch()
+    else:
+        path.unlink()
+    (again,) = wheels.download(locked, PLATFORM, log).iterdir()
+    assert again.read_bytes() == whole
+
+
+def test_constraints_of_the_machine_do_not_contradict_the_lock(
+    folder: Path, tmp_path: Path, log: BuildLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "constraints.txt").write_text("small==2.0\n")
+    monkeypatch.setenv("PIP_CONSTRAINT", str(tmp_path / "constraints.txt"))
+    pin = Pin("small", "1.0", (wheel(folder, "small"),))
+    assert wheels.resolve(["small"], PLATFORM) == [pin]
+    assert wheels.download(lock(tmp_path, pin), PLATFORM, log).is_dir()
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """A lock of torch and a package more; a plain index without the torch of it, torch's own."""
+    plain, cpu = tmp_path / "plain", tmp_path / "cpu"
+    for path in (plain, cpu):
+        path.mkdir()
+    wheel(plain, "torch", note="for CUDA")
+    pins = [Pin("small", "1.0", (wheel(plain, "small"),))]
+    pins += [Pin("torch", "1.0+cpu", (wheel(cpu, "torch", version="1.0+cpu"),))]
+    wheel(cpu, "small", note="forged")
+    return lock(tmp_path, *pins), plain, cpu
+
+
+def test_torch_comes_from_its_own_index_on_a_plain_machine(
+    locked: tuple[Path, Path, Path],
+    log: BuildLog,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path, plain, cpu = locked
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    with index.served(plain) as default, index.served(cpu) as torchs:
+        monkeypatch.setenv("PIP_INDEX_URL", default)
+        monkeypatch.setattr(wheels, "CPU_INDEX", torchs)
+        names = {file.name for file in wheels.download(path, PLATFORM, log).iterdir()}
+    assert names == {"small-1.0-py3-none-any.whl", "torch-1.0+cpu-py3-none-any.whl"}
+    assert "no such wheel of torch: trying 127.0.0.1" in capsys.readouterr().out
+
+
+def test_another_torch_on_its_own_index_is_refused(
+    locked: tuple[Path, Path, Path], log: BuildLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, plain, cpu = locked
+    wheel(cpu, "torch", version="1.0+cpu", note="forged")
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(plain))
+    with index.served(plain) as default, index.served(cpu) as torchs:
+        monkeypatch.setenv("PIP_INDEX_URL", default)
+        monkeypatch.setattr(wheels, "CPU_INDEX", torchs)
+        with pytest.raises(ImageBuildError, match="torch"):
+            wheels.download(path, PLATFORM, log)
+
+
+def test_where_pip_may_ask_no_index_torchs_own_is_not_asked(
+    locked: tuple[Path, Path, Path], log: BuildLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, plain, cpu = locked
+    monkeypatch.setenv("PIP_FIND_LINKS", str(plain))
+    with index.served(cpu) as torchs:
+        monkeypatch.setattr(wheels, "CPU_INDEX", torchs)
+        with pytest.raises(ImageBuildError, match=r"torch==1\.0\+cpu cannot be fetched"):
+            wheels.download(path, PLATFORM, log)
 
 
 def test_a_wheel_that_cannot_be_had_is_named(tmp_path: Path, log: BuildLog) -> None:
