@@ -34,9 +34,7 @@ def deploy(
     lists += [
         file.parent / Path(device.signers).expanduser() for device in devices if device.signers
     ]
-    for one in dict.fromkeys(lists):
-        signature.verify(archive, one)
-    with package.unpacked(archive) as shipment:
+    with signature.verified(archive, lists) as (own, _), package.unpacked(own) as shipment:
 
         async def action(login: Login, say: Say) -> tuple[str, ...]:
             return (await install(login, shipment, say),)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts.package import package, provenance, signature
+from scripts.package import document, package, provenance, signature
 
 Rows = list[tuple[str, ...]]
 Table = tuple[str, Rows]
+# What is shown of a provenance statement.
+_BUILD = {"externalParameters": {}, "resolvedDependencies": [{"name": str}]}
+_STATEMENT: document.Shape = {"predicate": {"buildDefinition": _BUILD}}
 
 
 def tables(archive: Path, signers: Path | None = None) -> list[Table]:
@@ -21,7 +23,8 @@ def tables(archive: Path, signers: Path | None = None) -> list[Table]:
     Raises:
         ArtefactError: the archive is damaged, or not signed by one of `signers`.
     """
-    checked, documents = package.read(archive)
+    with signature.verified(archive, [signers] if signers else []) as (own, names):
+        checked, documents = package.read(own)
     facts = checked.manifest.facts
     rows: Rows = [
         ("digest", checked.digest),
@@ -32,42 +35,44 @@ def tables(archive: Path, signers: Path | None = None) -> list[Table]:
         ("target", facts["target"]["description"]),
         ("QNN build", checked.manifest.build_id),
         ("needs", f"glibc {facts['needs']['glibc']}, {', '.join(facts['needs']['libraries'])}"),
-        ("signature", _signature(archive, signers)),
+        ("signature", _signature(archive, names)),
     ]
     figures = _flat(facts["accuracy"]) + _flat(facts["simulated_latency"])
-    files: Rows = [(one.sha256, one.mode, f"{one.size:,}", one.path) for one in checked.entries]
+    files: Rows = [
+        (entry.sha256, entry.mode, f"{entry.size:,}", entry.path) for entry in checked.entries
+    ]
     return [
         (checked.manifest.name, rows),
-        *_origin(documents[provenance.FILE]),
+        *_origin(documents.get(provenance.FILE, b"")),
         ("files, all whole", files),
         ("accuracy and simulated latency", figures),
     ]
 
 
-def _signature(archive: Path, signers: Path | None) -> str:
-    if signers:
-        return f"by {signature.verify(archive, signers)}"
+def _signature(archive: Path, names: list[str]) -> str:
+    if names:
+        return f"by {', '.join(names)}"
     present = signature.path_of(archive).is_file()
     return "present, not checked: give the allowed signers" if present else "none"
 
 
 def _origin(statement: bytes) -> list[Table]:
-    build = json.loads(statement)["predicate"]["buildDefinition"]
-    inputs: Rows = [(one["name"], _identity(one)) for one in build["resolvedDependencies"]]
+    build = document.load(statement, provenance.FILE, _STATEMENT)["predicate"]["buildDefinition"]
+    inputs: Rows = [(item["name"], _identity(item)) for item in build["resolvedDependencies"]]
     return [("asked for", _flat(build["externalParameters"])), ("made from", inputs)]
 
 
 def _identity(dependency: Mapping[str, Any]) -> str:
-    digests = dependency.get("digest", {}).items()
-    return ", ".join(" ".join(one) for one in digests) or str(dependency.get("uri", ""))
+    digests = _flat(dependency.get("digest", {}))
+    return ", ".join(" ".join(row) for row in digests) or str(dependency.get("uri", ""))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Rows:
-    made: Rows = []
+    rows: Rows = []
     for name, value in values.items():
         if isinstance(value, Mapping):
-            made += _flat(value, f"{prefix}{name} ")
+            rows += _flat(value, f"{prefix}{name} ")
         elif not isinstance(value, list):
             shown = f"{value:.6g}" if isinstance(value, float) else str(value)
-            made.append((f"{prefix}{name}".replace("_", " "), shown))
-    return made
+            rows.append((f"{prefix}{name}".replace("_", " "), shown))
+    return rows

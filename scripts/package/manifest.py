@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from scripts.errors import ArtefactError
+from scripts.package import document, rule
 from scripts.package.item import Entry
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
 SCHEMA = 1
+_FILE = {"path": str, "size": int, "mode": str, "sha256": str, "role": str}
+# What readers of a manifest rely on.
+_SHAPE = {
+    "name": str,
+    "files": [_FILE],
+    "model": {"description": str},
+    "weights": {"source": str, "sha256": str, "licence": str},
+    "precision": {"name": str},
+    "target": {"name": str, "description": str, "socs": [str], "arch": str},
+    "sdk": {"build_id": str},
+    "needs": {"glibc": str, "libraries": [str]},
+    "accuracy": {},
+    "simulated_latency": {},
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +56,7 @@ class Manifest:
 
 def dump(facts: Mapping[str, Any], entries: Iterable[Entry]) -> bytes:
     """Return `manifest.json`."""
-    files = [entry.as_json() for entry in sorted(entries, key=lambda one: one.path)]
+    files = [entry.as_json() for entry in sorted(entries, key=lambda entry: entry.path)]
     return as_json({"schema": SCHEMA, **facts, "files": files})
 
 
@@ -48,20 +64,28 @@ def load(data: bytes) -> Manifest:
     """Return the manifest in `data`.
 
     Raises:
-        ArtefactError: it is not one of ours, or of a later schema.
+        ArtefactError: it is not one of ours, of a later schema, or lists what no package may hold.
     """
-    try:
-        facts = json.loads(data)
-        entries = tuple(Entry(**file) for file in facts.pop("files"))
-        schema = facts["schema"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtefactError(f"{MANIFEST} is not a manifest of ours: {error}") from error
+    schema = document.load(data, MANIFEST, {"schema": int})["schema"]
     if schema != SCHEMA:
         raise ArtefactError(
             f"The package's manifest has schema {schema}; this program knows {SCHEMA}.",
             remedy="inspect and deploy it with the release that made it",
         )
+    facts = document.load(data, MANIFEST, _SHAPE)
+    contents = rule.Contents()
+    entries = tuple(_entry(file, contents) for file in facts.pop("files"))
+    rule.check_path(facts["name"])
     return Manifest(facts, entries)
+
+
+def _entry(file: Mapping[str, Any], contents: rule.Contents) -> Entry:
+    if not re.fullmatch(r"0[0-7]{3}", file["mode"]) or not re.fullmatch(
+        r"[0-9a-f]{64}", file["sha256"]
+    ):
+        raise ArtefactError(f"{MANIFEST} lists {rule.shown(file['path'])} without mode or hash.")
+    contents.add(file["path"], file["size"], int(file["mode"], 8))
+    return Entry(**{name: file[name] for name in _FILE})
 
 
 def sums(entries: Iterable[Entry], manifest: bytes) -> bytes:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from scripts.errors import ArtefactError, DiskFullError
-from scripts.package import archive, manifest, provenance
+from scripts.errors import ArtefactError
+from scripts.package import archive, manifest, provenance, rule, scratch
 from scripts.package.item import Entry, Item
 from scripts.package.manifest import MANIFEST, SUMS, Manifest
 
 _DOCUMENTS = (MANIFEST, SUMS)
-_PREFIX = "dinov3-package-"
 
 
 @dataclass(frozen=True)
@@ -82,59 +78,51 @@ def read(path: Path, folder: Path | None = None) -> tuple[Package, Mapping[str, 
     Raises:
         ArtefactError: as `check`.
     """
-    found: dict[str, Entry] = {}
+    files: dict[str, Entry] = {}
     documents: dict[str, bytes] = {}
-    with archive.opened(path) as tar:
-        for name, header, stream in archive.members(tar):
-            if name in (*_DOCUMENTS, provenance.FILE):
-                documents[name] = stream.read()
-                stream = io.BytesIO(documents[name])
-            with _sink(folder and folder / name, header.mode) as sink:
-                digest = archive.copy(stream, sink.write)
-            found[name] = Entry(name, header.size, f"{header.mode:04o}", digest, "")
-    return _compared(path, found, documents), documents
+    with archive.opened(path) as members:
+        for member in members:
+            document = io.BytesIO() if member.path in (*_DOCUMENTS, provenance.FILE) else None
+            if document is not None:
+                rule.check_document(member.path, member.size)
+            digest = _kept(member, folder, document)
+            files[member.path] = Entry(
+                member.path, member.size, f"{member.mode:04o}", digest, role=""
+            )
+            if document is not None:
+                documents[member.path] = document.getvalue()
+    return _compared(path, files, documents), documents
 
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Unpacked]:
-    """Check an archive and keep its files in a temporary folder for the time of the block.
-
-    Folders of processes that were killed are removed first: they may hold gigabytes.
+    """Check an archive and keep its files in a private folder for the time of the block.
 
     Raises:
         ArtefactError: as `check`.
         DiskFullError: there is no room for the files.
     """
-    _sweep()
-    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as folder:
-        yield Unpacked(_into(Path(folder), path), Path(folder))
+    with scratch.folder() as folder:
+        yield Unpacked(check(path, folder), folder)
 
 
-def _into(folder: Path, path: Path) -> Package:
-    try:
-        return check(path, folder)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise DiskFullError(
-            f"There is no room for the files of {path.name} in {tempfile.gettempdir()}.",
-            remedy="free space there, or name another folder in TMPDIR",
-        ) from error
+def _kept(member: archive.Member, folder: Path | None, document: io.BytesIO | None) -> str:
+    """Write a member into a folder, a document, both or neither; return its SHA-256."""
+    with ExitStack() as stack:
+        sinks: list[IO[bytes]] = [document] if document is not None else []
+        if folder is not None:
+            file = stack.enter_context(scratch.create(folder / member.path))
+            os.fchmod(file.fileno(), member.mode)
+            sinks.append(file)
+        return archive.copy(member.stream, lambda piece: [sink.write(piece) for sink in sinks])
 
 
-def _sweep() -> None:
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        process = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if not Path(f"/proc/{process}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _compared(path: Path, found: dict[str, Entry], documents: dict[str, bytes]) -> Package:
+def _compared(path: Path, files: dict[str, Entry], documents: dict[str, bytes]) -> Package:
     if missing := [name for name in _DOCUMENTS if name not in documents]:
         raise ArtefactError(f"{path} holds no {missing[0]}: it is not a package of ours.")
-    made = from_documents(documents[MANIFEST], documents[SUMS])
-    expected = {entry.path: (entry.size, entry.mode, entry.sha256) for entry in made.entries}
-    actual = {name: (one.size, one.mode, one.sha256) for name, one in found.items()}
+    package = from_documents(documents[MANIFEST], documents[SUMS])
+    expected = {entry.path: (entry.size, entry.mode, entry.sha256) for entry in package.entries}
+    actual = {name: (file.size, file.mode, file.sha256) for name, file in files.items()}
     wrong = [name for name in expected | actual if expected.get(name) != actual.get(name)]
     if wrong:
         raise ArtefactError(
@@ -142,16 +130,4 @@ def _compared(path: Path, found: dict[str, Entry], documents: dict[str, bytes]) 
             cause="a copy was cut short, or the archive was changed by hand",
             remedy="copy it again, or make it again with `invoke package`",
         )
-    return made
-
-
-@contextmanager
-def _sink(path: Path | None, mode: int) -> Iterator[IO[bytes]]:
-    if path is None:
-        with Path(os.devnull).open("wb") as nothing:
-            yield nothing
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        yield file
-    path.chmod(mode)
+    return package

@@ -4,7 +4,6 @@ import errno
 import gzip
 import io
 import json
-import os
 import tarfile
 from pathlib import Path
 
@@ -58,14 +57,11 @@ def test_what_a_killed_process_left_is_removed(
     tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    gone, alive = (
-        tmp_path / "dinov3-package-4194305-x",
-        tmp_path / f"dinov3-package-{os.getpid()}-x",
-    )
-    for folder in (gone, alive):
-        (folder / "lib").mkdir(parents=True)
-    with package.unpacked(whole):
-        assert (gone.exists(), alive.exists()) == (False, True)
+    (gone := tmp_path / "dinov3-package-gone" / "lib").mkdir(parents=True)
+    with package.unpacked(whole) as first, package.unpacked(whole) as second:
+        assert not gone.exists()
+        assert first.folder.exists()
+        assert second.folder.exists()
 
 
 def test_a_full_disk_is_named(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:

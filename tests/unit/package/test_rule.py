@@ -1,0 +1,113 @@
+"""What a package may hold: the same on the host and on a board."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from scripts import boards
+from scripts.errors import ArtefactError
+from scripts.package import document, rule
+
+PREPARE = Path(boards.__file__).with_name("prepare.sh")
+PLAIN = ["a", "lib/libQnnHtp.so", "licences/c++/NOTICE_1-2.txt", "A_b/c.d+e", "_x"]
+STRANGE = ["", "/", "/etc", "a//b", "a/", "..", "a/../b", ".x", "a/.x", "-rf", "a/-rf", "+x", "a b"]
+STRANGE += [
+    "a\tb",
+    "a'",
+    'a"',
+    "a;b",
+    "a$b",
+    "a\\b",
+    "a*",
+    "a:b",
+    "\u00e9",
+    "a\x1b[2J",
+    "a\r",
+    "a,b",
+]
+
+
+def on_a_board(folder: Path, order: str) -> subprocess.CompletedProcess[bytes]:
+    (folder / "releases/d.partial").mkdir(parents=True, exist_ok=True)
+    command = ["sh", "-c", PREPARE.read_text(), "sh", str(folder), "d"]
+    return subprocess.run(command, input=order.encode(), capture_output=True, check=False)
+
+
+def accepted(path: str) -> bool:
+    try:
+        rule.check_path(path)
+    except ArtefactError as error:
+        assert len(error.what.splitlines()) == 1
+        assert error.what.isprintable()
+        return False
+    return True
+
+
+@pytest.mark.parametrize("path", [*PLAIN, *STRANGE])
+def test_the_host_and_the_board_take_the_same_names(tmp_path: Path, path: str) -> None:
+    assert accepted(path) is (path in PLAIN)
+    if path and "\t" not in path:
+        assert (on_a_board(tmp_path, f"drop\t{path}\n").returncode == 0) is accepted(path)
+
+
+def test_a_name_that_is_an_order_deletes_nothing(tmp_path: Path) -> None:
+    """A newline and a tab in a name made the board take the rest of it for an order."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    name = f"x\ndrop\t{victim}"
+    assert not accepted(name)
+    done = on_a_board(tmp_path, f"folder\t{name}\n")
+    assert (done.returncode, victim.read_text()) == (1, "precious")
+    assert b"is no name for a file of a package" in done.stderr
+
+
+def test_a_link_on_a_board_stays_within_its_releases(tmp_path: Path) -> None:
+    for order in ("link\t../../../etc/passwd\tx\n", "link\ta/x\t../../y\n"):
+        assert on_a_board(tmp_path, order).returncode == 1
+    assert not (tmp_path / "releases/d.partial/x").exists()
+
+
+def test_number_and_size_are_bounded() -> None:
+    contents = rule.Contents(packed=1000)
+    for index in range(rule.MAX_FILES):
+        contents.add(f"f{index}", 1, 0o644)
+    with pytest.raises(ArtefactError, match="more than 1000 files"):
+        contents.add("one-more", 1, 0o644)
+    with pytest.raises(ArtefactError, match="have more than"):
+        rule.Contents(packed=1000).add("bomb", 1 << 30, 0o644)
+    with pytest.raises(ArtefactError, match="have more than"):
+        two = rule.Contents()
+        for name in "abc":
+            two.add(name, rule.MAX_FILE, 0o644)
+
+
+@pytest.mark.parametrize("depth", [9, 100_000])
+def test_depth_and_length_are_bounded(depth: int) -> None:
+    assert not accepted("/".join("a" * depth))
+    assert not accepted("a" * (rule.MAX_PATH + 1))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"[" * 500_000, "nested too deeply"),
+        (b'{"a": 1, "a": 2}', "twice"),
+        (b'{"a": NaN}', "NaN is not JSON"),
+        (b'{"a": "\\u001b[2J"}', "control characters"),
+        (b'{"a": [["\\ud800"]]}', "control characters"),
+        (b'{"a": "x"}', "a is not a int"),
+        (b'{"a": true}', "a is not a int"),
+        (b"{}", "a is not a int"),
+        (b"[]", "it is not a dict"),
+        (b"\xff", "decode"),
+        (b"1" * 5000, "it is not a dict|digits"),
+        (b" " * (rule.MAX_DOCUMENT + 1), "at most 1048576 are read"),
+    ],
+)
+def test_documents_have_one_meaning(data: bytes, words: str) -> None:
+    with pytest.raises(ArtefactError, match=words) as caught:
+        document.load(data, "manifest.json", {"a": int})
+    assert len(caught.value.what.splitlines()) == 1
