@@ -27,6 +27,11 @@ def lowered_onnx(model: str, precision: str) -> Path:
     return Path(f"models/dinov3_{model}_{precision}_lowered.onnx")
 
 
+def rewrites(model: str, precision: str) -> Path:
+    """Return what each rewrite of `lower` did: how often it fired, and where not, why."""
+    return Path(f"models/dinov3_{model}_{precision}.rewrites.json")
+
+
 def quantized_onnx(model: str, precision: str) -> Path:
     """Return the fp32 network that `encodings` belong to (equalised, weights not yet rounded)."""
     return Path(f"models/dinov3_{model}_{precision}.onnx")

@@ -1,4 +1,4 @@
-"""Rewrites that move factors into the weights before them: less to compute, nothing to add."""
+"""Rewrites that move factors into the weights before them: less to compute."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from dataclasses import dataclass
 
 from onnx import NodeProto
 
-from scripts.errors import ConversionError
+from scripts.lowering.fired import DONE, Fired, each
 from scripts.lowering.graph import Array, Graph
+
+# Operators between a query's linear layer and the scores that a common factor passes through.
+# An Add and a Concat are those of the rotary embedding, whose operands all come from the query.
+HOMOGENEOUS = ("Add", "Concat", "Mul", "Neg", "Reshape", "Slice", "Split", "Transpose")
 
 
 @dataclass(frozen=True)
@@ -25,48 +29,85 @@ class Linear:
 
 
 def linear_of(graph: Graph, producers: dict[str, NodeProto], output: str) -> Linear | None:
-    """Return the MatMul, with the Add after it if there is one, that makes a tensor."""
+    """Return the MatMul, with the Add after it if there is one, that computes a tensor."""
     node = producers.get(output)
     if node is None:
         return None
     if node.op_type == "Add":
-        inner, bias = node.input
-        found = linear_of(graph, producers, inner) if len(graph.shapes[bias]) == 1 else None
-        return Linear(output, found.weight, bias) if found and not found.bias else None
+        product, bias = node.input
+        if len(graph.shapes[bias]) != 1 or bias not in graph.constants:
+            return None
+        linear = linear_of(graph, producers, product)
+        return Linear(output, linear.weight, bias) if linear and not linear.bias else None
     if node.op_type == "MatMul" and len(graph.shapes[node.input[1]]) == 2:
         return Linear(output, node.input[1], "") if node.input[1] in graph.constants else None
     return None
 
 
-def fold_layer_scale(graph: Graph) -> None:
-    """Multiply LayerScale into the weight and bias of the layer that it scales."""
+def fold_layer_scale(graph: Graph) -> Fired:
+    """Multiply LayerScale into the weight and bias of the layer that it scales.
+
+        Mul(Add(MatMul(X, W), b), s) -> Add(MatMul(X, W * s), b * s)
+
+    X is [..., inputs], W [inputs, outputs], b and s [outputs]. Exact, because column j of the
+    output is multiplied by s[j], and only column j of W and of b contributes to it:
+    (X W + b) diag(s) = X (W diag(s)) + b diag(s).
+    """
     producers = graph.producers()
-    for node in graph.of_type("Mul"):
-        inner, factors = node.input
-        if factors not in graph.constants or len(graph.shapes[factors]) != 1:
-            continue
-        if found := linear_of(graph, producers, inner):
-            found.scale(graph, graph.value(factors))
-            graph.substitute(node.output[0], inner)
+
+    def fold(node: NodeProto) -> str:
+        unscaled, factors = node.input
+        linear = linear_of(graph, producers, unscaled)
+        if linear is None:
+            return "the scaled tensor is not the output of a linear layer"
+        if len(graph.users(unscaled)) > 1:
+            return "the unscaled output has other readers"
+        linear.scale(graph, graph.value(factors))
+        graph.substitute(node.output[0], unscaled)
+        return DONE
+
+    scaled = (
+        node
+        for node in graph.of_type("Mul")
+        if node.input[1] in graph.constants and len(graph.shapes[node.input[1]]) == 1
+    )
+    return each(scaled, fold, "no tensor is multiplied by a constant vector")
 
 
-def fold_attention_scale(graph: Graph) -> None:
-    """Multiply the scale of the attention scores into the query's weight and bias."""
+def fold_attention_scale(graph: Graph) -> Fired:
+    """Multiply the scale of the attention scores into the query's weight and bias.
+
+        Softmax(Mul(MatMul(Q, K'), c)) -> Softmax(MatMul(c * Q, K'))
+
+    Q = X W + b, reshaped, transposed and rotated, is [1, heads, tokens, size], K' the transposed
+    keys [1, heads, size, tokens], c a scalar. Exact, because each of those steps is linear in Q:
+    a factor of the scores is a factor of Q, and so of W and b.
+    """
     producers = graph.producers()
-    for softmax in graph.of_type("Softmax"):
-        scaled = producers[softmax.input[0]]
-        if scaled.op_type != "Mul":
-            continue
+
+    def fold(softmax: NodeProto) -> str:
+        scaled = producers.get(softmax.input[0])
+        if scaled is None or scaled.op_type != "Mul" or scaled.input[1] not in graph.constants:
+            return "the scores are not multiplied by a constant"
         scores, factor = scaled.input
-        query = _first_linear(graph, producers, producers[scores].input[0])
+        product = producers.get(scores)
+        if product is None or product.op_type != "MatMul":
+            return "the scores are not the product of queries and keys"
+        query = _first_linear(graph, producers, product.input[0])
+        if query is None:
+            return "the queries do not come from a linear layer"
         query.scale(graph, graph.value(factor))
         graph.substitute(scaled.output[0], scores)
+        return DONE
+
+    return each(graph.of_type("Softmax"), fold, "the network has no Softmax")
 
 
-def _first_linear(graph: Graph, producers: dict[str, NodeProto], tensor: str) -> Linear:
-    """Follow first inputs upwards to a linear layer: all that lies between is linear too."""
-    while not (found := linear_of(graph, producers, tensor)):
-        if tensor not in producers:
-            raise ConversionError(f"The attention scores come from {tensor!r}, no linear layer.")
-        tensor = producers[tensor].input[0]
-    return found
+def _first_linear(graph: Graph, producers: dict[str, NodeProto], tensor: str) -> Linear | None:
+    """Follow first inputs upwards to a linear layer, through operators that keep a factor."""
+    while not (linear := linear_of(graph, producers, tensor)):
+        node = producers.get(tensor)
+        if node is None or node.op_type not in HOMOGENEOUS:
+            return None
+        tensor = node.input[0]
+    return linear

@@ -45,23 +45,24 @@ class Graph:
 
     def require(self, opset: int, ir_version: int) -> None:
         """Raise the versions of operators and file format to what a rewrite's operators need."""
-        own = next(one for one in self._model.opset_import if not one.domain)
-        own.version = max(own.version, opset)
+        onnx_opset = next(entry for entry in self._model.opset_import if not entry.domain)
+        onnx_opset.version = max(onnx_opset.version, opset)
         self._model.ir_version = max(self._model.ir_version, ir_version)
 
     def tidy(self) -> None:
         """Drop nodes and constants without a use, and infer all shapes anew."""
-        used, kept = {self.output.name}, []
+        used, live = {self.output.name}, []
         for node in reversed(self.nodes):
             if used & set(node.output):
                 used |= set(node.input)
-                kept.append(node)
-        self.nodes = kept[::-1]
-        self.constants = {name: one for name, one in self.constants.items() if name in used}
+                live.append(node)
+        self.nodes = live[::-1]
+        constants = self.constants.items()
+        self.constants = {name: constant for name, constant in constants if name in used}
         self.shapes = self._inferred_shapes()
 
     def producers(self) -> dict[str, NodeProto]:
-        """Return the node that makes each tensor."""
+        """Return the node that computes each tensor."""
         return {name: node for node in self.nodes for name in node.output}
 
     def users(self, name: str) -> list[NodeProto]:
@@ -101,14 +102,14 @@ class Graph:
         """Return a constant's value."""
         return self.constants[name].read()
 
-    def insert_before(self, node: NodeProto, made: NodeProto) -> None:
-        """Put a node before another."""
-        self.nodes.insert(self._place(node), made)
+    def insert_before(self, node: NodeProto, new: NodeProto) -> None:
+        """Put a new node before another."""
+        self.nodes.insert(self._place(node), new)
 
-    def replace(self, node: NodeProto, made: Sequence[NodeProto]) -> None:
-        """Put nodes in the place of one; its output must be made by one of them."""
+    def replace(self, node: NodeProto, new: Sequence[NodeProto]) -> None:
+        """Put new nodes in the place of one; they must compute its output."""
         place = self._place(node)
-        self.nodes[place : place + 1] = made
+        self.nodes[place : place + 1] = new
 
     def substitute(self, old: str, new: str) -> None:
         """Let all users of one tensor read another."""
@@ -120,24 +121,25 @@ class Graph:
     def save(self, data: DataFile) -> ModelProto:
         """Write the constants, a few at a time; return the model."""
         tensors = [
-            data.defer(name, one.dtype, one.shape, one.read) for name, one in self.constants.items()
+            data.defer(name, constant.dtype, constant.shape, constant.read)
+            for name, constant in self.constants.items()
         ]
         return self._build(tensors, with_shapes=True)
 
     def _place(self, node: NodeProto) -> int:
-        return next(index for index, one in enumerate(self.nodes) if one is node)
+        return next(index for index, other in enumerate(self.nodes) if other is node)
 
     def _inferred_shapes(self) -> dict[str, tuple[int, ...]]:
-        tensors = [_outline(name, one) for name, one in self.constants.items()]
+        tensors = [_outline(name, constant) for name, constant in self.constants.items()]
         inferred = onnx.shape_inference.infer_shapes(
             self._build(tensors, with_shapes=False), strict_mode=True
         ).graph
         known = [*inferred.input, *inferred.value_info, *inferred.output]
-        made = {
+        shapes = {
             value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim)
             for value in known
         }
-        return made | {name: one.shape for name, one in self.constants.items()}
+        return shapes | {name: constant.shape for name, constant in self.constants.items()}
 
     def _build(self, tensors: Sequence[TensorProto], *, with_shapes: bool) -> ModelProto:
         graph = helper.make_graph(
@@ -148,14 +150,14 @@ class Graph:
             tensors,
             value_info=[*self._value_infos()] if with_shapes else [],
         )
-        made = helper.make_model(
+        model = helper.make_model(
             graph,
             opset_imports=self._model.opset_import,
             ir_version=self._model.ir_version,
             producer_name=self._model.producer_name,
         )
-        made.metadata_props.extend(self._model.metadata_props)
-        return made
+        model.metadata_props.extend(self._model.metadata_props)
+        return model
 
     def _value_infos(self) -> Iterator[onnx.ValueInfoProto]:
         for node in self.nodes:
@@ -168,11 +170,11 @@ def attribute(node: NodeProto, name: str) -> Any:
     """Return an attribute.
 
     Raises:
-        ConversionError: the node has none of that name.
+        ConversionError: the node has no attribute of that name.
     """
-    for one in node.attribute:
-        if one.name == name:
-            return helper.get_attribute_value(one)
+    for candidate in node.attribute:
+        if candidate.name == name:
+            return helper.get_attribute_value(candidate)
     raise ConversionError(f"{node.op_type} {node.name!r} has no attribute {name!r}.")
 
 
@@ -182,12 +184,12 @@ def _stored(network: Network, name: str) -> Constant:
     return Constant(tuple(tensor.dims), dtype, lambda: np.asarray(network.array(name)))
 
 
-def _outline(name: str, one: Constant) -> TensorProto:
+def _outline(name: str, constant: Constant) -> TensorProto:
     """Return a tensor for shape inference: the values of small ones, only the form of others."""
-    if prod(one.shape) <= SMALL:
-        return numpy_helper.from_array(one.read(), name)
-    kind = helper.np_dtype_to_tensor_dtype(one.dtype)
-    tensor = TensorProto(name=name, data_type=kind, dims=one.shape)
+    if prod(constant.shape) <= SMALL:
+        return numpy_helper.from_array(constant.read(), name)
+    kind = helper.np_dtype_to_tensor_dtype(constant.dtype)
+    tensor = TensorProto(name=name, data_type=kind, dims=constant.shape)
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="unwritten")
     return tensor

@@ -1,6 +1,6 @@
 """The rewrite of attention: every head a chain of small matrices of its own.
 
-No tensor is transposed but a head's keys, and the cores work on heads side by side.
+Only the keys of a head are transposed, and the cores work on several heads at once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,11 @@ from dataclasses import dataclass
 
 from onnx import NodeProto, helper
 
+from scripts.lowering.fired import DONE, Fired, each
 from scripts.lowering.graph import Graph, attribute
+
+# From the weighted values to the output projection, as the exporter writes it.
+MERGE = ("MatMul", "Transpose", "Reshape")
 
 
 @dataclass(frozen=True)
@@ -24,19 +28,48 @@ class Attention:
     heads: int
 
 
-def split_heads(graph: Graph) -> None:
-    """Split queries, keys and values by columns, and let each head go its own way."""
-    for softmax in graph.of_type("Softmax"):
-        if len(graph.shapes[softmax.input[0]]) == 4:
-            attention = _around(graph, softmax)
-            rank = len(graph.shapes[attention.merge.output[0]])
-            graph.replace(attention.merge, _split(graph, attention, rank))
+def split_heads(graph: Graph) -> Fired:
+    """Split queries, keys and values by columns, and compute each head on its own: no transposes.
+
+        Reshape(Transpose(MatMul(Softmax(MatMul(Q, K')), V)))
+            -> Concat(MatMul(Softmax(MatMul(Q_1, K_1')), V_1), ..., axis=-1)
+
+    Q, K and V are [1, heads, tokens, size]; Q_h, K_h and V_h [tokens, size] are columns
+    h * size to (h + 1) * size of the linear layer's output [tokens, heads * size]. Exact, because
+    heads meet nowhere before the merge: the product of batches is one product a head.
+    """
+
+    def split(softmax: NodeProto) -> str:
+        rank = len(graph.shapes[softmax.input[0]])
+        if rank != 4:
+            return f"the scores have {rank} dimensions, not [1, heads, tokens, tokens]"
+        chain = _following(graph, softmax)
+        if tuple(node.op_type for node in chain) != MERGE:
+            return "the heads are not merged by a Transpose and a Reshape"
+        attention = _around(graph, softmax, chain)
+        if not attention.entries:
+            return "the heads are not split by a Reshape and a Transpose"
+        rank = len(graph.shapes[attention.merge.output[0]])
+        graph.replace(attention.merge, _split(graph, attention, rank))
+        return DONE
+
+    return each(graph.of_type("Softmax"), split, "the network has no Softmax")
 
 
-def _around(graph: Graph, softmax: NodeProto) -> Attention:
-    weighted = graph.users(softmax.output[0])[0]
-    turned = graph.users(weighted.output[0])[0]
-    merge = graph.users(turned.output[0])[0]
+def _following(graph: Graph, softmax: NodeProto) -> list[NodeProto]:
+    """Return the nodes behind a Softmax, as many as a merge has, while there is a single reader."""
+    chain, node = [], softmax
+    for _ in MERGE:
+        readers = graph.users(node.output[0])
+        if len(readers) != 1:
+            break
+        node = readers[0]
+        chain.append(node)
+    return chain
+
+
+def _around(graph: Graph, softmax: NodeProto, chain: Sequence[NodeProto]) -> Attention:
+    weighted, _, merge = chain
     producers = graph.producers()
     entries: dict[str, str] = {}
     inside: set[str] = set()
@@ -61,22 +94,22 @@ def _around(graph: Graph, softmax: NodeProto) -> Attention:
 
 
 def _split(graph: Graph, attention: Attention, rank: int) -> list[NodeProto]:
-    made = []
+    nodes = []
     for head, whole in attention.entries.items():
         size = graph.shapes[head][-1]
         parts = [_of_head(head, index) for index in range(attention.heads)]
         sizes = graph.integers(*[size] * attention.heads)
-        made.append(helper.make_node("Split", [whole, sizes], parts, f"{head}.heads", axis=-1))
+        nodes.append(helper.make_node("Split", [whole, sizes], parts, f"{head}.heads", axis=-1))
     for index in range(attention.heads):
-        made += _head(graph, attention, index, rank)
+        nodes += _head(graph, attention, index, rank)
     results = [_of_head(attention.result, index) for index in range(attention.heads)]
     merge = attention.merge
-    return [*made, helper.make_node("Concat", results, merge.output, merge.name, axis=-1)]
+    return [*nodes, helper.make_node("Concat", results, merge.output, merge.name, axis=-1)]
 
 
 def _head(graph: Graph, attention: Attention, index: int, rank: int) -> list[NodeProto]:
     own = set(attention.entries) | {name for node in attention.inner for name in node.output}
-    made = []
+    nodes = []
     for node in attention.inner:
         copy = NodeProto()
         copy.CopyFrom(node)
@@ -84,8 +117,8 @@ def _head(graph: Graph, attention: Attention, index: int, rank: int) -> list[Nod
         copy.input[:] = [_of_head(name, index) if name in own else name for name in node.input]
         copy.output[:] = [_of_head(name, index) for name in node.output]
         _lower_rank(graph, copy, rank)
-        made.append(copy)
-    return made
+        nodes.append(copy)
+    return nodes
 
 
 def _lower_rank(graph: Graph, node: NodeProto, rank: int) -> None:
@@ -102,9 +135,9 @@ def _lower_rank(graph: Graph, node: NodeProto, rank: int) -> None:
 
 
 def _set(node: NodeProto, name: str, value: int | list[int]) -> None:
-    kept = [one for one in node.attribute if one.name != name]
+    others = [other for other in node.attribute if other.name != name]
     del node.attribute[:]
-    node.attribute.extend([*kept, helper.make_attribute(name, value)])
+    node.attribute.extend([*others, helper.make_attribute(name, value)])
 
 
 def _of_head(name: str, index: int) -> str:

@@ -1,6 +1,6 @@
 """A float32 network in forms that the HTP is fast at: the same function, to rounding.
 
-What is worth it depends on the precision. Weights are streamed one at a time.
+Which forms are fast depends on the precision. Weights are streamed one at a time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from openqnn.network.onnx_network import DataFile, Network
 from openqnn.progress import heartbeat, say
 from scripts.lowering import rewrites
 from scripts.lowering.graph import Graph
-from scripts.lowering.pixels import take_bytes
+from scripts.lowering.rewrites import Applied
 from scripts.pictures.preprocess import Preprocessing
 
 
@@ -22,24 +22,35 @@ def lower(
     precision: str,
     without: Sequence[str],
     pixels: Preprocessing | None = None,
-) -> None:
+) -> list[Applied]:
     """Write the rewritten network to `target`, its weights to the `.onnx_data` beside it.
 
-    With `pixels` it takes bytes and normalises them so itself.
+    With `pixels` the network takes bytes, and normalises them itself.
+
+    Returns:
+        What each rewrite did.
 
     Raises:
-        ArtefactError: the network is damaged.
-        ConversionError: it is not of the form that `export` writes.
+        DamagedFile: the network is damaged.
+        ConversionError: bytes are asked for, and the input is not read by a patch embedding.
         UsageError: `without` names no rewrite.
     """
-    chosen = rewrites.choose(precision, without)
+    selection = rewrites.choose(precision, without)
+    selection += [rewrites.of_input(pixels)] if pixels else []
     graph = Graph(Network.load(source))
-    rewrites.apply(graph, chosen)
-    if pixels:
-        take_bytes(graph, pixels)
-        graph.tidy()
-    say(f"  {len(graph.nodes)} nodes after {', '.join(one.name for one in chosen)}")
+    applied = rewrites.apply(graph, selection)
     target.parent.mkdir(parents=True, exist_ok=True)
     with heartbeat("weights"), DataFile(target.with_suffix(".onnx_data")) as data:
         model = graph.save(data)
     target.write_bytes(model.SerializeToString(deterministic=True))
+    return applied
+
+
+def report(applied: Sequence[Applied]) -> None:
+    """Say what the rewrites did; warn of each that never fired."""
+    last = applied[-1].nodes_after if applied else 0
+    fired = [f"{rewrite.name} x{rewrite.fired}" for rewrite in applied if rewrite.fired]
+    say(f"  {last} nodes after {', '.join(fired) or 'no rewrite'}")
+    for rewrite in applied:
+        if not rewrite.fired:
+            say(f"  warning: {rewrite.name} never fired: {'; '.join(rewrite.reasons)}")

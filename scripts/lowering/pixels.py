@@ -1,4 +1,4 @@
-"""The rewrite of the input: bytes as a camera gives them, nothing to preprocess but the size."""
+"""The rewrite of the input: bytes as a camera gives them; only the size is left to preprocess."""
 
 from __future__ import annotations
 
@@ -6,19 +6,26 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from scripts.errors import ConversionError
+from scripts.lowering.fired import Fired
 from scripts.lowering.graph import Array, Constant, Graph
 from scripts.pictures.preprocess import BRIGHTEST, Preprocessing
 
 ONE, ZERO = "pixels.one", "pixels.zero"
 
 
-def take_bytes(graph: Graph, how: Preprocessing) -> None:
+def take_bytes(graph: Graph, how: Preprocessing) -> Fired:
     """Take uint8 [1, height, width, 3], RGB; the patch embedding normalises.
 
-    The bytes are read as numbers of scale 1: quantised as they are, without loss.
+        Conv((x / 255 - mean) / std, W, b)
+            -> Conv(Transpose(DequantizeLinear(x, 1, 0)), W / (255 * std), b - sum(W * mean / std))
+
+    x is [1, height, width, 3], W [width, 3, patch, patch], b [width]; mean and std have one number
+    a channel, and the sum is over channels and pixels of a patch. Exact to rounding, because the
+    patches do not overlap and have no border: each output has the same sum of means. The bytes are
+    read as numbers of scale 1, so they are quantised as they are, without loss.
 
     Raises:
-        ConversionError: the input is read by anything but one convolution with a bias.
+        ConversionError: something other than one convolution with a bias reads the input.
     """
     name = graph.input.name
     readers = graph.users(name)
@@ -32,20 +39,21 @@ def take_bytes(graph: Graph, how: Preprocessing) -> None:
         graph.add_constant(ONE, np.array(1, np.float32)),
         graph.add_constant(ZERO, np.array(0, np.uint8)),
     ]
-    for made in (
+    for node in (
         helper.make_node("DequantizeLinear", [name, *grid], [numbers], numbers),
         helper.make_node("Transpose", [numbers], [ordered], ordered, perm=[0, 3, 1, 2]),
     ):
-        graph.insert_before(embedding, made)
+        graph.insert_before(embedding, node)
     embedding.input[0] = ordered
     shape = [1, height, width, channels]
     graph.input = helper.make_tensor_value_info(name, TensorProto.UINT8, shape)
+    return Fired(1)
 
 
 def _fold(graph: Graph, weight: str, bias: str, how: Preprocessing) -> None:
-    """Let the embedding compute what it did of (byte / 255 - mean) / std, of the byte itself."""
+    """Let the embedding compute from a byte what it computed from (byte / 255 - mean) / std."""
     plain, added = graph.constants[weight], graph.constants[bias]
-    std, mean = (np.array(one).reshape(1, -1, 1, 1) for one in (how.std, how.mean))
+    std, mean = (np.array(channels).reshape(1, -1, 1, 1) for channels in (how.std, how.mean))
 
     def scaled() -> Array:
         return (plain.read() / (BRIGHTEST * std)).astype(plain.dtype)

@@ -1,11 +1,14 @@
-"""The rewrites of `lower`, each exact in fp32 and kept for a measured gain (docs/lowering.md)."""
+"""The rewrites of `lower`, each exact in fp32 and there for a measured gain (docs/lowering.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import inspect
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial, update_wrapper
 
 from scripts.errors import UsageError
+from scripts.lowering.fired import Fired
 from scripts.lowering.folding import fold_attention_scale, fold_layer_scale
 from scripts.lowering.graph import Graph
 from scripts.lowering.heads import split_heads
@@ -17,8 +20,10 @@ from scripts.lowering.linears import (
     sum_inputs,
 )
 from scripts.lowering.norms import rms_norms
+from scripts.lowering.pixels import take_bytes
 from scripts.lowering.rotary import signed_rotary, summed_rotary, whole_rotary
 from scripts.lowering.tokens import flat_linears, pad_tokens
+from scripts.pictures.preprocess import Preprocessing
 
 EVERY = ("fp16", "int8", "mixed", "w8a16")
 
@@ -27,7 +32,7 @@ EVERY = ("fp16", "int8", "mixed", "w8a16")
 class Rewrite:
     """A rewrite, the precisions that it pays for, and the rewrites it builds on."""
 
-    apply: Callable[[Graph], None]
+    apply: Callable[[Graph], Fired]
     precisions: tuple[str, ...] = EVERY
     needs: tuple[str, ...] = ()
 
@@ -39,7 +44,28 @@ class Rewrite:
     @property
     def summary(self) -> str:
         """What it does, in a line."""
-        return (self.apply.__doc__ or "").splitlines()[0]
+        return self._lines()[0]
+
+    @property
+    def transformation(self) -> str:
+        """The pattern and what takes its place, as its docstring shows them."""
+        return " ".join(line.strip() for line in self._lines() if line.startswith("    "))
+
+    def _lines(self) -> list[str]:
+        text = (inspect.getdoc(self.apply) or "").partition("\nRaises:")[0]
+        return text.splitlines()
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What a rewrite did to a network: how often it fired, and its number of nodes."""
+
+    name: str
+    summary: str
+    fired: int
+    reasons: Mapping[str, int]
+    nodes_before: int
+    nodes_after: int
 
 
 # In the order in which they are applied.
@@ -62,15 +88,18 @@ REWRITES = (
 )
 
 
-def apply(graph: Graph, chosen: Collection[Rewrite]) -> None:
-    """Rewrite a network in place."""
-    for rewrite in chosen:
-        rewrite.apply(graph)
-        graph.tidy()
+def apply(graph: Graph, rewrites: Collection[Rewrite]) -> list[Applied]:
+    """Rewrite a network in place; return what each rewrite did."""
+    return [_apply(graph, rewrite) for rewrite in rewrites]
+
+
+def of_input(how: Preprocessing) -> Rewrite:
+    """Return the rewrite of the input for a network that takes bytes."""
+    return Rewrite(update_wrapper(partial(take_bytes, how=how), take_bytes))
 
 
 def choose(precision: str, without: Collection[str] = ()) -> list[Rewrite]:
-    """Return the rewrites that pay for a precision, but for some and those that need them.
+    """Return the rewrites that pay for a precision, except some and those that need them.
 
     Raises:
         UsageError: a name is not that of a rewrite.
@@ -80,13 +109,20 @@ def choose(precision: str, without: Collection[str] = ()) -> list[Rewrite]:
         raise UsageError(
             f"There is no rewrite {unknown[0]!r}.", remedy=f"one of: {', '.join(sorted(names))}"
         )
-    chosen: list[Rewrite] = []
+    rewrites: dict[str, Rewrite] = {}
     for rewrite in REWRITES:
-        there = {one.name for one in chosen}
         if (
             precision in rewrite.precisions
             and rewrite.name not in without
-            and there.issuperset(rewrite.needs)
+            and rewrites.keys() >= set(rewrite.needs)
         ):
-            chosen.append(rewrite)
-    return chosen
+            rewrites[rewrite.name] = rewrite
+    return [*rewrites.values()]
+
+
+def _apply(graph: Graph, rewrite: Rewrite) -> Applied:
+    before = len(graph.nodes)
+    fired = rewrite.apply(graph)
+    graph.tidy()
+    counts = before, len(graph.nodes)
+    return Applied(rewrite.name, rewrite.summary, fired.count, fired.reasons, *counts)

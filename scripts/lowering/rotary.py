@@ -1,4 +1,10 @@
-"""Rewrites of the rotary embedding, x * cos + rotate_half(x) * sin over the patches only."""
+"""Rewrites of the rotary embedding, x * cos + rotate(x) * sin, of the patches of one head.
+
+For a row x = [x1, x2] of `size` numbers, halves of size / 2, rotate(x) = [-x2, x1]. That is the
+product x R with the matrix R [size, size] = [[0, I], [-I, 0]]. The tables cos and sin are
+[patches, size]. Both halves of a row of sin are equal, since each angle turns the pair
+(x1[i], x2[i]); so sin commutes with the swap of the halves: rotate(x) * sin = rotate(x * sin).
+"""
 
 from __future__ import annotations
 
@@ -8,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import NodeProto, helper
 
-from scripts.errors import ConversionError
+from scripts.lowering.fired import DONE, Fired, each
 from scripts.lowering.graph import Array, Graph
 
 SUM = "rope.sum"
+ABSENT = "no rotary embedding of the form x * cos + Concat(-x2, x1) * sin"
 
 
 @dataclass(frozen=True)
@@ -38,74 +45,111 @@ def rotaries(graph: Graph) -> Iterator[Rotary]:
         if not cosine or not sine or (cosine.op_type, sine.op_type) != ("Mul", "Mul"):
             continue
         rotated = producers.get(sine.input[0])
-        if rotated and rotated.op_type == "Concat" and sine.input[1] in graph.constants:
+        if rotated and _is_rotation(producers, rotated) and sine.input[1] in graph.constants:
             yield Rotary(add, cosine.input[0], cosine, sine, rotated)
 
 
-def whole_rotary(graph: Graph) -> None:
-    """Rotate all tokens, those before the patches by nothing: no Split and no Concat of tokens."""
+def whole_rotary(graph: Graph) -> Fired:
+    """Rotate all tokens, the first ones by an angle of 0: no Split and no Concat of tokens.
+
+        p, x = Split(t); Concat(p, x * cos + rotate(x) * sin) -> t * cos' + rotate(t) * sin'
+
+    t is [1, heads, tokens, size], p the CLS token and the registers, x the patches. cos' is cos
+    below rows of ones, sin' is sin below rows of zeros, [tokens, size]. Exact, because
+    p * 1 + rotate(p) * 0 = p.
+    """
     producers = graph.producers()
-    for one in rotaries(graph):
-        split = producers[one.x]
-        if split.op_type != "Split":
-            continue
+
+    def extend(rotary: Rotary) -> str:
+        split, readers = producers.get(rotary.x), graph.users(rotary.add.output[0])
+        if split is None or split.op_type != "Split":
+            return "all tokens are rotated already"
+        if [node.op_type for node in readers] != ["Concat"]:
+            return "the rotated patches are not joined with the first tokens"
         count = graph.shapes[split.output[0]][-2]
-        cos, sin = one.tables
-        one.cosine.input[1] = _extended(graph, cos, count, np.ones)
-        one.sine.input[1] = _extended(graph, sin, count, np.zeros)
-        joined = graph.users(one.add.output[0])[0]
-        graph.substitute(one.x, split.input[0])
-        graph.substitute(joined.output[0], one.add.output[0])
+        cos, sin = rotary.tables
+        rotary.cosine.input[1] = _extended(graph, cos, count, np.ones)
+        rotary.sine.input[1] = _extended(graph, sin, count, np.zeros)
+        graph.substitute(rotary.x, split.input[0])
+        graph.substitute(readers[0].output[0], rotary.add.output[0])
+        return DONE
+
+    return each(rotaries(graph), extend, ABSENT)
 
 
-def signed_rotary(graph: Graph) -> None:
-    """Swap halves and let the sines carry the sign: no negation, no slices."""
-    for one in rotaries(graph):
-        sines = graph.value(one.tables[1])
+def signed_rotary(graph: Graph) -> Fired:
+    """Swap halves and let the sines carry the sign: no negation, no slices.
+
+        Concat(Neg(x2), x1) * [s, s] -> Concat(x2, x1) * [-s, s]
+
+    x1 and x2 are the halves of x, [..., tokens, size / 2], and s the sines of a half. Exact,
+    because (-a) * s = a * (-s): the sign of a product is that of its factors.
+    """
+
+    def sign(rotary: Rotary) -> str:
+        sines = graph.value(rotary.tables[1])
         half = sines.shape[-1] // 2
         signed = np.concatenate([-sines[:, :half], sines[:, half:]], axis=1)
-        one.sine.input[1] = graph.add_constant(f"{one.tables[1]}.signed", signed)
-        name = one.rotated.output[0]
+        rotary.sine.input[1] = graph.add_constant(f"{rotary.tables[1]}.signed", signed)
+        name = rotary.rotated.output[0]
         parts = [f"{name}.first", f"{name}.second"]
         sizes = graph.integers(half, half)
         graph.replace(
-            one.rotated,
+            rotary.rotated,
             [
-                helper.make_node("Split", [one.x, sizes], parts, f"{name}.halves", axis=-1),
+                helper.make_node("Split", [rotary.x, sizes], parts, f"{name}.halves", axis=-1),
                 helper.make_node("Concat", parts[::-1], [name], name, axis=-1),
             ],
         )
+        return DONE
+
+    return each(rotaries(graph), sign, ABSENT)
 
 
-def summed_rotary(graph: Graph) -> None:
-    """Let one matrix rotate halves and add: [x * cos, x * sin] @ [identity; rotation].
+def summed_rotary(graph: Graph) -> Fired:
+    """Let one matrix rotate halves and add: a sum of two tensors is slow.
 
-    A sum of two 16-bit tensors is what the HTP is slowest at.
+        Add(x * cos, rotate(x) * sin) -> MatMul(Concat(x * cos, x * sin), [I; R])
+
+    x is [1, heads, tokens, size], the matrix [2 size, size] with the identity above R. Exact where
+    both halves of the sines are equal: then rotate(x) * sin = (x * sin) R, and each column of the
+    matrix has one number in I and one in R, both 1 or -1, so each sum has the same two terms.
     """
-    for one in rotaries(graph):
-        sines = graph.value(one.tables[1])
+
+    def add_up(rotary: Rotary) -> str:
+        sines = graph.value(rotary.tables[1])
         size = sines.shape[-1]
         if not np.array_equal(sines[:, : size // 2], sines[:, size // 2 :]):
-            raise ConversionError("The halves of the rotary sines differ: no DINOv3 table.")
+            return "the halves of the sines differ"
         matrix = graph.add_constant(
             SUM, np.vstack([np.eye(size, dtype=np.float32), rotation(size)])
         )
-        pair = f"{one.add.output[0]}.pair"
-        one.sine.input[0] = one.x
+        pair = f"{rotary.add.output[0]}.pair"
+        rotary.sine.input[0] = rotary.x
+        products, output = list(rotary.add.input), rotary.add.output
         graph.replace(
-            one.add,
+            rotary.add,
             [
-                helper.make_node("Concat", list(one.add.input), [pair], pair, axis=-1),
-                helper.make_node("MatMul", [pair, matrix], one.add.output, one.add.name),
+                helper.make_node("Concat", products, [pair], pair, axis=-1),
+                helper.make_node("MatMul", [pair, matrix], output, rotary.add.name),
             ],
         )
+        return DONE
+
+    return each(rotaries(graph), add_up, ABSENT)
 
 
 def rotation(size: int) -> Array:
     """Return the matrix R [size, size] with x @ R = [-second half of x, first half of x]."""
     half = np.eye(size // 2, dtype=np.float32)
-    none = np.zeros_like(half)
-    return np.block([[none, half], [-half, none]])
+    empty = np.zeros_like(half)
+    return np.block([[empty, half], [-half, empty]])
+
+
+def _is_rotation(producers: dict[str, NodeProto], node: NodeProto) -> bool:
+    if node.op_type != "Concat" or node.input[0] not in producers:
+        return False
+    return producers[node.input[0]].op_type == "Neg"
 
 
 def _extended(graph: Graph, table: str, count: int, fill: Callable[..., Array]) -> str:

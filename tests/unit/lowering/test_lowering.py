@@ -10,36 +10,15 @@ import pytest
 from openqnn.network.onnx_network import Network
 from scripts import artefacts, catalog
 from scripts.errors import UsageError
-from scripts.lowering import linears, rewrites
+from scripts.lowering import rewrites
 from scripts.lowering.lower import lower
 from scripts.pictures.picture_input import PictureInput
 from scripts.pictures.preprocess import Preprocessing
 from scripts.stages import lower as lower_stage
 from tests.networks import vit
+from tests.unit.lowering.comparison import assert_same, run
 
 NAMES = [rewrite.name for rewrite in rewrites.REWRITES]
-
-
-SHAPE = (1, 3, vit.SIZE, vit.SIZE)
-NOISE = np.random.default_rng(7).standard_normal(SHAPE, np.float32)
-
-
-@pytest.fixture(autouse=True)
-def _small_units(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the small network be large for the matrix unit."""
-    monkeypatch.setattr(linears, "LARGE_WEIGHTS", 300)
-    monkeypatch.setattr(linears, "NARROW_WEIGHTS", 200)
-    monkeypatch.setattr(linears, "FEW_INPUTS", vit.HEAD)
-    monkeypatch.setattr(linears, "MANY_INPUTS", vit.WIDTH - 4)
-    monkeypatch.setattr(linears, "MOST_INPUTS", vit.WIDTH + 1)
-    monkeypatch.setattr(linears, "FAST_TOKENS", 20)
-
-
-def _run(path: Path, pixels: np.ndarray = NOISE) -> np.ndarray:
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return session.run(["last_hidden_state"], {"pixel_values": pixels})[0]
 
 
 def _lowered(source: Path, precision: str, *without: str) -> Path:
@@ -52,38 +31,30 @@ def _operators(path: Path) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load(path).graph.node)
 
 
-def _assert_same(found: np.ndarray, wanted: np.ndarray) -> None:
-    assert found.shape == wanted.shape
-    found, wanted = found.astype(np.float64), wanted.astype(np.float64)
-    norms = np.linalg.norm(found, axis=-1) * np.linalg.norm(wanted, axis=-1)
-    assert ((found * wanted).sum(-1) / norms).min() > 0.9999999
-    np.testing.assert_allclose(found, wanted, atol=2e-5)
-
-
 @pytest.mark.parametrize("gated", [True, False])
 @pytest.mark.parametrize("precision", rewrites.EVERY)
 def test_the_function_stays(tmp_path: Path, precision: str, gated: bool) -> None:
     source = vit.write(tmp_path, gated=gated)
-    _assert_same(_run(_lowered(source, precision)), _run(source))
+    assert_same(run(_lowered(source, precision)), run(source))
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("precision", ["fp16", "w8a16"])
 def test_each_rewrite_can_be_left_out(tmp_path: Path, name: str, precision: str) -> None:
     source = vit.write(tmp_path)
-    _assert_same(_run(_lowered(source, precision, name)), _run(source))
+    assert_same(run(_lowered(source, precision, name)), run(source))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_rewrite_changes_the_network_and_not_the_function(tmp_path: Path, name: str) -> None:
-    rewrite = next(one for one in rewrites.REWRITES if one.name == name)
+    rewrite = next(rewrite for rewrite in rewrites.REWRITES if rewrite.name == name)
     precision = rewrite.precisions[0]
     needed = {name, *rewrite.needs}
     source = vit.write(tmp_path)
     others = [other for other in NAMES if other not in needed]
     alone = _lowered(source, precision, *others)
     without = _lowered(source, precision, *others, name)
-    _assert_same(_run(alone), _run(source))
+    assert_same(run(alone), run(source))
     assert onnx.load(alone) != onnx.load(without)
 
 
@@ -95,13 +66,13 @@ def test_bytes_are_normalised_inside(tmp_path: Path, precision: str) -> None:
     lower(source, target, precision, [], how)
     picture = np.random.default_rng(5).integers(0, 256, (1, vit.SIZE, vit.SIZE, 3), np.uint8)
     pixels = ((picture / 255 - how.mean) / how.std).transpose(0, 3, 1, 2).astype(np.float32)
-    _assert_same(_run(target, picture), _run(source, pixels))
-    swapped = _run(target, np.ascontiguousarray(picture[..., ::-1]))
-    assert np.abs(swapped - _run(target, picture)).max() > 0.01
+    assert_same(run(target, picture), run(source, pixels))
+    swapped = run(target, np.ascontiguousarray(picture[..., ::-1]))
+    assert np.abs(swapped - run(target, picture)).max() > 0.01
 
 
 @pytest.mark.parametrize("taken", catalog.INPUTS)
-def test_the_command_line_says_what_is_taken(tmp_path: Path, taken: str) -> None:
+def test_the_command_line_chooses_the_input(tmp_path: Path, taken: str) -> None:
     lower_stage.main(
         Namespace(
             model="digits",
@@ -113,8 +84,8 @@ def test_the_command_line_says_what_is_taken(tmp_path: Path, taken: str) -> None
             out=tmp_path,
         )
     )
-    found = PictureInput.load(tmp_path / artefacts.lowered_onnx("digits", "int8"))
-    assert str(found.dtype) == taken
+    picture_input = PictureInput.load(tmp_path / artefacts.lowered_onnx("digits", "int8"))
+    assert str(picture_input.dtype) == taken
 
 
 def test_unknown_names_are_refused(tmp_path: Path) -> None:
@@ -123,7 +94,7 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_builds_on_a_rewrite_goes_with_it() -> None:
-    names = {one.name for one in rewrites.choose("int8", ["whole-rotary"])}
+    names = {rewrite.name for rewrite in rewrites.choose("int8", ["whole-rotary"])}
     assert not names & {"whole-rotary", "summed-rotary", "pad-tokens"}
     assert "split-heads" in names
 
@@ -203,7 +174,7 @@ def test_repeated_tokens_do_what_the_last_register_does(tmp_path: Path) -> None:
     np.testing.assert_allclose(rows[vit.TOKENS :], register, atol=1e-5)
 
 
-def test_shapes_are_told(tmp_path: Path) -> None:
+def test_every_tensor_has_a_shape(tmp_path: Path) -> None:
     network = Network.load(_lowered(vit.write(tmp_path), "w8a16"))
-    told = {value.name for value in network.graph.value_info} | {network.graph.output[0].name}
-    assert told == set(network.float_tensors()) - {network.graph.input[0].name}
+    shaped = {value.name for value in network.graph.value_info} | {network.graph.output[0].name}
+    assert shaped == set(network.float_tensors()) - {network.graph.input[0].name}
