@@ -18,13 +18,14 @@ from onnx import NodeProto, helper
 from openqnn.network import pieces
 from openqnn.network.onnx_network import Network, SharedConstants
 from openqnn.network.relay import PIECE, Relay, Runner
-from openqnn.quantization import qdq, sharing
+from openqnn.quantization import qdq, recipe, sharing
 from openqnn.quantization.encodings import Encoding, Encodings
 from scripts.metrics import Features
 from scripts.quantization import widths
 from scripts.quantization.widths import NARROW, WIDE
 
 CHOICE = "trial.wide"
+ENDS = "low", "high"
 
 
 class Trial:
@@ -36,7 +37,9 @@ class Trial:
         source = sharing.quantized_as(network)
         self._tensors = [name for name in source if source[name] == name]
         everything = widths.at(encodings.activations, source, WIDE)
-        model = qdq.write(network, Encodings(everything, encodings.params), scratch / "trial.onnx")
+        # Weights have scales for biases in the units of 16-bit inputs, whatever is chosen later.
+        widest = recipe.fitted(network, Encodings(everything, encodings.params))
+        model = qdq.write(network, widest, scratch / "trial.onnx")
         _Switch(model, {name: encodings.activations[name] for name in self._tensors}).install()
         integers = Network(model, scratch)
         extractor = pieces.Extractor(integers)
@@ -77,10 +80,12 @@ class _Switch:
         for index, (name, encoding) in enumerate(self._activations.items()):
             flag = f"{name}.is_wide"
             yield helper.make_node("Gather", [CHOICE, self._constant(np.int64(index))], [flag])
-            wide, narrow = encoding.at(WIDE), encoding.at(NARROW)
+            wide, narrow = encoding.anew(WIDE), encoding.anew(NARROW)
             yield self._choice(flag, f"{name}.scale", np.float32, (wide.scale, narrow.scale))
             number = f"{name}.zero.number"
             yield self._choice(flag, number, np.int64, (wide.zero_point, narrow.zero_point))
+            for end, pair in zip(ENDS, zip(wide.range(), narrow.range(), strict=True), strict=True):
+                yield self._choice(flag, f"{name}.{end}", np.float32, pair)
             integer = onnx.TensorProto.UINT16
             yield helper.make_node("Cast", [number], [f"{name}.zero"], to=integer)
 
@@ -92,8 +97,7 @@ class _Switch:
         name = node.output[0].removesuffix(".q")
         if node.op_type == "QuantizeLinear" and name in self._activations:
             # The integers have 16 bits whatever the grid, so clipping at 8 needs an operator.
-            low, high = self._activations[name].at(NARROW).range()
-            limits = [self._constant(np.float32(limit)) for limit in (low, high)]
+            limits = [f"{name}.{end}" for end in ENDS]
             yield helper.make_node("Clip", [node.input[0], *limits], [f"{name}.clipped"])
             node.input[:] = [f"{name}.clipped", f"{name}.scale", f"{name}.zero"]
             yield node

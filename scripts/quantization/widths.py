@@ -8,6 +8,7 @@ import onnx
 
 from openqnn.network import roles
 from openqnn.network.onnx_network import Network
+from openqnn.quantization import recipe
 from openqnn.quantization.encodings import Encoding, Encodings
 from openqnn.quantization.sharing import quantized_as
 
@@ -16,7 +17,7 @@ NARROW, WIDE = 8, 16
 
 def at(activations: Mapping[str, Encoding], names: Iterable[str], bits: int) -> dict[str, Encoding]:
     """Return the encodings with those of some tensors at another width."""
-    return {**activations, **{name: activations[name].at(bits) for name in names}}
+    return {**activations, **{name: activations[name].anew(bits) for name in names}}
 
 
 def kinds(network: Network) -> dict[str, list[str]]:
@@ -57,4 +58,5 @@ def raised(network: Network, encodings: Encodings, chosen: Iterable[str]) -> Enc
                 if network.is_float(name) and roles.role(node, index) is roles.Role.OPERAND
             )
     names = [name for name, first in source.items() if first in wide]
-    return Encodings(at(encodings.activations, names, WIDE), at(encodings.params, operands, WIDE))
+    made = Encodings(at(encodings.activations, names, WIDE), at(encodings.params, operands, WIDE))
+    return recipe.fitted(network, made)

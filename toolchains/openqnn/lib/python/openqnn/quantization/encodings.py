@@ -35,6 +35,8 @@ class Encoding:
     scales: tuple[float, ...]
     offset: int
     symmetric: bool
+    # What was observed, if that is known: files do not tell.
+    observed: tuple[float, float] | None = field(default=None, compare=False)
 
     @property
     def scale(self) -> float:
@@ -56,8 +58,17 @@ class Encoding:
         return self.scale * self.offset, self.scale * (2**self.bits - 1 + self.offset)
 
     def at(self, bits: int) -> Encoding:
-        """Return an encoding of the same range with another width."""
+        """Return an encoding of the same grid's range: what a Convert to another width gives."""
         return self if bits == self.bits else asymmetric(*self.range(), bits)
+
+    def anew(self, bits: int) -> Encoding:
+        """Return an encoding of what was observed, as if the tensor had had this width at first.
+
+        The grid of few bits may cut the ends off by half of its own steps, and many of a finer one.
+        """
+        if bits == self.bits or self.observed is None:
+            return self.at(bits)
+        return asymmetric(*self.observed, bits)
 
 
 @dataclass
@@ -111,7 +122,8 @@ def asymmetric(low: float, high: float, bits: int) -> Encoding:
     low, high = min(low, 0.0), max(high, 0.0)
     steps = 2**bits - 1
     scale = round_up(max(high - low, SMALLEST_RANGE) / steps)
-    return Encoding(bits, (scale,), -min(round(-low / scale), steps), symmetric=False)
+    offset = -min(round(-low / scale), steps)
+    return Encoding(bits, (scale,), offset, symmetric=False, observed=(low, high))
 
 
 def symmetric(limits: Sequence[float] | NDArray[np.generic], bits: int) -> Encoding:

@@ -24,6 +24,8 @@ from openqnn.refusal import Refused
 
 # The first opset whose QuantizeLinear knows 16 bits.
 OPSET = 21
+# A scale is a float32: a value at the end of its range may be beyond it by so much.
+ROUNDING = 1 + 1e-6
 AGAIN = "quantise again; encodings belong to one .onnx file"
 
 
@@ -131,6 +133,8 @@ class _Inserter:
         if role is Role.WEIGHT:
             axis = roles.output_axis(node, len(self._network.constants[name].dims))
             return self._constant(name, encoding, axis)
+        if role is Role.SHIFT:
+            self._require_room(name, encoding)
         if role in (Role.GAIN, Role.SHIFT):
             return self._constant(name, encoding)
         return self._constant(name, encoding.at(bits))
@@ -141,7 +145,23 @@ class _Inserter:
         scale = self._encodings.activations[node.input[0]].at(bits).scale
         scales = tuple(float(np.float32(scale * one)) for one in weight.scales)
         encoding = Encoding(32, scales, -(2**31), symmetric=True)
+        self._require_room(name, encoding)
         return self._constant(name, encoding, label=f"{node.output[0]}.{name}")
+
+    def _require_room(self, name: str, encoding: Encoding) -> None:
+        """Refuse a constant that its integers would cut off: nobody chooses that for a sum.
+
+        Of weights, encodings may cut the largest off on purpose.
+        """
+        values = np.asarray(self._network.array(name), np.float64)
+        room = np.array(encoding.scales) * np.iinfo(encoding.dtype).max
+        if (np.abs(values) > room * ROUNDING).any():
+            raise Refused(
+                f"{name!r} reaches {np.abs(values).max():.6g}, more than its {encoding.bits} bits "
+                "hold at the scale of its sums.",
+                cause="encodings whose weights have scales for another width of activations",
+                remedy=AGAIN,
+            )
 
     def _constant(self, name: str, encoding: Encoding, axis: int = 0, label: str = "") -> str:
         label = label or f"{name}.{encoding.bits}"

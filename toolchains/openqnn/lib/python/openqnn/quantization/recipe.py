@@ -40,12 +40,13 @@ def encoded(
     network: Network, limits: dict[str, Range], samples: Sequence[Path], method: str, bits: int
 ) -> Encodings:
     """Return encodings of a network whose activations were seen within `limits`."""
-    made = Encodings(
-        activation_encodings(network, limits, samples, method, bits),
-        param_encodings(network, bits),
+    return fitted(
+        network,
+        Encodings(
+            activation_encodings(network, limits, samples, method, bits),
+            param_encodings(network, bits),
+        ),
     )
-    fit_biases(network, made)
-    return made
 
 
 def measured(network: Network) -> list[str]:
@@ -82,10 +83,17 @@ def activation_encodings(
 ) -> dict[str, Encoding]:
     """Return an encoding for every activation, given the ranges of the measured ones."""
     producers, source = network.producers(), sharing.quantized_as(network)
+    cut = limits
     if method != clipping.MIN_MAX:
-        found = observe.histograms(network, limits, pictures)
-        limits = {name: clipping.cut(one, method, bits) for name, one in found.items()}
-    own = {name: encodings.asymmetric(one.low, one.high, bits) for name, one in limits.items()}
+        histograms = observe.histograms(network, limits, pictures)
+        cut = {name: clipping.cut(one, method, bits) for name, one in histograms.items()}
+    own = {
+        name: replace(
+            encodings.asymmetric(one.low, one.high, bits),
+            observed=(limits[name].low, limits[name].high),
+        )
+        for name, one in cut.items()
+    }
     for name in set(source.values()) - own.keys():
         own[name] = unit_encoding(producers[name].op_type, bits)
     return {**sharing.given(network), **{name: own[first] for name, first in source.items()}}
@@ -121,16 +129,20 @@ def param_encodings(network: Network, bits: int) -> dict[str, Encoding]:
     return made
 
 
-def fit_biases(network: Network, made: Encodings) -> None:
-    """Widen the scales of weights whose bias would not fit into 32 bits in the units of the sums.
+def fitted(network: Network, made: Encodings) -> Encodings:
+    """Return encodings whose weights have scales so wide that every bias fits into 32 bits.
 
-    A channel with a large constant part, as DINO's residual has, meets a fine 16-bit input there.
+    A bias counts in units of the input's scale times the weight's. A channel with a large constant
+    part, as DINO's residual has, does not fit where the input is read at 16 bits. So this comes
+    after every choice of widths; scales only grow.
     """
+    params = dict(made.params)
     for node in network.graph.node:
         if len(node.input) > 2 and roles.role(node, 2) is Role.BIAS:
-            weight = made.params[node.input[1]]
+            weight = params[node.input[1]]
             bias = np.abs(np.asarray(network.array(node.input[2]), np.float64))
             bits = made.activations[node.output[0]].bits
             least = bias / (made.activations[node.input[0]].at(bits).scale * LARGEST_BIAS)
             scales = np.maximum(np.array(weight.scales), least).astype(np.float32)
-            made.params[node.input[1]] = replace(weight, scales=tuple(scales.tolist()))
+            params[node.input[1]] = replace(weight, scales=tuple(scales.tolist()))
+    return Encodings(made.activations, params)
