@@ -1,52 +1,200 @@
-"""What a user sees: one line when a stage starts, is skipped or ends, and a summary at the end."""
+"""What a user sees: lines of stages and tables on stdout, or one JSON document for a program.
+
+Tasks and stages print plain text to stdout. `opened` decides where that goes: to the user, to
+stderr where stdout carries JSON, or, in quiet mode, to a few last lines that only a failure shows.
+"""
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+import traceback
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from typing import Any, TextIO
+
+import rich.console
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from scripts import errors
+
+# What opens and closes a fold in the log of a CI service, by the variable that tells of it.
+_FOLDS = {
+    "GITHUB_ACTIONS": ("::group::{title}", "::endgroup::"),
+    "GITLAB_CI": (
+        "\033[0Ksection_start:{now}:{key}\r\033[0K{title}",
+        "\033[0Ksection_end:{now}:{key}\r\033[0K",
+    ),
+}
+_LAST_LINES = 15
+# Nothing is cut or wrapped: a terminal wraps by itself, a log has no width.
+_WIDTH = 10_000
+_INDENT = "  "
 
 
 @dataclass
 class Console:
-    """Plain lines anywhere, colour on a terminal that wants it."""
+    """Full lines anywhere, colour on a terminal that wants it (NO_COLOR), folds on CI.
 
+    `document` and `line` are the result: all of it for a program, and the line that says it.
+    """
+
+    verbose: bool = False
     started_at: float = field(default_factory=time.monotonic)
-    colour: bool = field(
-        default_factory=lambda: sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    )
+    document: dict[str, Any] = field(default_factory=dict)
+    line: str = ""
+
+    def __post_init__(self) -> None:
+        self._rich = rich.console.Console(width=_WIDTH, highlight=False)
+        self._fold = ""
 
     def started(self, stage: str) -> None:
-        """Say that a stage begins."""
-        self._line("1;36", "run ", stage)
+        """Say that a stage begins; what is printed until it ends is folded on CI."""
+        self._end_fold()
+        if marks := _fold_marks():
+            self._fold = stage
+            self._mark(marks[0])
+        self._line("bold cyan", "run ", stage)
 
     def finished(self, stage: str, seconds: float) -> None:
         """Say that a stage's outputs are in place."""
-        self._line("1;32", "done", f"{stage} in {seconds:.1f} s")
+        self._end_fold()
+        self._line("bold green", "done", f"{stage} in {seconds:.1f} s")
 
     def skipped(self, stage: str) -> None:
         """Say that a stage's outputs were whole already."""
-        self._line("2", "same", f"{stage}: nothing changed, skipped")
+        self._line("dim", "same", f"{stage}: nothing changed, skipped")
 
     def note(self, text: str) -> None:
         """Say something a user should know."""
-        self._line("1;33", "note", text)
+        self._line("bold yellow", "note", text)
 
-    def table(self, title: str, rows: Sequence[Sequence[str]]) -> None:
-        """Print rows in aligned columns under a title; the last column is left ragged."""
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        print(f"\n{title}")
+    def detail(self, text: str) -> None:
+        """Say something that a user hears with --verbose only."""
+        if self.verbose:
+            self._line("dim", "more", text)
+
+    def table(
+        self, title: str, rows: Sequence[Sequence[str | Text]], header: Sequence[str] = ()
+    ) -> None:
+        """Print rows in aligned columns under a title, each row in one line."""
+        grid = Table(*header, box=None, show_header=bool(header), header_style="dim")
+        grid.padding, grid.pad_edge = (0, 2, 0, 0), False
         for row in rows:
-            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-            print(f"  {'  '.join(cells).rstrip()}")
+            grid.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+        self._print(Text(f"\n{title}", style="bold"))
+        self._print(grid, _INDENT)
+
+    def result(self, line: str = "", **fields: Any) -> None:
+        """Add fields to the JSON document; `line` is all that --quiet prints."""
+        self.document |= fields
+        self.line = line
+
+    def failed(self, error: BaseException) -> None:
+        """Add an error to the JSON document, and with --verbose say where it comes from."""
+        self._end_fold()
+        self.document["error"] = _record(error)
+        if self.verbose:
+            traceback.print_exception(error)
+
+    def _end_fold(self) -> None:
+        if self._fold and (marks := _fold_marks()):
+            self._mark(marks[1])
+        self._fold = ""
+
+    def _mark(self, template: str) -> None:
+        key = self._fold.replace(" ", "_")
+        print(template.format(title=self._fold, key=key, now=int(time.time())), flush=True)
+
+    def _line(self, style: str, mark: str, text: str) -> None:
+        elapsed = time.monotonic() - self.started_at
+        self._print(Text.assemble(f"[{elapsed:7.1f} s] ", (mark, style), f"  {text}"))
+
+    def _print(self, renderable: RenderableType, indent: str = "") -> None:
+        with self._rich.capture() as capture:
+            self._rich.print(renderable)
+        for line in capture.get().splitlines():
+            print(indent + line.rstrip())
         sys.stdout.flush()
 
-    def _line(self, colour: str, mark: str, text: str) -> None:
-        elapsed = time.monotonic() - self.started_at
-        mark = f"\033[{colour}m{mark}\033[0m" if self.colour else mark
-        print(f"[{elapsed:7.1f} s] {mark}  {text}", flush=True)
+
+@contextmanager
+def opened(*, quiet: bool = False, verbose: bool = False, json: bool = False) -> Iterator[Console]:
+    """Yield a console while stdout is the user's, or kept for the result alone.
+
+    With `quiet`, what is printed is withheld, and its last lines go to stderr after a failure.
+    With `json`, stdout gets one document at the end, after a failure too.
+    """
+    stdout, withheld = sys.stdout, _LastLines()
+    with redirect_stdout(_destination(quiet, json, withheld)):
+        console = Console(verbose=verbose)
+        try:
+            yield console
+        except BrokenPipeError:
+            raise
+        except BaseException as error:
+            console.failed(error)
+            withheld.show(sys.stderr)
+            raise
+        finally:
+            _print_result(stdout, console, quiet, json)
+
+
+def _destination(quiet: bool, json: bool, withheld: _LastLines) -> TextIO:
+    if quiet:
+        return io.TextIOWrapper(withheld, errors="replace", write_through=True)  # type: ignore[type-var]
+    return sys.stderr if json else sys.stdout
+
+
+def _print_result(stdout: TextIO, console: Console, quiet: bool, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(console.document, indent=1), file=stdout, flush=True)
+    elif quiet and console.line:
+        print(console.line, file=stdout, flush=True)
+
+
+class _LastLines(io.RawIOBase):
+    """What is written to it, of which only the last lines are kept."""
+
+    def __init__(self) -> None:
+        self._lines: deque[bytes] = deque(maxlen=_LAST_LINES)
+        self._rest = b""
+
+    def writable(self) -> bool:
+        """Tell that it can be written to."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Take bytes, whole lines or not."""
+        *lines, self._rest = (self._rest + bytes(data)).split(b"\n")
+        self._lines.extend(lines)
+        return len(data)
+
+    def show(self, stream: TextIO) -> None:
+        """Print the lines that were kept."""
+        for line in (*self._lines, *([self._rest] if self._rest else [])):
+            print(line.decode(errors="replace"), file=stream)
+
+
+def _fold_marks() -> tuple[str, str] | None:
+    return next((marks for name, marks in _FOLDS.items() if os.environ.get(name)), None)
+
+
+def _record(error: BaseException) -> dict[str, Any]:
+    """Return an error as JSON has it, one that is no error of ours with its class and text."""
+    if isinstance(error, KeyboardInterrupt):
+        error = errors.PipelineError("interrupted; finished stages are kept")
+        return {**_record(error), "class": "KeyboardInterrupt", "exit_code": errors.INTERRUPTED}
+    named = errors.named(error) or errors.PipelineError(str(error))
+    parts = {"what": named.what, "cause": named.cause, "remedy": named.remedy}
+    return {"class": type(named).__name__, "exit_code": named.exit_code, **parts}
 
 
 def size(count: int) -> str:

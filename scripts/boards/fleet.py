@@ -18,7 +18,12 @@ Action = Callable[[Login, Say], Awaitable[tuple[str, ...]]]
 
 
 def deploy(
-    archive: Path, names: Sequence[str], *, signers: Path | None = None, file: Path = FILE
+    archive: Path,
+    names: Sequence[str],
+    *,
+    signers: Path | None = None,
+    file: Path = FILE,
+    console: Console | None = None,
 ) -> None:
     """Bring an archive into use on devices or groups, side by side.
 
@@ -39,48 +44,59 @@ def deploy(
         async def action(login: Login, say: Say) -> tuple[str, ...]:
             return (await install(login, shipment, say),)
 
-        _each(devices, action, f"deployment of {shipment.package.manifest.name}")
+        _each(devices, action, f"deployment of {shipment.package.manifest.name}", console)
 
 
-def rollback(names: Sequence[str], *, file: Path = FILE) -> None:
+def rollback(names: Sequence[str], *, file: Path = FILE, console: Console | None = None) -> None:
     """Put devices back to the release before the current one, after checking it.
 
     Raises:
         PipelineError: the error of one device; the others are brought to their end first.
     """
-    _each(select(names, file), upkeep.rollback, "rollback")
+    _each(select(names, file), upkeep.rollback, "rollback", console)
 
 
-def status(names: Sequence[str], *, file: Path = FILE) -> None:
+def status(names: Sequence[str], *, file: Path = FILE, console: Console | None = None) -> None:
     """Show what is in use on devices, what else they hold, and what they are.
 
     Raises:
         PipelineError: the error of one device; the others are shown first.
     """
-    _each(select(names, file), upkeep.status, "devices", upkeep.STATUS_COLUMNS)
+    _each(select(names, file), upkeep.status, "devices", console, upkeep.STATUS_COLUMNS)
 
 
-def remote_verify(names: Sequence[str], *, file: Path = FILE) -> None:
+def remote_verify(
+    names: Sequence[str], *, file: Path = FILE, console: Console | None = None
+) -> None:
     """Hash the current release on devices again, and try its network on its golden input.
 
     Raises:
         PipelineError: the error of one device; the others are brought to their end first.
     """
-    _each(select(names, file), upkeep.verify, "verification")
+    _each(select(names, file), upkeep.verify, "verification", console)
 
 
 def _each(
-    devices: Sequence[Device], action: Action, title: str, columns: Sequence[str] = ("outcome",)
+    devices: Sequence[Device],
+    action: Action,
+    title: str,
+    console: Console | None,
+    columns: Sequence[str] = ("outcome",),
 ) -> None:
     outcomes = asyncio.run(_side_by_side(logins(devices), action))
-    rows: list[Sequence[str]] = [("device", *columns)]
+    console, rows, records = console or Console(), [], []
+    keys = [name.replace(" ", "_") for name in columns]
     failed: dict[str, PipelineError] = {}
     for device, outcome in zip(devices, outcomes, strict=True):
         if isinstance(outcome, PipelineError):
             failed[device.name] = outcome
+            records.append({"device": device.name, "error": _headline(outcome)})
             outcome = (f"FAILED: {_headline(outcome)}", *("" for _ in columns[1:]))
+        else:
+            records.append({"device": device.name, **dict(zip(keys, outcome, strict=True))})
         rows.append((device.name, *outcome))
-    Console().table(title, rows)
+    console.table(title, rows, ("device", *columns))
+    console.result(devices=records)
     if failed:
         raise _summary(failed, len(devices))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from rich.text import Text
 
 import docker
 from scripts.console import Console, size
@@ -25,27 +27,37 @@ _FLOOR = 2_000_000_000
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: whether it is well, what was found, and what mends it."""
+    """One check of a part: whether it is well, what it is, and what mends it."""
 
-    what: str
+    part: str
     well: bool
-    found: str
+    state: str
     remedy: str = ""
 
 
-def examine(request: Request, lane: str) -> list[Finding]:
+def examine(request: Request) -> list[Finding]:
     """Return a finding for everything a build of `request` needs."""
-    return [*_engine(lane), _memory(request), _disk(request), _sdk(request), _weights(request)]
+    parts = (_memory(request), _disk(request), _sdk(request), _weights(request))
+    return [*_engine(request.lane), *parts]
 
 
-def show(console: Console, findings: list[Finding]) -> bool:
-    """Print the findings; return whether all is well."""
-    rows = [("ok" if one.well else "FAIL", one.what, one.found) for one in findings]
-    console.table("doctor", rows)
-    for one in findings:
-        if not one.well:
-            console.note(f"{one.what}: {one.remedy}")
-    return all(one.well for one in findings)
+def show(console: Console, findings: Sequence[Finding]) -> None:
+    """Print the findings, and what mends those that are not well.
+
+    Raises:
+        PipelineError: names the parts that are not well.
+    """
+    console.table("doctor", [(_mark(row), row.part, row.state) for row in findings])
+    console.result(findings=[asdict(row) for row in findings])
+    unfit = [row for row in findings if not row.well]
+    for row in unfit:
+        console.note(f"{row.part}: {row.remedy}")
+    if unfit:
+        raise PipelineError(f"Not fit for this build: {', '.join(row.part for row in unfit)}.")
+
+
+def _mark(finding: Finding) -> Text:
+    return Text("ok", style="green") if finding.well else Text("FAIL", style="bold red")
 
 
 def parameters(request: Request) -> int:
@@ -83,17 +95,20 @@ def _engine(lane: str) -> list[Finding]:
 
 
 def _image(client: docker.DockerClient, lane: str) -> Finding:
-    found = image.find(client, lane)
-    if found is None:
+    present = image.find(client, lane)
+    if present is None:
         return Finding("image", False, f"lane {lane}: not built yet", "`invoke image.build`")
-    return Finding("image", True, f"{found.tag}, {size(found.size)}, {found.content_digest}")
+    return Finding("image", True, f"{present.tag}, {size(present.size)}, {present.content_digest}")
 
 
 def _memory(request: Request) -> Finding:
     needed = max(_FLOOR, MEMORY_PER_PARAMETER * parameters(request))
     free = _available_memory()
-    found = f"{size(free)} free, {size(needed)} needed"
-    return Finding("memory", free >= needed, found, "close other programs or use a larger machine")
+    if request.memory:
+        free = min(free, int(request.memory * 10**9))
+    state = f"{size(free)} free, {size(needed)} needed"
+    remedy = "close other programs, raise --memory, or use a larger machine"
+    return Finding("memory", free >= needed, state, remedy)
 
 
 def _available_memory() -> int:
@@ -105,10 +120,11 @@ def _available_memory() -> int:
 
 def _disk(request: Request) -> Finding:
     needed = max(_FLOOR, DISK_PER_PARAMETER * parameters(request)) + IMAGE_DISK
-    existing = next(p for p in (request.build_dir, *request.build_dir.parents) if p.exists())
+    folder = request.build_dir
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    found = f"{size(free)} free at {existing}, {size(needed)} needed"
-    return Finding("disk", free >= needed, found, "free some space or give another --build-dir")
+    state = f"{size(free)} free at {existing}, {size(needed)} needed"
+    return Finding("disk", free >= needed, state, "free some space or give another --build-dir")
 
 
 def _sdk(request: Request) -> Finding:
@@ -123,8 +139,8 @@ def _weights(request: Request) -> Finding:
     if request.from_hub:
         remedy = "accept the licence on the model's page, then set HF_TOKEN; or give --weights DIR"
         token = session.secrets().get("HF_TOKEN")
-        found = f"{request.model.weights} from the hub, " + ("with" if token else "without")
-        return Finding("weights", bool(token), f"{found} a token", remedy)
+        state = f"{request.model.weights} from the hub, {'with' if token else 'without'} a token"
+        return Finding("weights", bool(token), state, remedy)
     files = list(request_weights(request))
     total = sum(path.stat().st_size for path in files)
     remedy = "the directory must hold model*.safetensors; fetch it again"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from scripts.console import Console, size
 from scripts.errors import ReproducibilityError
-from scripts.pipeline import plan
+from scripts.pipeline import plan, summary
 from scripts.pipeline.build import Builder
 from scripts.pipeline.request import Request
 from scripts.pipeline.store import Store
@@ -28,10 +28,10 @@ def run(builder: Builder, request: Request) -> None:
     try:
         first = _build(builder, request, parent / "first", "one", 0o022)
         second = _build(builder, request, parent / "second" / "deeper", "two", 0o077)
-        compared = list(compare(first, second))
+        files = list(compare(first, second))
     finally:
         shutil.rmtree(parent, ignore_errors=True)
-    _show(builder.console, compared)
+    _show(builder.console, files)
 
 
 def compare(first: Path, second: Path) -> Iterator[tuple[str, int]]:
@@ -53,17 +53,19 @@ def compare(first: Path, second: Path) -> Iterator[tuple[str, int]]:
 def first_difference(left: Path, right: Path) -> int | None:
     """Return the offset of the first differing byte of two files, or None where they are equal."""
     offset = 0
-    with left.open("rb") as one, right.open("rb") as other:
+    with left.open("rb") as left_file, right.open("rb") as right_file:
         while True:
-            a, b = one.read(_CHUNK), other.read(_CHUNK)
-            if a != b:
-                pairs = zip(a, b, strict=False)
-                return offset + next(
-                    (i for i, (x, y) in enumerate(pairs) if x != y), len(min(a, b))
-                )
-            if not a:
+            left_chunk, right_chunk = left_file.read(_CHUNK), right_file.read(_CHUNK)
+            if left_chunk != right_chunk:
+                return offset + _common_length(left_chunk, right_chunk)
+            if not left_chunk:
                 return None
-            offset += len(a)
+            offset += len(left_chunk)
+
+
+def _common_length(left: bytes, right: bytes) -> int:
+    pairs = zip(left, right, strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))
 
 
 def _build(builder: Builder, request: Request, folder: Path, hostname: str, umask: int) -> Path:
@@ -79,12 +81,14 @@ def _build(builder: Builder, request: Request, folder: Path, hostname: str, umas
 def _outputs(root: Path) -> list[str]:
     store = Store(root)
     manifests = sorted((root / "manifests").glob("*.json"))
-    found = [store.manifest(path.stem) or {"outputs": {}} for path in manifests]
-    return [name for manifest in found for name in manifest["outputs"]]
+    documents = [store.manifest(path.stem) or {"outputs": {}} for path in manifests]
+    return [name for document in documents for name in document["outputs"]]
 
 
-def _show(console: Console, compared: list[tuple[str, int]]) -> None:
-    shown = [row for row in compared if not row[0].endswith((".raw", ".png"))]
-    console.table("equal, byte for byte", [(size(count), name) for name, count in shown])
-    total = sum(count for _, count in compared)
-    console.note(f"{len(compared)} files, {size(total)}: both builds gave the same bytes")
+def _show(console: Console, files: Sequence[tuple[str, int]]) -> None:
+    rows = [(size(count), name) for name, count in files if not name.endswith(summary.PICTURES)]
+    console.table("equal, byte for byte", rows)
+    total = size(sum(count for _, count in files))
+    text = f"{len(files)} files, {total}: both builds gave the same bytes"
+    console.note(text)
+    console.result(text)

@@ -1,38 +1,200 @@
-"""What a user asks for, checked before any work starts."""
+"""What a user asks for, checked before any work starts: every option of a build is a field here."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from scripts import artefacts, catalog
 from scripts.catalog import Model, Precision, Target
 from scripts.errors import CalibrationError, CheckpointError, SdkError, UsageError
+from scripts.image import lanes
+from scripts.package import signature
+from scripts.pipeline import options
+from scripts.pipeline.options import option
 from scripts.source import ROOT
 
 BUILTIN_WEIGHTS = ROOT / "scripts" / "catalog" / "digits"
 _RANDOM = re.compile(r"random(:\d+)?")
 
 
+def _model(text: str) -> Model:
+    return catalog.pick(catalog.models(), text, "model")
+
+
+def _weights(text: str) -> str:
+    if text in ("", "hf", "builtin") or _RANDOM.fullmatch(text):
+        return text
+    folder = options.path(text)
+    if not (folder / "config.json").is_file():
+        raise CheckpointError(
+            f"{text} is not a Hugging Face model directory: it has no config.json.",
+            remedy="--weights takes a directory, hf, or random[:SEED]",
+        )
+    return str(folder)
+
+
+def _pictures(text: str) -> Path | None:
+    if not text:
+        return None
+    folder = options.path(text)
+    if not folder.is_dir():
+        raise CalibrationError(f"{text} is not a folder of pictures.")
+    return folder
+
+
+def _precision(text: str) -> Precision:
+    return catalog.pick(catalog.precisions(), text, "precision")
+
+
+def _target(text: str) -> Target:
+    return catalog.pick(catalog.targets(), text, "target")
+
+
+def _sdk(text: str) -> Path | None:
+    if not text:
+        return None
+    folder = options.path(text)
+    if not (folder / "sdk.yaml").is_file():
+        raise SdkError(
+            f"{text} is not a QAIRT SDK: it has no sdk.yaml.",
+            cause="the folder above or below the SDK's root was given",
+            remedy="give the folder that holds bin/, lib/ and sdk.yaml: qairt/<version>",
+        )
+    return folder
+
+
+def _lane(text: str) -> str:
+    return lanes.load(text).name
+
+
+def _key(text: str) -> Path | None:
+    return signature.key(text) if text else None
+
+
 @dataclass(frozen=True)
 class Request:
-    """One build: which network, how exact, for which board, from which files."""
+    """One build: which network, how exact, for which board, from which files, run how.
 
-    model: Model
-    precision: Precision
-    target: Target
-    weights: str
-    build_dir: Path
-    images: Path | None = None
-    heldout: Path | None = None
-    sdk: Path | None = None
-    gate: bool = True
-    max_ms: float = 0.0
-    min_cosine: float = 0.0
-    input: str = catalog.FLOATS
-    method: str = catalog.MIN_MAX
+    The fields stand in the order in which a user meets them.
+    """
+
+    model: Model = option(
+        "digits",
+        f"network: {', '.join(catalog.models())}",
+        _model,
+        metavar="NAME",
+        details="Each is an entry of `scripts/catalog/models.toml`.",
+    )
+    weights: str = option(
+        "",
+        "Hugging Face directory, hf (the hub), or random[:SEED]; without it, the model's own",
+        _weights,
+        metavar="DIR",
+        details="A directory holds `config.json` and `model.safetensors`, sharded or not. What "
+        "`random` gives is marked synthetic in every manifest. The DINOv3 weights are gated: "
+        "accept the licence on the model's page and set `HF_TOKEN`, or fetch them elsewhere and "
+        "give the directory. Fetching from the real hub has not been run where this was written.",
+    )
+    images: Path | None = option(
+        "",
+        "folder of pictures to calibrate and verify on; without it, the model's built-in set",
+        _pictures,
+        metavar="DIR",
+        details="jpg and png, nested or not. Pictures for calibration are drawn from it, and "
+        "others, never the same, for verification. The built-in set of ViT models is two "
+        "photographs cut into crops: enough to try the pipeline, not for real use.",
+    )
+    heldout: Path | None = option(
+        "",
+        "folder of pictures to verify on; without it, those of --images not calibrated on",
+        _pictures,
+        metavar="DIR",
+    )
+    precision: Precision = option(
+        "int8",
+        f"{', '.join(catalog.precisions())} (mixed needs a budget)",
+        _precision,
+        metavar="NAME",
+        details="`w8a16` has 8-bit weights and 16-bit activations. In `int8` activations have 8 "
+        "bits, except those that are faster with 16 bits and the cheapest few that the gate needs: "
+        "`models/dinov3_<model>_int8.widths.json` names them. `mixed` takes a budget, `--max-ms "
+        "25` or `--min-cosine 0.995`, and writes all it could choose from to "
+        "`models/dinov3_<model>_mixed.frontier.json`.",
+    )
+    max_ms: float = option(
+        "",
+        "mixed: the most exact network that takes so many simulated milliseconds",
+        options.number("a number above 0", lambda value: value >= 0),
+        metavar="MS",
+    )
+    min_cosine: float = option(
+        "",
+        "mixed: the fastest network with this cosine on unseen pictures",
+        options.number("a number between 0 and 1", lambda value: 0 <= value < 1),
+        metavar="COSINE",
+    )
+    target: Target = option(
+        "iq9075",
+        f"board: {', '.join(catalog.targets())}",
+        _target,
+        metavar="NAME",
+        details="Each is an entry of `scripts/catalog/targets.toml`.",
+    )
+    input: str = option(
+        catalog.FLOATS,
+        "what the network takes: float32 (planes, normalised) or uint8 (RGB, only resized)",
+        options.one_of(catalog.INPUTS),
+        metavar="TYPE",
+        details="With `uint8` the network takes the bytes of a resized picture, RGB in NHWC, as "
+        "they are: mean and deviation are in its weights. `float32` takes normalised planes, NCHW.",
+    )
+    method: str = option(
+        catalog.MIN_MAX,
+        f"how activations' ranges are calibrated: {', '.join(catalog.METHODS)}",
+        options.one_of(catalog.METHODS),
+        metavar="NAME",
+    )
+    gate: bool = option(
+        True,
+        "fail where verify falls short of the precision's gate; --no-gate records that it did",
+    )
+    sign: Path | None = option(
+        "",
+        "private SSH key to sign the archive with",
+        _key,
+        metavar="KEY",
+        details="Writes the `.sig` beside the archive ([packages.md](packages.md)).",
+    )
+    build_dir: Path = option(
+        "build",
+        "folder where artefacts go",
+        options.path,
+        metavar="DIR",
+    )
+    sdk: Path | None = option(
+        "",
+        "official QAIRT SDK to use instead of openqnn; without it, $QAIRT_SDK_ROOT",
+        _sdk,
+        metavar="DIR",
+        details="See [sdk.md](sdk.md).",
+        variable="QAIRT_SDK_ROOT",
+    )
+    lane: str = option(
+        lanes.DEFAULT,
+        f"build image: {', '.join(lanes.names())}",
+        _lane,
+        metavar="NAME",
+        details="Each is a file in `docker/lanes/`.",
+    )
+    memory: float = option(
+        "",
+        "memory limit of a stage in GB; without it, nearly all there is",
+        options.number("a number above 0", lambda value: value >= 0),
+        metavar="GB",
+    )
 
     @property
     def root(self) -> Path:
@@ -63,107 +225,46 @@ class Request:
         return self.weights == "hf"
 
 
-def make(
-    *,
-    model: str,
-    precision: str,
-    target: str,
-    weights: str = "",
-    build_dir: str = "build",
-    images: str = "",
-    heldout: str = "",
-    sdk: str = "",
-    gate: bool = True,
-    max_ms: float = 0.0,
-    min_cosine: float = 0.0,
-    input: str = catalog.FLOATS,
-    method: str = catalog.MIN_MAX,
-) -> Request:
-    """Return a checked request.
+def make(**texts: Any) -> Request:
+    """Return a checked request; options that `texts` leaves out have their default.
 
     Raises:
         UsageError: an unknown name, or options that contradict each other.
         CheckpointError: the weights directory is not one.
         CalibrationError: a picture folder is not one.
         SdkError: the SDK folder holds no SDK.
+        ArtefactError: there is no key to sign with.
     """
-    network = catalog.pick(catalog.models(), model, "model")
-    bits = catalog.pick(catalog.precisions(), precision, "precision")
-    _require_budget(bits, max_ms, min_cosine)
-    _require("input", input, catalog.INPUTS)
-    _require("calibration method", method, catalog.METHODS)
-    if bits.weights == 16 and method != catalog.MIN_MAX:
-        raise UsageError(f"Precision {bits.name} has no ranges to calibrate: leave --method out.")
-    return Request(
-        model=network,
-        precision=bits,
-        target=catalog.pick(catalog.targets(), target, "target"),
-        weights=_weights(network, weights),
-        build_dir=Path(build_dir).resolve(),
-        images=_pictures(images),
-        heldout=_pictures(heldout, needs=images),
-        sdk=_sdk(sdk),
-        gate=gate,
-        max_ms=max_ms,
-        min_cosine=min_cosine,
-        input=input,
-        method=method,
-    )
-
-
-def _require(what: str, given: str, known: Sequence[str]) -> None:
-    if given not in known:
-        raise UsageError(f"There is no {what} {given!r}.", remedy=f"one of: {', '.join(known)}")
-
-
-def _require_budget(precision: Precision, max_ms: float, min_cosine: float) -> None:
-    if max_ms < 0 or not 0 <= min_cosine < 1:
-        raise UsageError("--max-ms is a number above 0, --min-cosine one between 0 and 1.")
-    if precision.budgeted and not (max_ms or min_cosine):
+    request = options.checked(Request, texts)
+    _require_budget(request)
+    if request.precision.weights == 16 and request.method != catalog.MIN_MAX:
         raise UsageError(
-            f"Precision {precision.name} needs a budget.",
+            f"Precision {request.precision.name} has no ranges to calibrate: leave --method out."
+        )
+    if request.heldout and not request.images:
+        raise UsageError("--heldout needs --images: give both, or --images alone.")
+    return _with_weights(request)
+
+
+def _require_budget(request: Request) -> None:
+    name, budget = request.precision.name, request.max_ms or request.min_cosine
+    if request.precision.budgeted and not budget:
+        raise UsageError(
+            f"Precision {name} needs a budget.",
             remedy="--min-cosine 0.995 for the fastest that is so exact, or --max-ms 25 for the "
             "most exact that is so fast",
         )
-    if not precision.budgeted and (max_ms or min_cosine):
-        raise UsageError(
-            f"Precision {precision.name} takes no budget.", remedy="choose --precision mixed"
-        )
+    if not request.precision.budgeted and budget:
+        raise UsageError(f"Precision {name} takes no budget.", remedy="choose --precision mixed")
 
 
-def _weights(model: Model, given: str) -> str:
-    builtin = model.weights == "builtin"
-    if not given:
-        return "builtin" if builtin else "hf"
-    if given == "hf" and builtin:
-        raise UsageError(f"{model.name} is not on the hub.", remedy="leave --weights out")
-    if given in ("hf", "builtin") or _RANDOM.fullmatch(given):
-        return given
-    if not (Path(given) / "config.json").is_file():
-        raise CheckpointError(
-            f"{given} is not a Hugging Face model directory: it has no config.json.",
-            remedy="--weights takes a directory, hf, or random[:SEED]",
-        )
-    return str(Path(given).resolve())
-
-
-def _pictures(given: str, needs: str = "given") -> Path | None:
-    if not given:
-        return None
-    if not needs:
-        raise UsageError("--heldout needs --images: give both, or --images alone.")
-    if not Path(given).is_dir():
-        raise CalibrationError(f"{given} is not a folder of pictures.")
-    return Path(given).resolve()
-
-
-def _sdk(given: str) -> Path | None:
-    if not given:
-        return None
-    if not (Path(given) / "sdk.yaml").is_file():
-        raise SdkError(
-            f"{given} is not a QAIRT SDK: it has no sdk.yaml.",
-            cause="the folder above or below the SDK's root was given",
-            remedy="give the folder that holds bin/, lib/ and sdk.yaml: qairt/<version>",
-        )
-    return Path(given).resolve()
+def _with_weights(request: Request) -> Request:
+    """Name the weights of a request that leaves them to its model."""
+    builtin = request.model.weights == "builtin"
+    if not request.weights:
+        return replace(request, weights="builtin" if builtin else "hf")
+    if request.from_hub and builtin:
+        raise UsageError(f"{request.model.name} is not on the hub.", remedy="leave --weights out")
+    if request.weights == "builtin" and not builtin:
+        raise UsageError(f"There are no built-in weights of {request.model.name}.")
+    return request

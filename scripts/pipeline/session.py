@@ -7,34 +7,34 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.console import Console
-from scripts.image import image
+from scripts.image import image, lanes
 from scripts.pipeline import engine, summary
-from scripts.pipeline.build import Builder, Done
+from scripts.pipeline.build import Builder
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
 
-DEFAULT_LANE = "bookworm"
 _TOKEN_FILE = Path("~/.cache/huggingface/token")
 
 
-def builder(*, lane: str = DEFAULT_LANE, memory_gb: int = 0, hostname: str = "") -> Builder:
+def builder(
+    console: Console | None = None, *, lane: str = lanes.DEFAULT, memory_gb: float = 0
+) -> Builder:
     """Return a builder on the running engine, with the image present; makes what is missing."""
     client = engine.connect()
     return Builder(
         client=client,
         image=image.ensure(client, lane),
-        console=Console(),
+        console=console or Console(),
         secrets=secrets(),
-        memory_bytes=memory_gb * 10**9,
-        hostname=hostname or "dinov3-qnn",
+        memory_bytes=int(memory_gb * 10**9),
     )
 
 
-def run(made: Builder, request: Request, stages: Sequence[Stage]) -> list[Done]:
-    """Bring stages up to date and print the summary."""
-    done = made.build(request, stages)
-    summary.show(made.console, request, done)
-    return done
+def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
+    """Bring stages up to date, and show what they come to."""
+    steps = builder.build(request, stages)
+    summary.show(builder.console, request, steps)
+    builder.console.result(summary.lines(request, steps), **summary.record(request, steps))
 
 
 def secrets() -> dict[str, str]:
@@ -42,5 +42,5 @@ def secrets() -> dict[str, str]:
     token = os.environ.get("HF_TOKEN", "")
     if not token and (path := _TOKEN_FILE.expanduser()).is_file():
         token = path.read_text().strip()
-    passed = {"HF_TOKEN": token, "HF_ENDPOINT": os.environ.get("HF_ENDPOINT", "")}
-    return {name: value for name, value in passed.items() if value}
+    variables = {"HF_TOKEN": token, "HF_ENDPOINT": os.environ.get("HF_ENDPOINT", "")}
+    return {name: value for name, value in variables.items() if value}

@@ -68,10 +68,10 @@ def fast(console: Console) -> None:
 def everything(console: Console) -> None:
     """Run all there is: fast suites, those inside the image, and builds from end to end."""
     fast(console)
-    made = session.builder()
+    builder = session.builder(console)
     for suite in IN_IMAGE:
         console.started(suite.name)
-        _require(suite, in_image(made, *suite.command))
+        _require(suite, in_image(builder, *suite.command))
     for suite in ENGINE:
         _run(console, suite)
 
@@ -79,10 +79,10 @@ def everything(console: Console) -> None:
 def slow(console: Console) -> None:
     """Run what `everything` leaves out: minutes of the simulator."""
     console.started(SLOW.name)
-    _require(SLOW, in_image(session.builder(), *SLOW.command))
+    _require(SLOW, in_image(session.builder(console), *SLOW.command))
 
 
-def in_image(made: Builder, *tests: str) -> bool:
+def in_image(builder: Builder, *tests: str) -> bool:
     """Run pytest inside the image, which alone has torch, the compilers and the SDK.
 
     Returns:
@@ -94,7 +94,7 @@ def in_image(made: Builder, *tests: str) -> bool:
             command=["python", "-m", "pytest", *PYTEST_IN_IMAGE, *tests],
             mounts=[*mounts, Mount(Path(out), "/out", writable=True)],
         )
-        return container.run(made.client, made.image.id, program).exit_code == 0
+        return container.run(builder.client, builder.image.id, program).exit_code == 0
 
 
 def _run(console: Console, suite: Suite) -> None:

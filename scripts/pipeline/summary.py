@@ -1,4 +1,4 @@
-"""The end of a build: what was made, how long it took, how exact and how fast it is."""
+"""The end of a build: what it made, how long it took, how exact and how fast it is."""
 
 from __future__ import annotations
 
@@ -7,21 +7,51 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from scripts import artefacts
 from scripts.console import Console, size
 from scripts.pipeline.build import Done
 from scripts.pipeline.request import Request
 
+# Files that come by the hundred, one a picture.
+PICTURES = (".raw", ".rgb", ".png")
 
-def show(console: Console, request: Request, done: Sequence[Done]) -> None:
+
+def show(console: Console, request: Request, steps: Sequence[Done]) -> None:
     """Print artefacts with size and SHA-256, the stages' times, accuracy and simulated latency."""
-    console.table(f"artefacts under {request.root}", _artefacts(done))
-    console.table("stages", [_stage_row(one) for one in done])
-    rows = _figures(request)
-    if rows:
+    artefact_rows = [
+        (size(file["size"]), file["sha256"], name) for name, file in _artefacts(steps).items()
+    ]
+    console.table(f"artefacts under {request.root}", artefact_rows)
+    console.table("stages", [_stage_row(step) for step in steps])
+    if rows := _figures(request):
         console.table(f"{request.model.name} {request.precision.name}", rows)
     if request.synthetic:
         console.note("the weights are random numbers: every artefact is marked synthetic")
+
+
+def record(request: Request, steps: Sequence[Done]) -> dict[str, Any]:
+    """Return what a build came to, for programs: docs/options.md names the fields."""
+    files = _artefacts(steps)
+    archive = str(request.archive.relative_to(request.root))
+    return {
+        "model": request.model.name,
+        "precision": request.precision.name,
+        "target": request.target.name,
+        "synthetic": request.synthetic,
+        "archive": _file_record(request, archive, files[archive]) if archive in files else None,
+        "artefacts": [_file_record(request, name, file) for name, file in files.items()],
+        "stages": [_stage_record(step) for step in steps],
+        "verify": report(request.root / artefacts.verify_report(request.precision.name)),
+        "profile": report(request.root / artefacts.profile_report(request.precision.name)),
+    }
+
+
+def lines(request: Request, steps: Sequence[Done]) -> str:
+    """Return what --quiet prints, as `sha256sum` does: the files of the last stage."""
+    files = _artefacts(steps[-1:]).items()
+    return "\n".join(f"{file['sha256']}  {request.root / name}" for name, file in files)
 
 
 def report(path: Path) -> dict[str, Any]:
@@ -29,18 +59,31 @@ def report(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
-def _artefacts(done: Sequence[Done]) -> list[tuple[str, ...]]:
-    outputs = {name: kept for one in done for name, kept in one.manifest["outputs"].items()}
-    pictures = (".raw", ".rgb", ".png")
-    shown = {name: kept for name, kept in outputs.items() if not name.endswith(pictures)}
-    return [(size(kept["size"]), kept["sha256"], name) for name, kept in shown.items()]
+def _artefacts(steps: Sequence[Done]) -> dict[str, dict[str, Any]]:
+    """Return size and SHA-256 by name of what stages wrote, pictures left out."""
+    files = (item for step in steps for item in step.manifest["outputs"].items())
+    return {name: file for name, file in files if not name.endswith(PICTURES)}
 
 
-def _stage_row(done: Done) -> tuple[str, ...]:
-    usage = done.manifest.get("usage", {})
-    memory = size(usage.get("peak_memory_bytes", 0))
-    time = f"{done.manifest['seconds']:.1f} s" if done.ran else "skipped"
-    return (done.stage.name, time, memory if done.ran else "")
+def _file_record(request: Request, name: str, file: dict[str, Any]) -> dict[str, Any]:
+    return {"path": str(request.root / name), "size": file["size"], "sha256": file["sha256"]}
+
+
+def _stage_record(step: Done) -> dict[str, Any]:
+    usage = step.manifest.get("usage", {})
+    return {
+        "name": step.stage.name,
+        "ran": step.ran,
+        "seconds": step.manifest["seconds"],
+        "peak_memory_bytes": usage.get("peak_memory_bytes", 0),
+    }
+
+
+def _stage_row(step: Done) -> tuple[str | Text, ...]:
+    cost = _stage_record(step)
+    if not step.ran:
+        return (step.stage.name, Text("skipped", style="dim"), "")
+    return (step.stage.name, f"{cost['seconds']:.1f} s", size(cost["peak_memory_bytes"]))
 
 
 def _figures(request: Request) -> list[tuple[str, ...]]:
@@ -53,8 +96,8 @@ def _figures(request: Request) -> list[tuple[str, ...]]:
         for name, value in accuracy.get("figures", {}).items()
     ]
     rows += [
-        (f"accuracy, {who}", f"{value:.4f}", "")
-        for who, value in accuracy.get("accuracy", {}).items()
+        (f"accuracy, {network}", f"{value:.4f}", "")
+        for network, value in accuracy.get("accuracy", {}).items()
     ]
     if profile:
         rows.append(("simulated time", f"{profile['milliseconds']} ms", "on the target, estimated"))

@@ -24,7 +24,7 @@ def build_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ask(build_dir: Path) -> Callable[..., Request]:
     def make(**given: str | float) -> Request:
         defaults = {"model": "digits", "precision": "int8", "target": "iq9075"}
-        return request.make(**{**defaults, "build_dir": str(build_dir), **given})  # type: ignore[arg-type]
+        return request.make(**{**defaults, "build_dir": str(build_dir), **given})
 
     return make
 

@@ -3,17 +3,17 @@ from pathlib import Path
 import pytest
 
 from scripts.console import Console
-from scripts.errors import EngineError
+from scripts.errors import EngineError, PipelineError
 from scripts.pipeline import doctor, engine, request, session
 from scripts.pipeline.request import Request
 
 
-def asked(model: str, weights: str = "random") -> Request:
+def request_for(model: str, weights: str = "random") -> Request:
     return request.make(model=model, precision="int8", target="iq9075", weights=weights)
 
 
 def test_parameters_of_vith16plus_are_those_of_the_published_checkpoint() -> None:
-    assert doctor.parameters(asked("vith16plus")) == 840_592_640
+    assert doctor.parameters(request_for("vith16plus")) == 840_592_640
 
 
 def test_no_engine_is_a_finding_and_not_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,29 +21,30 @@ def test_no_engine_is_a_finding_and_not_an_end(monkeypatch: pytest.MonkeyPatch) 
         raise EngineError("No container engine answers.", remedy="install one")
 
     monkeypatch.setattr(engine, "connect", refuse)
-    findings = doctor.examine(asked("digits", ""), "bookworm")
+    findings = doctor.examine(request_for("digits", ""))
     of_this_machine = ("memory", "disk")
-    bad = [one.what for one in findings if not one.well and one.what not in of_this_machine]
-    assert bad == ["engine"]
+    unfit = [row.part for row in findings if not row.well and row.part not in of_this_machine]
+    assert unfit == ["engine"]
 
 
 def test_too_little_memory_is_found(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(doctor, "_available_memory", lambda: 1_000_000_000)
-    finding = doctor._memory(asked("vith16plus"))
+    finding = doctor._memory(request_for("vith16plus"))
     assert not finding.well
-    assert not doctor.show(Console(), [finding])
+    with pytest.raises(PipelineError, match="memory"):
+        doctor.show(Console(), [finding])
     assert "larger machine" in capsys.readouterr().out
 
 
 def test_hub_weights_need_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "secrets", dict)
-    finding = doctor._weights(asked("vits16", "hf"))
+    finding = doctor._weights(request_for("vits16", "hf"))
     assert not finding.well
     assert "licence" in finding.remedy
 
 
 def test_a_directory_without_weights_is_found(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
-    assert not doctor._weights(asked("vits16", str(tmp_path))).well
+    assert not doctor._weights(request_for("vits16", str(tmp_path))).well

@@ -12,7 +12,7 @@ IMAGE = Image("id", "tag", "bookworm", f"sha256:{1:064x}", "inputs", 0)
 
 def gather(**given: Path) -> str:
     paths = {name: str(path) for name, path in given.items()}
-    asked = request.make(model="digits", precision="int8", target="iq9075", **paths)  # type: ignore[arg-type]
+    asked = request.make(model="digits", precision="int8", target="iq9075", **paths)
     return json.dumps(facts.gather(asked, IMAGE, digests.DigestCache(Path("none")).tree))
 
 

@@ -10,7 +10,7 @@ from scripts.source import ROOT, closure
 
 def stages(**given: str) -> list[Stage]:
     options = {"model": "digits", "precision": "int8", "target": "iq9075", **given}
-    return plan.stages(request.make(**options))  # type: ignore[arg-type]
+    return plan.stages(request.make(**options))
 
 
 def verbs(**given: str) -> list[str]:

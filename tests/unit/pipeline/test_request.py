@@ -2,14 +2,20 @@ from pathlib import Path
 
 import pytest
 
-from scripts.errors import CalibrationError, CheckpointError, PipelineError, SdkError, UsageError
+from scripts.errors import (
+    ArtefactError,
+    CalibrationError,
+    CheckpointError,
+    PipelineError,
+    SdkError,
+    UsageError,
+)
 from scripts.pipeline import request
 from scripts.pipeline.request import Request
 
 
-def make(**given: str | float) -> Request:
-    options = {"model": "vits16", "precision": "int8", "target": "iq9075", **given}
-    return request.make(**options)  # type: ignore[arg-type]
+def make(**texts: str | float) -> Request:
+    return request.make(**{"model": "vits16", **texts})
 
 
 def test_defaults() -> None:
@@ -20,7 +26,7 @@ def test_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "says"),
+    ("texts", "error", "says"),
     [
         ({"model": "vitx"}, UsageError, "vith16plus"),
         ({"precision": "int4"}, UsageError, "w8a16"),
@@ -32,6 +38,10 @@ def test_defaults() -> None:
         ({"input": "int8"}, UsageError, "one of: float32, uint8"),
         ({"method": "kl"}, UsageError, "one of: min-max, percentile, mse"),
         ({"method": "mse", "precision": "fp16"}, UsageError, "no ranges to calibrate"),
+        ({"weights": "builtin"}, UsageError, "no built-in weights"),
+        ({"lane": "focal"}, UsageError, "bookworm"),
+        ({"memory": "-1"}, UsageError, "--memory -1: must be a number above 0"),
+        ({"sign": "/nowhere/key"}, ArtefactError, "no key /nowhere/key"),
         ({"sdk": "."}, SdkError, "sdk.yaml"),
         ({"precision": "mixed"}, UsageError, "needs a budget"),
         ({"max_ms": 20.0}, UsageError, "--precision mixed"),
@@ -40,13 +50,23 @@ def test_defaults() -> None:
     ],
 )
 def test_bad_input_is_refused_in_words(
-    given: dict[str, str | float], error: type[PipelineError], says: str
+    texts: dict[str, str | float], error: type[PipelineError], says: str
 ) -> None:
     with pytest.raises(error) as caught:
-        make(**given)
+        make(**texts)
     assert says in str(caught.value)
 
 
 def test_a_directory_with_a_config_is_taken(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     assert make(weights=str(tmp_path)).weights_directory == tmp_path
+
+
+def test_home_is_expanded_in_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "sdk.yaml").write_text("")
+    request = make(build_dir="~/x", weights="~", images="~", heldout="~", sdk="~")
+    assert request.build_dir == tmp_path / "x"
+    folders = (Path(request.weights), request.images, request.heldout, request.sdk)
+    assert set(folders) == {tmp_path}

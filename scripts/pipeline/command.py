@@ -1,0 +1,135 @@
+"""What every task shares: options out of one place, levels of output, and errors said in words.
+
+The body of a task takes the console, the checked request if it `takes` options of a build, and its
+own parameters. Its command line is a signature put together from those.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from inspect import Parameter
+from typing import Any
+
+from invoke import Context, Exit, Task
+from invoke.parser import ParserContext
+from invoke.parser.context import to_flag
+
+from scripts import console, errors
+from scripts.pipeline import options, request
+from scripts.pipeline.options import Option, option
+
+# As of a program that the signal SIGPIPE ended.
+UNREAD = 141
+
+
+@dataclass(frozen=True)
+class Output:
+    """How much is said, and to whom."""
+
+    quiet: bool = option(
+        False, "print the result alone; of a step that fails, its last lines on stderr"
+    )
+    verbose: bool = option(False, "say what each step runs and why, and where an error comes from")
+    json: bool = option(False, "print the result as JSON on stdout, and everything else on stderr")
+
+
+BUILD = options.of(request.Request)
+OUTPUT = options.of(Output)
+LEVELS = ("quiet", "verbose")
+
+
+def command(
+    *,
+    takes: Iterable[str] = (),
+    defaults: Mapping[str, str] | None = None,
+    output: Iterable[str] = LEVELS,
+    help: Mapping[str, str] | None = None,
+    name: str | None = None,
+    text: str = "",
+) -> Callable[[Callable[..., None]], Task[Any, Any]]:
+    """Make a task of a function.
+
+    Args:
+        takes: options of a build; the body gets a checked request as its second argument.
+        defaults: defaults that differ from those of a build.
+        output: which of quiet, verbose and json the task has.
+        help: a line on each parameter of the body's own.
+        name: the task's name, where it is not the function's.
+        text: what the task does, where the function's docstring does not say it.
+    """
+    other = defaults or {}
+    taken = [replace(BUILD[key], default=other.get(key, BUILD[key].default)) for key in takes]
+    shared = {entry.name: entry for entry in (*taken, *(OUTPUT[key] for key in output))}
+
+    def task(body: Callable[..., None]) -> Task[Any, Any]:
+        run = _running(body, [entry.name for entry in taken])
+        run.__doc__ = text or body.__doc__
+        run.__signature__ = _signature(body, shared.values())  # type: ignore[attr-defined]
+        lines = {key: entry.summary for key, entry in shared.items()}
+        return Task(run, name=name, help={**(help or {}), **lines}, auto_shortflags=False)
+
+    return task
+
+
+def _help_in_order(context: ParserContext) -> list[tuple[str, str | None]]:
+    """Stand in for Invoke's own, which sorts by alphabet and offers no other order."""
+    names = [str(argument.name) for argument in context.args.values()]
+    lines = ((name, *context.help_for(to_flag(name))) for name in names)
+    return [(flags.replace("STRING", _metavar(name)), text) for name, flags, text in lines]
+
+
+def _metavar(name: str) -> str:
+    return BUILD[name].metavar if name in BUILD else "TEXT"
+
+
+ParserContext.help_tuples = _help_in_order  # type: ignore[method-assign]
+
+
+def _signature(body: Callable[..., None], shared: Iterable[Option]) -> inspect.Signature:
+    own = [
+        parameter
+        for parameter in inspect.signature(body).parameters.values()
+        if parameter.name not in ("console", "request")
+    ]
+    kind = Parameter.POSITIONAL_OR_KEYWORD
+    context = Parameter("c", kind, annotation=Context)
+    added = [Parameter(entry.name, kind, default=entry.standing) for entry in shared]
+    return inspect.Signature([context, *own, *added])
+
+
+def _running(body: Callable[..., None], taken: Sequence[str]) -> Callable[..., None]:
+    """Return the function that Invoke calls: it opens the console and checks the request."""
+
+    @functools.wraps(body)
+    def run(c: Context, **texts: Any) -> None:
+        levels = {name: texts.pop(name) for name in OUTPUT if name in texts}
+        with _errors_in_words(), console.opened(**levels) as opened:
+            if "--help" in texts.values():  # Invoke takes it for the value of a positional
+                raise errors.UsageError("--help goes in front: `invoke --help TASK`.")
+            build = {name: texts.pop(name) for name in taken if name in texts}
+            checked = [request.make(**build)] if taken else []
+            body(opened, *checked, **texts)
+
+    return run
+
+
+@contextmanager
+def _errors_in_words() -> Iterator[None]:
+    """End the program without a traceback where a user or the engine caused an error."""
+    try:
+        yield
+    except BrokenPipeError:  # who reads, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Exit(code=UNREAD) from None
+    except KeyboardInterrupt:
+        raise Exit("interrupted; finished stages are kept", code=errors.INTERRUPTED) from None
+    except Exception as error:
+        if (named := errors.named(error)) is None:
+            raise
+        raise Exit(f"error: {named}", code=named.exit_code) from error

@@ -1,0 +1,139 @@
+"""Options said once: a field of a frozen dataclass carries its default, its help and its check.
+
+The command line, its help, the page docs/options.md and the checked value all come from that field:
+
+    model: Model = option("digits", metavar="NAME", help="network", check=model_by_name)
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from scripts.errors import UsageError
+
+# What a command line gives: a text, or whether a flag stands there.
+Text = str | bool
+Kind = TypeVar("Kind")
+Check = Callable[[Any], Any]
+_KEY = "option"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: `check` turns its text into a value, or raises ValueError or an error of ours.
+
+    `help` is a line on the command line, `details` goes below it on the page; `variable` is the
+    environment's variable that counts where the command line is silent.
+    """
+
+    name: str
+    default: Text
+    help: str
+    check: Check
+    metavar: str = ""
+    details: str = ""
+    variable: str = ""
+
+    @property
+    def flag(self) -> str:
+        """The option as a user types it, e.g. `--max-ms`."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def summary(self) -> str:
+        """The line of help, with the default where that is a word."""
+        is_word = isinstance(self.default, str) and self.default
+        return f"{self.help} [default: {self.default}]" if is_word else self.help
+
+    @property
+    def standing(self) -> Text:
+        """What counts where the command line is silent: the variable, else the default."""
+        return (self.variable and os.environ.get(self.variable)) or self.default
+
+    def value(self, text: Text) -> Any:
+        """Return the value that a text stands for.
+
+        Raises:
+            UsageError: it stands for none.
+            PipelineError: whatever else the check refuses, e.g. a folder without an SDK.
+        """
+        try:
+            return self.check(text)
+        except ValueError as error:
+            raise UsageError(f"{self.flag} {text}: {error}.") from None
+
+
+def option(
+    default: Text,
+    help: str,
+    check: Check = lambda text: text,
+    *,
+    metavar: str = "",
+    details: str = "",
+    variable: str = "",
+) -> Any:
+    """Return a dataclass's field that is an option; its name is the field's."""
+    parts = {"default": default, "help": help, "check": check, "metavar": metavar}
+    return field(metadata={_KEY: {**parts, "details": details, "variable": variable}})
+
+
+def of(kind: type[Any]) -> dict[str, Option]:
+    """Return the options of a dataclass by name, in the order of its fields."""
+    return {
+        entry.name: Option(entry.name, **entry.metadata[_KEY])
+        for entry in fields(kind)
+        if _KEY in entry.metadata
+    }
+
+
+def checked(kind: type[Kind], texts: Mapping[str, Any]) -> Kind:
+    """Return a dataclass of checked options; those that `texts` leaves out have their default.
+
+    Raises:
+        UsageError: a text stands for no value.
+        TypeError: there is no such option.
+    """
+    known = of(kind)
+    if unknown := set(texts) - set(known):
+        raise TypeError(f"{kind.__name__} has no options {sorted(unknown)}")
+    values = {name: entry.value(texts.get(name, entry.default)) for name, entry in known.items()}
+    return kind(**values)
+
+
+def one_of(names: Sequence[str]) -> Callable[[str], str]:
+    """Return a check for one of a few words."""
+
+    def check(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"must be one of: {', '.join(names)}")
+        return text
+
+    return check
+
+
+def number(rule: str, holds: Callable[[float], bool]) -> Callable[[str | float], float]:
+    """Return a check for a finite number that obeys a rule; no text is 0."""
+
+    def check(text: str | float) -> float:
+        try:
+            value = float(text or 0)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and holds(value)):
+            raise ValueError(f"must be {rule}")
+        return value
+
+    return check
+
+
+def path(text: str | Path) -> Path:
+    """Return the absolute path that a user means, `~` expanded."""
+    try:
+        return Path(text).expanduser().resolve()
+    except RuntimeError as error:  # there is no such user
+        raise ValueError(str(error)) from None
