@@ -74,10 +74,14 @@ def doctor(console: Console, request: Request) -> None:
     help={
         "fast": "only what needs no engine: linter, types, unit tests",
         "slow": "only what all tests leave out: ViT-S in every precision, minutes each",
+        "only": "one folder, file or test (FILE::NAME), on the host or in the image as it needs",
     },
 )
-def test(console: Console, fast: bool = False, slow: bool = False) -> None:
+def test(console: Console, fast: bool = False, slow: bool = False, only: str = "") -> None:
     """Run all tests: unit, image, and builds of digits from end to end."""
+    if only:
+        suites.only(console, only)
+        return
     run = suites.fast if fast else suites.slow if slow else suites.everything
     run(console)
 

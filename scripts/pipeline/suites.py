@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.console import Console
-from scripts.errors import TestsFailedError
+from scripts.errors import TestsFailedError, UsageError
 from scripts.pipeline import container, session
 from scripts.pipeline.build import Builder
 from scripts.pipeline.container import Mount, Program
@@ -18,6 +18,8 @@ from scripts.source import ROOT
 
 BIN = Path(sys.executable).parent
 MOUNTED = ("scripts", "tests", "toolchains", "docker", "pyproject.toml")
+# pytest's exit codes.
+_PASSED, _NOTHING_TO_RUN = 0, 5
 PYTEST_IN_IMAGE = ("-q", "-p", "no:cacheprovider", "--basetemp", "/out/pytest")
 
 
@@ -47,6 +49,8 @@ IN_IMAGE = (
     ),
     Suite("openqnn's own tests", ("toolchains/openqnn/tests",)),
 )
+# Tests of what only the image has. Those of rooms run on the host and, marked torch, in the image.
+FOLDERS_IN_IMAGE = ("tests/chain", "toolchains/openqnn/tests")
 SLOW = Suite("slow tests in the image", ("-m", "slow", "tests/chain"))
 ENGINE = (
     Suite("image tests", ("pytest", "-q", "tests/image")),
@@ -82,19 +86,58 @@ def slow(console: Console) -> None:
     _require(SLOW, in_image(session.builder(console), *SLOW.command))
 
 
+def only(console: Console, tests: str) -> None:
+    """Run one folder, file or test where it belongs: on the host, in the image, or in both.
+
+    Raises:
+        UsageError: there is no such file.
+        TestsFailedError: a test failed, or none was run.
+    """
+    path = (ROOT / tests.partition("::")[0]).resolve()
+    if not path.exists():
+        raise UsageError(f"There is no {path}.", remedy="tests/unit/test_errors.py, for example")
+    inside = _is_in(path, FOLDERS_IN_IMAGE)
+    codes = [] if inside else [_on_host(console, tests)]
+    if inside or (_is_in(path, ROOMS_IN_IMAGE) and _needs_torch(path)):
+        console.started(f"{tests} in the image")
+        mark = () if inside else ("-m", "torch")
+        codes.append(_code_in_image(session.builder(console), *mark, tests))
+    if _PASSED not in codes or set(codes) - {_PASSED, _NOTHING_TO_RUN}:
+        raise TestsFailedError(f"{tests} failed, or holds no test; see above.")
+
+
 def in_image(builder: Builder, *tests: str) -> bool:
     """Run pytest inside the image, which alone has torch, the compilers and the SDK.
 
     Returns:
         Whether all tests passed.
     """
+    return _code_in_image(builder, *tests) == _PASSED
+
+
+def _is_in(path: Path, folders: Sequence[str]) -> bool:
+    return any(path.is_relative_to(ROOT / folder) for folder in folders)
+
+
+def _needs_torch(path: Path) -> bool:
+    files = path.rglob("test_*.py") if path.is_dir() else [path]
+    return any("mark.torch" in file.read_text() for file in files)
+
+
+def _on_host(console: Console, tests: str) -> int:
+    console.started(tests)
+    command = [str(BIN / "pytest"), "-q", "-m", "not torch and not slow", tests]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def _code_in_image(builder: Builder, *tests: str) -> int:
     with tempfile.TemporaryDirectory() as out:
         mounts = [Mount(ROOT / name, f"/src/{name}") for name in MOUNTED]
         program = Program(
             command=["python", "-m", "pytest", *PYTEST_IN_IMAGE, *tests],
             mounts=[*mounts, Mount(Path(out), "/out", writable=True)],
         )
-        return container.run(builder.client, builder.image.id, program).exit_code == 0
+        return container.run(builder.client, builder.image.id, program).exit_code
 
 
 def _run(console: Console, suite: Suite) -> None:
