@@ -25,6 +25,7 @@ from scripts.errors import CompileError, UsageError
 from scripts.htp import estimate, provider
 from scripts.lowering import rewrites
 from scripts.lowering.lower import lower
+from scripts.picture_size import PictureSize
 from scripts.quantization import calibration, widths
 
 DEPTHS = (1, 3)
@@ -62,7 +63,14 @@ class Time:
 class Bench:
     """Shallow twins of a model, to be lowered and compiled in many ways; `folder` is scratch."""
 
-    def __init__(self, model: Model, precision: Precision, target: Target, folder: Path) -> None:
+    def __init__(
+        self,
+        model: Model,
+        size: PictureSize,
+        precision: Precision,
+        target: Target,
+        folder: Path,
+    ) -> None:
         from scripts.checkpoint import export  # torch is in the image alone
 
         self._precision, self._folder = precision, folder
@@ -71,8 +79,8 @@ class Bench:
         self._twins = {depth: folder / f"twin{depth}.onnx" for depth in DEPTHS}
         for depth, path in self._twins.items():
             twin = replace(model, layers=depth)
-            export.write(export.open_source(twin, WEIGHTS), model.name, path)
-        shape = (1, 3, model.image_size, model.image_size)
+            export.write(export.open_source(twin, WEIGHTS, size), model.name, path)
+        shape = (1, 3, *size.axes)
         self._noise = folder / "noise.raw"
         np.random.default_rng(NOISE_SEED).standard_normal(shape, np.float32).tofile(self._noise)
 
@@ -149,7 +157,8 @@ def main(arguments: argparse.Namespace) -> None:
             remedy="measure vits16 or a larger model",
         )
     with tempfile.TemporaryDirectory(dir=arguments.out) as folder:
-        bench = Bench(model, precision, target, Path(folder))
+        size = arguments.size or model.picture_size
+        bench = Bench(model, size, precision, target, Path(folder))
         none = bench.layer([rewrite.name for rewrite in rewrites.REWRITES])
         say(f"  no rewrite: {none:.0f} us a layer")
         full, gains = measure(bench, precision.name)
@@ -169,6 +178,7 @@ def _arguments() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--model", required=True, help="name in the catalog")
     parser.add_argument("--precision", required=True, help="name in the catalog")
+    parser.add_argument("--size", type=PictureSize.parse, help="default: what the model says")
     parser.add_argument("--target", default="iq9075", help="board in the catalog")
     return parser.parse_args()
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from openqnn.progress import heartbeat
 from scripts import catalog, program
 from scripts.htp import estimate
+from scripts.picture_size import PictureSize
 
 EXPORTED = "peer.onnx"
 QUANTIZED = "peer.qdq.onnx"
@@ -34,6 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--precision", required=True)
     parser.add_argument("--work", type=Path, required=True, help="where earlier steps wrote")
     parser.add_argument("--calibration", type=Path, help="folder of raws")
+    parser.add_argument("--size", type=PictureSize.parse)
     parser.add_argument("--target", default="iq9075")
     return parser.parse_args()
 
@@ -61,7 +63,7 @@ def _export(options: argparse.Namespace) -> None:
     )
     torch.manual_seed(0)
     network = DINOv3ViTModel(config).eval()
-    pixels = torch.zeros(1, 3, model.image_size, model.image_size)
+    pixels = torch.zeros(1, 3, *_size(options).axes)
     exported = torch.onnx.export(
         network,
         (pixels,),
@@ -101,10 +103,15 @@ def _quantize(options: argparse.Namespace) -> None:
 
 
 def _samples(options: argparse.Namespace) -> Iterator[dict[str, NDArray[np.float32]]]:
-    size = catalog.pick(catalog.models(), options.model, "model").image_size
+    shape = (1, 3, *_size(options).axes)
     for path in sorted(options.calibration.glob("*.raw")):
-        pixels = np.fromfile(path, dtype=np.float32).reshape(1, 3, size, size)
+        pixels = np.fromfile(path, dtype=np.float32).reshape(shape)
         yield {"pixel_values": pixels}
+
+
+def _size(options: argparse.Namespace) -> PictureSize:
+    size: PictureSize | None = options.size
+    return size or catalog.pick(catalog.models(), options.model, "model").picture_size
 
 
 def _context(options: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from scripts import toml
 from scripts.errors import UsageError
+from scripts.picture_size import PictureSize
 
 _HERE = Path(__file__).parent
 # What a network may take: normalised [1, 3, height, width], or RGB bytes [1, height, width, 3].
@@ -35,6 +36,11 @@ class Model:
     heads: int = 0
     intermediate_size: int = 0
     gated_mlp: bool = True
+
+    @property
+    def picture_size(self) -> PictureSize:
+        """The size of pictures where nothing says another one."""
+        return PictureSize.square(self.image_size)
 
 
 @dataclass(frozen=True)

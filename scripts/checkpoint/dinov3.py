@@ -19,7 +19,7 @@ IDENTITY = ("hidden_size", "num_hidden_layers", "num_attention_heads", "patch_si
 
 
 def config_of_directory(directory: Path, model: Model) -> DINOv3ViTConfig:
-    """Return a checkpoint's configuration, for pictures of the model's size.
+    """Return a checkpoint's configuration.
 
     Raises:
         CheckpointError: it is unreadable, of another architecture, or of another family member.
@@ -37,7 +37,6 @@ def config_of_directory(directory: Path, model: Model) -> DINOv3ViTConfig:
                 f"not {getattr(known, key)}.",
                 remedy="choose --model and --weights that belong together",
             )
-    config.image_size = model.image_size
     return config
 
 

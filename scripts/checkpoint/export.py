@@ -1,6 +1,6 @@
 """From a checkpoint to ONNX: one `.onnx`, one file of weights, any size.
 
-Input `pixel_values` float32 [1, 3, size, size] (RGB, normalised); output `last_hidden_state`
+Input `pixel_values` float32 [1, 3, height, width] (RGB, normalised); output `last_hidden_state`
 float32 [1, 1 + registers + patches, hidden]: the CLS token, the registers, the patches. A weight
 has its Hugging Face name; those of linear layers are transposed, as MatMul takes them.
 """
@@ -23,6 +23,7 @@ from scripts.checkpoint.files import Checkpoint, Weights
 from scripts.checkpoint.synthetic import Synthetic
 from scripts.checkpoint.trace import trace
 from scripts.errors import ArtefactError
+from scripts.picture_size import PictureSize
 
 RANDOM = re.compile(r"random(?::(\d+))?")
 PICTURES = 2
@@ -33,12 +34,13 @@ class Source:
     """What is exported; `synthetic` is `random:SEED`, or empty for a real checkpoint."""
 
     config: DINOv3ViTConfig
+    size: PictureSize
     shapes: dict[str, tuple[int, ...]]
     weights: Weights
     synthetic: str = ""
 
 
-def open_source(model: catalog.Model, weights: str) -> Source:
+def open_source(model: catalog.Model, weights: str, size: PictureSize) -> Source:
     """Return the source that `weights`, a directory or `random[:SEED]`, stands for.
 
     Raises:
@@ -47,16 +49,16 @@ def open_source(model: catalog.Model, weights: str) -> Source:
     if random := RANDOM.fullmatch(weights):
         seed, config = int(random[1] or 0), dinov3.config_of_catalog(model)
         shapes = dinov3.shapes(config)
-        return Source(config, shapes, Synthetic(seed, shapes), f"random:{seed}")
+        return Source(config, size, shapes, Synthetic(seed, shapes), f"random:{seed}")
     config = dinov3.config_of_directory(Path(weights), model)
     shapes = dinov3.shapes(config)
-    return Source(config, shapes, Checkpoint(Path(weights), shapes))
+    return Source(config, size, shapes, Checkpoint(Path(weights), shapes))
 
 
 def write(source: Source, model: str, onnx_file: Path) -> dict[str, str]:
     """Write the network and its data file; return what it is, as its metadata say."""
     with heartbeat("tracing"):
-        graph = trace(source.config)
+        graph = trace(source.config, source.size)
     placed = onnxfile.layout(graph)
     data_file = onnx_file.with_suffix(".onnx_data")
     digest = onnxfile.write_weights(data_file, placed, source.weights)
@@ -73,7 +75,7 @@ def check(source: Source, onnx_file: Path, set_dir: Path) -> dict[str, float | i
         ConversionError: they differ.
         ArtefactError: the set is damaged, or of another picture size.
     """
-    pictures = read_pictures(set_dir, source.config.image_size)
+    pictures = read_pictures(set_dir, source.size)
     with heartbeat("comparing with torch"):
         found = parity.compare(onnx_file, source.config, source.weights, pictures)
     say(f"  against torch: cosine {found.cosine:.7f}, largest error {found.max_abs:.1e}")
@@ -81,19 +83,19 @@ def check(source: Source, onnx_file: Path, set_dir: Path) -> dict[str, float | i
     return found.rounded()
 
 
-def read_pictures(set_dir: Path, size: int) -> list[NDArray[np.float32]]:
-    """Return the first tensors of a finished set, [1, 3, size, size] each.
+def read_pictures(set_dir: Path, size: PictureSize) -> list[NDArray[np.float32]]:
+    """Return the first tensors of a finished set, [1, 3, height, width] each.
 
     Raises:
         ArtefactError: the set is damaged, or of another picture size.
     """
-    shape = (1, 3, size, size)
+    shape = (1, 3, *size.axes)
     try:
         images = json.loads((set_dir / "manifest.json").read_text())["images"][:PICTURES]
         raws = [set_dir / image["raw"] for image in images]
         return [np.fromfile(raw, np.float32).reshape(shape) for raw in raws]
     except (OSError, ValueError, KeyError) as error:
         raise ArtefactError(
-            f"{set_dir} has no pictures of {size} x {size}: {error}.",
+            f"{set_dir} has no pictures of {size.height} x {size.width}: {error}.",
             remedy="run `invoke calibrate` again",
         ) from error

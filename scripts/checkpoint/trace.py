@@ -21,17 +21,18 @@ import onnx
 import onnx_ir
 import torch
 from numpy.typing import NDArray
+from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 from transformers import DINOv3ViTConfig, DINOv3ViTModel
 
 from scripts.checkpoint import dinov3, rope
 from scripts.checkpoint.files import OPTIONAL, plain_name
 from scripts.errors import ConversionError
+from scripts.picture_size import PictureSize
 
 OPSET = 21
 INPUT, OUTPUT = "pixel_values", "last_hidden_state"
 TWIN_LAYERS, TWIN_SEED = 2, 0
-FOLDED = {"Cos": np.cos, "Sin": np.sin}
 # float32 angles of up to 2 pi against double precision.
 ROTARY_TOLERANCE = 1e-5
 SCOPES = "pkg.torch.onnx.name_scopes"
@@ -53,8 +54,8 @@ class Graph:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-def trace(config: DINOv3ViTConfig) -> Graph:
-    """Return the graph of a network for one picture of the configuration's size.
+def trace(config: DINOv3ViTConfig, size: PictureSize) -> Graph:
+    """Return the graph of a network for one picture of a size.
 
     Raises:
         ConversionError: the exporter hid a weight in a constant that cannot be told.
@@ -62,8 +63,8 @@ def trace(config: DINOv3ViTConfig) -> Graph:
     small = copy.deepcopy(config)
     small.num_hidden_layers = min(config.num_hidden_layers, TWIN_LAYERS)
     twin = _twin(small)
-    reader = _Reader(twin)
-    reader.read(_export(twin))
+    reader = _Reader(twin, size)
+    reader.read(_export(twin, size))
     _check(reader.graph, twin)
     return stamp(reader.graph, config.num_hidden_layers - small.num_hidden_layers)
 
@@ -102,9 +103,8 @@ def _twin(config: DINOv3ViTConfig) -> DINOv3ViTModel:
     return twin
 
 
-def _export(twin: DINOv3ViTModel) -> onnx_ir.Graph:
-    size = twin.config.image_size
-    pixels = torch.zeros(1, twin.config.num_channels, size, size)
+def _export(twin: DINOv3ViTModel, size: PictureSize) -> onnx_ir.Graph:
+    pixels = torch.zeros(1, twin.config.num_channels, *size.axes)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -123,13 +123,15 @@ def _export(twin: DINOv3ViTModel) -> onnx_ir.Graph:
 class _Reader:
     """Turns the exporter's graph of the twin into ours: telling names, weights told apart."""
 
-    def __init__(self, twin: DINOv3ViTModel) -> None:
-        self.graph = Graph(shapes={INPUT: (1, 3, twin.config.image_size, twin.config.image_size)})
+    def __init__(self, twin: DINOv3ViTModel, size: PictureSize) -> None:
+        self.graph = Graph(shapes={INPUT: (1, 3, *size.axes)})
         self._names = {INPUT: INPUT, OUTPUT: OUTPUT}
         self._seen: Counter[str] = Counter()
         self._scope = ""
         self._weights = _fingerprints(twin)
-        self._rotary = _rotary(twin.config)
+        self._rotary = _rotary(twin.config, size)
+        # What the graph computes of constants alone, by the exporter's names; weights are not here.
+        self._folded: dict[str, NDArray[Any]] = {}
 
     def read(self, source: onnx_ir.Graph) -> None:
         """Take over the exporter's graph."""
@@ -147,6 +149,7 @@ class _Reader:
             self.graph.parameters[own] = transposed
             self.graph.shapes[own] = value.shape
         else:
+            self._folded[name] = value
             own, value = self._table(value) or (_constant_name(value), value)
             self.graph.constants[own] = value
         self._names[name] = own
@@ -158,11 +161,14 @@ class _Reader:
         return None
 
     def _fold(self, node: onnx_ir.Node) -> bool:
-        """Compute a sine or cosine of constant angles; the exporter leaves large ones as nodes."""
-        angles = node.inputs[0].const_value if node.op_type in FOLDED else None
-        if angles is None:
+        """Compute a node that only constants go into: the exporter leaves those that are large."""
+        names = [value.name for value in node.inputs if value is not None]
+        if not names or not self._folded.keys() >= set(names):
             return False
-        self._constant(node.outputs[0].name, FOLDED[node.op_type](angles.numpy()))
+        evaluator = ReferenceEvaluator(onnx_ir.to_proto(node), opsets={"": OPSET})
+        outputs = evaluator.run(None, {name: self._folded[name] for name in names})
+        for value, array in zip(node.outputs, outputs, strict=True):
+            self._constant(value.name, array)
         return True
 
     def _node(self, node: onnx_ir.Node) -> None:
@@ -188,10 +194,10 @@ class _Reader:
         return name if self._seen[name] == 1 else f"{name}_{self._seen[name]}"
 
 
-def _rotary(config: DINOv3ViTConfig) -> dict[str, NDArray[np.float32]]:
-    side = config.image_size // config.patch_size
+def _rotary(config: DINOv3ViTConfig, size: PictureSize) -> dict[str, NDArray[np.float32]]:
+    rows, columns = size.patches(config.patch_size)
     head_dim = config.hidden_size // config.num_attention_heads
-    cosines, sines = rope.tables(side, side, head_dim, config.rope_theta)
+    cosines, sines = rope.tables(rows, columns, head_dim, config.rope_theta)
     return {"rope.cos": cosines, "rope.sin": sines}
 
 

@@ -22,11 +22,12 @@ from transformers import DINOv3ViTConfig, DINOv3ViTModel
 from openqnn.progress import say, track
 from scripts import program
 from scripts.errors import ConversionError
+from scripts.picture_size import PictureSize
 from scripts.pictures import digits, preprocess
 
-IMAGE = preprocess.Preprocessing(size=32)
+IMAGE = preprocess.Preprocessing(PictureSize.square(32))
 NETWORK = {
-    "image_size": IMAGE.size,
+    "image_size": IMAGE.size.height,
     "patch_size": 8,
     "hidden_size": 96,
     "intermediate_size": 256,

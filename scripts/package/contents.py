@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +118,12 @@ def _facts(build: Build, payload: list[Item]) -> dict[str, Any]:
 def _model(build: Build) -> dict[str, Any]:
     """Return the model and its tensors, by the configuration that was exported."""
     model, config = build.model, _figures(build.reports["export"])["config"]
-    rows = 1 + config["num_register_tokens"] + (model.image_size // model.patch_size) ** 2
+    rows = 1 + config["num_register_tokens"] + prod(build.takes.size.patches(model.patch_size))
     tokens = {"name": "last_hidden_state", "shape": [1, rows, config["hidden_size"]]}
     return {
         "name": model.name,
         "description": model.description,
-        "input": _input(build.takes, preprocess.settings(model.image_size, Path(build.weights))),
+        "input": _input(build.takes, preprocess.settings(build.takes.size, Path(build.weights))),
         "output": {**tokens, "dtype": "float32", "rows": "CLS, registers, patches"},
     }
 

@@ -1,8 +1,9 @@
 """A set of preprocessed pictures on disk: made from a folder, and read again.
 
-Every picture is written twice, for either kind of network: normalised, float32 [3, size, size], as
-`.raw`; and only resized, uint8 [size, size, 3], as `.rgb`. `input_list.txt` names the raws, and
-`manifest.json` every picture with its hashes, where it came from, and its label.
+Every picture is written twice, for either kind of network: normalised, float32
+[3, height, width], as `.raw`; and only resized, uint8 [height, width, 3], as `.rgb`.
+`input_list.txt` names the raws, and `manifest.json` every picture with its hashes, where it came
+from, and its label.
 
 Pictures (JPEG, PNG; nested folders; any size) are taken in an order that is spread evenly over the
 sorted folder whatever the count, so 16 pictures are the first 16 of 32. A broken file is refused.
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from openqnn.progress import say, track
 from scripts.errors import CalibrationError, UsageError
 from scripts.metrics import Features
+from scripts.picture_size import PictureSize
 from scripts.pictures import preprocess
 from scripts.pictures.preprocess import Preprocessing
 
@@ -196,8 +198,8 @@ class HeldOut:
         """Return the pictures' paths below their folder."""
         return [image["source"] for image in self.manifest["images"]]
 
-    def pixels(self, images: Path, size: int) -> list[Features]:
-        """Return every picture, preprocessed again, as [1,3,size,size].
+    def pixels(self, images: Path, size: PictureSize) -> list[Features]:
+        """Return every picture, preprocessed again, as [1, 3, height, width].
 
         Raises:
             CalibrationError: a picture is not the one that the set was made of.

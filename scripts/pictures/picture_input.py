@@ -13,6 +13,7 @@ import numpy as np
 from onnx import helper
 
 from openqnn.network.onnx_network import Network
+from scripts.picture_size import PictureSize
 
 BYTE = np.dtype(np.uint8)
 
@@ -46,6 +47,12 @@ class PictureInput:
     def is_bytes(self) -> bool:
         """Whether it takes pixels as they are, and not normalised."""
         return self.dtype == BYTE
+
+    @property
+    def size(self) -> PictureSize:
+        """Height and width."""
+        _, *axes = self.shape
+        return PictureSize(*(axes[:2] if self.is_bytes else axes[1:]))
 
     @property
     def layout(self) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from scripts.errors import CheckpointError, ImageFileError
+from scripts.picture_size import PictureSize
 
 # torchvision's IMAGENET_DEFAULT_MEAN and _STD: the LVD-1689M weights; SAT-493M has its own.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -26,14 +27,14 @@ DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Side of the square input in pixels; mean and standard deviation a channel, in [0, 1]."""
+    """The input's size; mean and standard deviation of each channel, of values in [0, 1]."""
 
-    size: int
+    size: PictureSize
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
 
-def settings(size: int, weights: Path | None) -> Preprocessing:
+def settings(size: PictureSize, weights: Path | None) -> Preprocessing:
     """Return the preprocessing of a checkpoint, ImageNet's where it has no processor config.
 
     Raises:
@@ -81,15 +82,15 @@ def load(path: Path) -> Image.Image:
 
 
 def to_pixels(picture: Image.Image, how: Preprocessing) -> NDArray[np.float32]:
-    """Return `pixel_values`, float32 [3, size, size], channels in RGB order."""
+    """Return `pixel_values`, float32 [3, height, width], channels in RGB order."""
     return normalised(resized(picture, how.size), how)
 
 
-def resized(picture: Image.Image, size: int) -> NDArray[np.float64]:
-    """Return a picture as values in [0, 1], [3, size, size], channels in RGB order."""
+def resized(picture: Image.Image, size: PictureSize) -> NDArray[np.float64]:
+    """Return a picture as values in [0, 1], [3, height, width], channels in RGB order."""
     pixels = np.asarray(picture, dtype=np.float64).transpose(2, 0, 1) / BRIGHTEST
-    pixels = _resize_rows(pixels, size)
-    return _resize_rows(pixels.transpose(0, 2, 1), size).transpose(0, 2, 1)
+    pixels = _resize_rows(pixels, size.height)
+    return _resize_rows(pixels.transpose(0, 2, 1), size.width).transpose(0, 2, 1)
 
 
 def normalised(values: NDArray[np.float64], how: Preprocessing) -> NDArray[np.float32]:
@@ -99,7 +100,7 @@ def normalised(values: NDArray[np.float64], how: Preprocessing) -> NDArray[np.fl
 
 
 def as_bytes(values: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return a resized picture as RGB bytes [size, size, 3], as a camera would give them."""
+    """Return a resized picture as RGB bytes [height, width, 3], as a camera would give them."""
     rounded = np.rint(values * BRIGHTEST).clip(0, BRIGHTEST)
     return np.ascontiguousarray(rounded.transpose(1, 2, 0), dtype=np.uint8)
 

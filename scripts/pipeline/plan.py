@@ -104,7 +104,8 @@ def _calibrate(request: Request) -> list[Stage]:
 def _export(request: Request) -> list[Stage]:
     """Export the checkpoint to ONNX with external data, and compare it with torch."""
     weights = _Weights(request)
-    arguments = ("--model", request.model.name, "--weights", weights.argument)
+    network = ("--model", request.model.name, "--size", str(request.size))
+    arguments = (*network, "--weights", weights.argument)
     check = ("--check", _at(_heldout_set()))
     return [
         Stage(
@@ -320,7 +321,7 @@ def _has_head(request: Request) -> bool:
 def _image_stage(request: Request, part: str, count: int, extra: tuple[str, ...]) -> Stage:
     weights = _Weights(request)
     folder, mounts, inputs = _pictures(request, part)
-    size = str(request.model.image_size)
+    size = str(request.size)
     arguments: tuple[str, ...] = ("--images", folder, "--set", part, "--size", size)
     arguments += ("--count", str(count), *extra, *weights.preprocessor)
     seen = (_calibration_set(),) if extra else ()

@@ -12,11 +12,14 @@ from scripts.catalog import Model, Precision, Target
 from scripts.errors import CalibrationError, CheckpointError, SdkError, UsageError
 from scripts.image import lanes
 from scripts.package import signature
-from scripts.pipeline import options
+from scripts.picture_size import PictureSize
+from scripts.pipeline import declared_size, options
 from scripts.pipeline.options import option
 from scripts.source import ROOT
 
 BUILTIN_WEIGHTS = ROOT / "scripts" / "catalog" / "digits"
+# 4096 patches: attention over more is beyond what was measured on the HTP.
+MOST_PATCHES = 64
 _RANDOM = re.compile(r"random(:\d+)?")
 
 
@@ -34,6 +37,10 @@ def _weights(text: str) -> str:
             remedy="--weights takes a directory, hf, or random[:SEED]",
         )
     return str(folder)
+
+
+def _size(text: str) -> PictureSize | None:
+    return PictureSize.parse(text) if text else None
 
 
 def _pictures(text: str) -> Path | None:
@@ -97,6 +104,15 @@ class Request:
         "`random` gives is marked synthetic in every manifest. The DINOv3 weights are gated: "
         "accept the licence on the model's page and set `HF_TOKEN`, or fetch them elsewhere and "
         "give the directory. Fetching from the real hub has not been run where this was written.",
+    )
+    size: PictureSize = option(
+        "",
+        "height x width of the input, 512 or 480x640; without it, what the weights' files say",
+        _size,
+        metavar="PIXELS",
+        details="Any size that the network's patches divide, up to 64 patches a side (1024 pixels "
+        "with patches of 16). `preprocessor_config.json` counts, then `config.json`, then the "
+        "model's entry in the catalog, 224 for the DINOv3 family.",
     )
     images: Path | None = option(
         "",
@@ -198,8 +214,10 @@ class Request:
 
     @property
     def root(self) -> Path:
-        """Folder of all artefacts of this model."""
-        return self.build_dir / self.model.name
+        """Folder of all artefacts of this network: its model, and what departs from the usual."""
+        size = "" if self.size == self.model.picture_size else str(self.size)
+        input = "" if self.input == catalog.FLOATS else self.input
+        return self.build_dir / "-".join(filter(None, (self.model.name, size, input)))
 
     @property
     def archive(self) -> Path:
@@ -243,7 +261,7 @@ def make(**texts: Any) -> Request:
         )
     if request.heldout and not request.images:
         raise UsageError("--heldout needs --images: give both, or --images alone.")
-    return _with_weights(request)
+    return _with_size(_with_weights(request))
 
 
 def _require_budget(request: Request) -> None:
@@ -256,6 +274,19 @@ def _require_budget(request: Request) -> None:
         )
     if not request.precision.budgeted and budget:
         raise UsageError(f"Precision {name} takes no budget.", remedy="choose --precision mixed")
+
+
+def _with_size(request: Request) -> Request:
+    """Give a request the size that its weights' files say where it leaves that open."""
+    directory = request.weights_directory
+    says = declared_size.read(directory).size if directory else None
+    size = request.size or says or request.model.picture_size
+    if max(size.patches(request.model.patch_size)) > MOST_PATCHES:
+        raise UsageError(
+            f"{size} has more than {MOST_PATCHES} patches a side.",
+            remedy=f"--size {MOST_PATCHES * request.model.patch_size} is the largest",
+        )
+    return replace(request, size=size)
 
 
 def _with_weights(request: Request) -> Request:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scripts.console import Console
 from scripts.image import image, lanes
-from scripts.pipeline import engine, summary
+from scripts.pipeline import declared_size, engine, summary
 from scripts.pipeline.build import Builder
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
@@ -32,6 +32,11 @@ def builder(
 
 def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
     """Bring stages up to date, and show what they come to."""
+    if request.size != request.model.picture_size:
+        builder.console.note(f"pictures of {request.size.height} x {request.size.width} pixels")
+    directory = request.weights_directory
+    if directory and (disagreement := declared_size.read(directory).disagreement):
+        builder.console.note(disagreement)
     steps = builder.build(request, stages)
     summary.show(builder.console, request, steps)
     builder.console.result(summary.lines(request, steps), **summary.record(request, steps))

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from openqnn.progress import say
 from scripts import artefacts, program
 from scripts.errors import UsageError
+from scripts.picture_size import PictureSize
 from scripts.pictures import image_set, preprocess
 from scripts.pictures.image_set import Collector
 
@@ -25,14 +26,14 @@ def main(arguments: argparse.Namespace) -> None:
     collector = Collector(arguments.images, out, how, image_set.seen_in(arguments.exclude))
     image_set.collect(collector, arguments.count)
     image_set.write(collector, arguments.set, BUILD / folder)
-    say(f"  {len(collector.taken)} pictures of {how.size} x {how.size} in {folder}")
+    say(f"  {len(collector.taken)} pictures of {how.size.height} x {how.size.width} in {folder}")
 
 
 def _arguments() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--images", type=Path, required=True, help="folder of pictures")
     parser.add_argument("--set", required=True, help="name of the set, e.g. calibration")
-    parser.add_argument("--size", type=int, required=True, help="side of the input in pixels")
+    parser.add_argument("--size", type=PictureSize.parse, required=True, help="224 or 480x640")
     parser.add_argument("--count", type=int, help="how many pictures at most (default: all)")
     parser.add_argument("--weights", type=Path, help="checkpoint whose mean and std to use")
     parser.add_argument("--exclude", type=Path, help="a finished set that must stay disjoint")

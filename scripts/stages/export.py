@@ -12,9 +12,9 @@ import transformers
 
 from scripts import artefacts, catalog, program
 from scripts.checkpoint.export import check, open_source, write
+from scripts.picture_size import PictureSize
 
 REPORTED = (
-    "image_size",
     "patch_size",
     "hidden_size",
     "intermediate_size",
@@ -29,11 +29,12 @@ REPORTED = (
 def main(arguments: argparse.Namespace) -> None:
     """Write the network, its weights and a report; compare with torch if asked to."""
     model = catalog.pick(catalog.models(), arguments.model, "model")
-    source = open_source(model, arguments.weights)
+    source = open_source(model, arguments.weights, arguments.size)
     onnx_file = arguments.out / artefacts.eager_onnx(model.name)
     onnx_file.parent.mkdir(parents=True, exist_ok=True)
     report: dict[str, object] = {**write(source, model.name, onnx_file)}
     report["parameters"] = sum(map(prod, source.shapes.values()))
+    report["picture_size"] = list(source.size.axes)
     report["config"] = {key: getattr(source.config, key) for key in REPORTED}
     report |= {"torch": torch.__version__, "transformers": transformers.__version__}
     if arguments.check:
@@ -45,6 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--model", required=True, help="name in the catalog, e.g. vith16plus")
     parser.add_argument("--weights", required=True, help="a checkpoint, or random[:SEED]")
+    parser.add_argument("--size", type=PictureSize.parse, required=True, help="224 or 480x640")
     parser.add_argument("--check", type=Path, help="picture set to compare with torch on")
     return parser.parse_args()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from scripts import artefacts, catalog, program
 from scripts.lowering.lower import lower, report
 from scripts.pictures import preprocess
+from scripts.pictures.picture_input import PictureInput
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -19,7 +20,8 @@ def main(arguments: argparse.Namespace) -> None:
     target = arguments.out / artefacts.lowered_onnx(model.name, precision.name)
     pixels = None
     if arguments.input == catalog.BYTES:
-        pixels = preprocess.settings(model.image_size, arguments.weights)
+        takes = PictureInput.load(arguments.onnx)
+        pixels = preprocess.settings(takes.size, arguments.weights)
     applied = lower(arguments.onnx, target, precision.name, arguments.without, pixels)
     report(applied)
     record = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from openqnn.network.onnx_network import Network
 from openqnn.progress import say
 from scripts import artefacts, catalog, metrics, program
 from scripts.metrics import Features
+from scripts.picture_size import PictureSize
 from scripts.pictures.image_set import HeldOut
 from scripts.pictures.picture_input import PictureInput
 from scripts.verification import features, gate, labels
@@ -29,12 +31,12 @@ def main(arguments: argparse.Namespace) -> None:
     model = catalog.pick(catalog.models(), arguments.model, "model")
     network = Network.load(arguments.onnx)
     held_out = HeldOut.load(arguments.heldout)
-    size = network.shapes()[features.INPUT][-1]
+    size = PictureSize(*network.shapes()[features.INPUT][-2:])
     reference, widest = features.reference(network, held_out.pixels(arguments.images, size))
     takes = PictureInput.load(arguments.network)
     found = features.of_context(arguments.context, network, held_out.folder, takes)
     gate.require_finite(reference, found, held_out.sources)
-    patches = (size // model.patch_size) ** 2
+    patches = prod(size.patches(model.patch_size))
     report = {
         "precision": precision.name,
         "input": str(takes.dtype),

@@ -74,7 +74,7 @@ def network(name: str, root: Path) -> Network:
     pictures = root / f"images/{model.images}/calibration"
     size = ("--size", str(model.image_size), "--count", "16")
     stage("calibrate", root, "--images", pictures, "--set", "calibration", *size)
-    stage("export", root, "--model", name, "--weights", WEIGHTS[name])
+    stage("export", root, "--model", name, "--weights", WEIGHTS[name], *size[:2])
     made = Network(name, root)
     calibration = root / artefacts.image_set("calibration")
     for precision in PRECISIONS:

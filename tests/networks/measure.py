@@ -61,7 +61,8 @@ def network(out: Path, kind: str, *, plain: bool) -> Path:
     model: Model = replace(catalog.models()[MODEL], gated_mlp=GATED[kind])
     source, path = out / f"{kind}-{PLAIN}.onnx", out / f"{kind}.onnx"
     if not source.exists():
-        export.write(export.open_source(model, f"random:{WEIGHTS_SEED}"), MODEL, source)
+        weights = export.open_source(model, f"random:{WEIGHTS_SEED}", model.picture_size)
+        export.write(weights, MODEL, source)
     if not plain and not path.exists():
         standins.KINDS[kind](source, path, OUTLIERS_SEED)
     return source if plain else path

@@ -30,7 +30,7 @@ def asked(
     """A request for bytes, in a copy of the folder that a build for planes was made in."""
     build()
     copy = tmp_path_factory.mktemp("bytes")
-    shutil.copytree(ask().root, copy / "digits")
+    shutil.copytree(ask().root, copy / "digits-uint8")
     return request.make(
         model="digits", precision="int8", target="iq9075", build_dir=str(copy), input="uint8"
     )

@@ -16,6 +16,7 @@ from scripts import artefacts
 from scripts.errors import ArtefactError, ConversionError, GateError
 from scripts.htp import sdk
 from scripts.lowering.lower import lower
+from scripts.picture_size import PictureSize
 from scripts.pictures import preprocess
 from scripts.stages import calibrate, context, convert, quantize, verify
 from scripts.stages import compile as compile_stage
@@ -23,6 +24,7 @@ from scripts.verification import features
 from tests.networks import small_network
 
 pytestmark = pytest.mark.torch
+SIZE = PictureSize.square(32)
 DIGITS = Path(__file__).parents[3] / "scripts" / "catalog" / "digits"
 
 
@@ -45,13 +47,15 @@ class Build:
                     out=self.root,
                     images=self.pictures / name,
                     set=name,
-                    size=32,
+                    size=SIZE,
                     count=count,
                     weights=DIGITS,
                     exclude=None,
                 )
             )
-        export.main(Namespace(out=self.root, model="digits", weights=str(DIGITS), check=None))
+        export.main(
+            Namespace(out=self.root, model="digits", weights=str(DIGITS), size=SIZE, check=None)
+        )
 
     def context(self, precision: str, out: Path | None = None, network: Path | None = None) -> Path:
         out, network, encodings = out or self.root, network or self.eager, None
@@ -149,7 +153,7 @@ def test_raws_in_another_order_miss_the_gate(
 @pytest.fixture(scope="module")
 def takes_bytes(build: Build) -> Path:
     target = build.root / "bytes.onnx"
-    lower(build.eager, target, "int8", [], preprocess.settings(32, DIGITS))
+    lower(build.eager, target, "int8", [], preprocess.settings(PictureSize.square(32), DIGITS))
     return target
 
 

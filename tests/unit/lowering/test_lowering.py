@@ -12,6 +12,7 @@ from scripts import artefacts, catalog
 from scripts.errors import UsageError
 from scripts.lowering import rewrites
 from scripts.lowering.lower import lower
+from scripts.picture_size import PictureSize
 from scripts.pictures.picture_input import PictureInput
 from scripts.pictures.preprocess import Preprocessing
 from scripts.stages import lower as lower_stage
@@ -60,7 +61,7 @@ def test_each_rewrite_changes_the_network_and_not_the_function(tmp_path: Path, n
 
 @pytest.mark.parametrize("precision", rewrites.EVERY)
 def test_bytes_are_normalised_inside(tmp_path: Path, precision: str) -> None:
-    how = Preprocessing(vit.SIZE, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    how = Preprocessing(PictureSize.square(vit.SIZE), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
     source = vit.write(tmp_path)
     target = tmp_path / "bytes.onnx"
     lower(source, target, precision, [], how)

@@ -18,6 +18,7 @@ from scripts.lowering.graph import Graph
 from scripts.lowering.lower import lower
 from scripts.lowering.pixels import take_bytes
 from scripts.lowering.rewrites import Applied
+from scripts.picture_size import PictureSize
 from scripts.pictures.preprocess import Preprocessing
 from scripts.source import ROOT
 from scripts.stages import lower as lower_stage
@@ -25,7 +26,7 @@ from tests.networks import vit
 from tests.unit.lowering.comparison import assert_same, run
 
 LAYERS = 3
-PIXELS = Preprocessing(vit.SIZE)
+PIXELS = Preprocessing(PictureSize.square(vit.SIZE))
 EVERY_REWRITE = [*rewrites.REWRITES, rewrites.of_input(PIXELS)]
 # A layer scales two sums, rotates queries and keys, and normalises twice. Six of its seven linear
 # layers have a bias: the keys have none, so they are no Gemm.

@@ -7,6 +7,7 @@ from openqnn.network import samples
 from openqnn.network.onnx_network import Network
 from openqnn.refusal import UnfitSamples
 from scripts.lowering.lower import lower
+from scripts.picture_size import PictureSize
 from scripts.pictures.picture_input import PictureInput
 from scripts.pictures.preprocess import Preprocessing
 from tests.networks import vit
@@ -15,7 +16,7 @@ from tests.networks import vit
 @pytest.fixture
 def takes_bytes(tmp_path: Path) -> PictureInput:
     target = tmp_path / "bytes.onnx"
-    lower(vit.write(tmp_path), target, "int8", [], Preprocessing(vit.SIZE))
+    lower(vit.write(tmp_path), target, "int8", [], Preprocessing(PictureSize.square(vit.SIZE)))
     return PictureInput.load(target)
 
 

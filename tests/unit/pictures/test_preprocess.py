@@ -8,10 +8,13 @@ import pytest
 from PIL import Image
 
 from scripts.errors import CheckpointError, ImageFileError
+from scripts.picture_size import PictureSize
 from scripts.pictures import preprocess
 from scripts.pictures.preprocess import Preprocessing
 
 SIZES = [(37, 53, 16), (9, 5, 16), (16, 16, 16), (300, 100, 32), (30, 31, 64)]
+
+TINY, SMALL, DIGIT, USUAL = map(PictureSize.square, (8, 16, 32, 224))
 
 
 def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
@@ -21,7 +24,7 @@ def noise(height: int, width: int, channels: int = 3) -> np.ndarray:
 def test_pixels_are_those_of_the_hugging_face_processor() -> None:
     # Written by transformers 5.23's DINOv3ViTImageProcessor (torchvision 0.28) at 16 x 16.
     golden = np.load(Path(__file__).parent / "processor.npz")
-    pixels = preprocess.to_pixels(Image.fromarray(golden["picture"]), Preprocessing(16))
+    pixels = preprocess.to_pixels(Image.fromarray(golden["picture"]), Preprocessing(SMALL))
     assert np.abs(pixels - golden["pixel_values"]).max() < 1e-5
 
 
@@ -33,7 +36,7 @@ def test_every_size_is_resized_as_the_processor_does(height: int, width: int, si
     picture = Image.fromarray(noise(height, width))
     processor = DINOv3ViTImageProcessor(size={"height": size, "width": size})
     expected = processor(picture, return_tensors="np")["pixel_values"][0]
-    pixels = preprocess.to_pixels(picture, Preprocessing(size))
+    pixels = preprocess.to_pixels(picture, Preprocessing(PictureSize.square(size)))
     assert np.abs(pixels - expected).max() < 5e-5
 
 
@@ -52,14 +55,14 @@ def test_files_are_read_as_transformers_reads_them(tmp_path: Path) -> None:
 
 def test_one_colour_stays_one_colour_in_rgb_order() -> None:
     picture = Image.new("RGB", (50, 20), (255, 0, 51))
-    pixels = preprocess.to_pixels(picture, Preprocessing(8, (0.5, 0.5, 0.2), (0.5, 0.25, 0.1)))
+    pixels = preprocess.to_pixels(picture, Preprocessing(TINY, (0.5, 0.5, 0.2), (0.5, 0.25, 0.1)))
     assert pixels.shape == (3, 8, 8)
     assert pixels.dtype == np.float32
     assert np.allclose(pixels.reshape(3, -1), [[1.0], [-2.0], [0.0]], atol=1e-6)
 
 
 def test_resizing_8_bit_pixels_would_not_be_the_same() -> None:
-    picture, how = Image.fromarray(noise(37, 53)), Preprocessing(16)
+    picture, how = Image.fromarray(noise(37, 53)), Preprocessing(SMALL)
     early = picture.resize((16, 16), Image.Resampling.BILINEAR)
     difference = preprocess.to_pixels(picture, how) - preprocess.to_pixels(early, how)
     assert np.abs(difference).max() > 1e-3
@@ -109,12 +112,16 @@ def test_mean_and_std_come_from_the_checkpoint(tmp_path: Path) -> None:
     mean, std = [0.430, 0.411, 0.296], [0.213, 0.156, 0.143]
     config = {"image_mean": mean, "image_std": std, "resample": 2}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
-    found = preprocess.settings(224, tmp_path)
-    assert found == Preprocessing(224, (0.430, 0.411, 0.296), (0.213, 0.156, 0.143))
+    found = preprocess.settings(USUAL, tmp_path)
+    assert found == Preprocessing(USUAL, (0.430, 0.411, 0.296), (0.213, 0.156, 0.143))
 
 
 def test_without_a_processor_config_imagenet_s_are_used(tmp_path: Path) -> None:
-    assert preprocess.settings(32, tmp_path) == preprocess.settings(32, None) == Preprocessing(32)
+    assert (
+        preprocess.settings(DIGIT, tmp_path)
+        == preprocess.settings(DIGIT, None)
+        == Preprocessing(DIGIT)
+    )
 
 
 @pytest.mark.parametrize(
@@ -131,16 +138,16 @@ def test_without_a_processor_config_imagenet_s_are_used(tmp_path: Path) -> None:
 def test_a_processor_config_that_cannot_be_followed_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "preprocessor_config.json").write_text(text)
     with pytest.raises(CheckpointError, match="preprocessor_config"):
-        preprocess.settings(224, tmp_path)
+        preprocess.settings(USUAL, tmp_path)
 
 
 def test_bytes_of_a_picture_that_needs_no_resizing_are_its_own() -> None:
     pixels = noise(16, 16)
-    values = preprocess.resized(Image.fromarray(pixels), 16)
+    values = preprocess.resized(Image.fromarray(pixels), SMALL)
     assert np.array_equal(preprocess.as_bytes(values), pixels)
 
 
 def test_resized_bytes_are_within_half_a_step_of_what_is_normalised() -> None:
-    values = preprocess.resized(Image.fromarray(noise(37, 53)), 16)
+    values = preprocess.resized(Image.fromarray(noise(37, 53)), SMALL)
     found = preprocess.as_bytes(values).transpose(2, 0, 1) / 255
     assert np.abs(found - values).max() <= 0.5 / 255

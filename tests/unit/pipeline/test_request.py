@@ -38,6 +38,9 @@ def test_defaults() -> None:
         ({"input": "int8"}, UsageError, "one of: float32, uint8"),
         ({"method": "kl"}, UsageError, "one of: min-max, percentile, mse"),
         ({"method": "mse", "precision": "fp16"}, UsageError, "no ranges to calibrate"),
+        ({"size": "wide"}, UsageError, "480x640"),
+        ({"size": "230"}, UsageError, "--size 224 is the nearest"),
+        ({"size": "2048"}, UsageError, "--size 1024 is the largest"),
         ({"weights": "builtin"}, UsageError, "no built-in weights"),
         ({"lane": "focal"}, UsageError, "bookworm"),
         ({"memory": "-1"}, UsageError, "--memory -1: must be a number above 0"),
@@ -70,3 +73,25 @@ def test_home_is_expanded_in_every_folder(tmp_path: Path, monkeypatch: pytest.Mo
     assert request.build_dir == tmp_path / "x"
     folders = (Path(request.weights), request.images, request.heldout, request.sdk)
     assert set(folders) == {tmp_path}
+
+
+def test_a_network_that_departs_from_the_usual_has_a_folder_of_its_own() -> None:
+    names = [
+        make(**texts).root.name
+        for texts in (
+            {"size": "224"},
+            {"size": "512"},
+            {"size": "480x640", "input": "uint8"},
+            {"model": "digits", "input": "uint8"},
+        )
+    ]
+    assert names == ["vits16", "vits16-512", "vits16-480x640-uint8", "digits-uint8"]
+
+
+def test_the_size_is_what_the_weights_say(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"image_size": 512}')
+    assert str(make(weights=str(tmp_path)).size) == "512"
+    processor = '{"size": {"height": 480, "width": 640}}'
+    (tmp_path / "preprocessor_config.json").write_text(processor)
+    assert str(make(weights=str(tmp_path)).size) == "480x640"
+    assert str(make(weights=str(tmp_path), size="224").size) == "224"

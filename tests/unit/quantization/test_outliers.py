@@ -9,10 +9,12 @@ import pytest
 
 from openqnn.quantization import qdq
 from scripts import artefacts, metrics
+from scripts.picture_size import PictureSize
 from scripts.stages import calibrate, quantize
 from tests.networks import outliers
 
 pytestmark = pytest.mark.torch
+SIZE = PictureSize.square(32)
 DIGITS = Path(__file__).parents[3] / "scripts" / "catalog" / "digits"
 
 
@@ -28,13 +30,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 out=made,
                 images=made / "images" / "digits" / name,
                 set=name,
-                size=32,
+                size=SIZE,
                 count=24,
                 weights=DIGITS,
                 exclude=None,
             )
         )
-    export.main(Namespace(out=made, model="digits", weights=str(DIGITS), check=None))
+    export.main(Namespace(out=made, model="digits", weights=str(DIGITS), size=SIZE, check=None))
     return made
 
 

@@ -14,12 +14,13 @@ from openqnn.quantization import qdq, sharing
 from openqnn.quantization.encodings import Encoding, Encodings
 from scripts import artefacts, metrics
 from scripts.lowering.lower import lower
+from scripts.picture_size import PictureSize
 from scripts.pictures.preprocess import Preprocessing
 from scripts.quantization import widths
 from scripts.stages import diagnose, quantize
 from tests.networks import vit
 
-HOW = Preprocessing(vit.SIZE)
+HOW = Preprocessing(PictureSize.square(vit.SIZE))
 INPUT = "pixel_values"
 NUMBERS = f"{INPUT}.numbers"
 SHAPE = (1, vit.SIZE, vit.SIZE, 3)

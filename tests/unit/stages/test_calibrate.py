@@ -12,8 +12,11 @@ import pytest
 from PIL import Image
 
 from scripts.errors import CalibrationError, ImageFileError, UsageError
+from scripts.picture_size import PictureSize
 from scripts.pictures import image_set, preprocess
 from scripts.stages import calibrate
+
+HOW = preprocess.Preprocessing(PictureSize.square(8))
 
 
 def add(folder: Path, name: str, seed: int) -> Path:
@@ -31,7 +34,13 @@ def folder_of(root: Path, count: int) -> Path:
 
 
 def run(images: Path, out: Path, **options: Any) -> dict[str, Any]:
-    values = {"set": "calibration", "size": 8, "count": None, "weights": None, "exclude": None}
+    values = {
+        "set": "calibration",
+        "size": HOW.size,
+        "count": None,
+        "weights": None,
+        "exclude": None,
+    }
     calibrate.main(argparse.Namespace(images=images, out=out, **(values | options)))
     name = options.get("set", "calibration")
     manifest = json.loads((out / "calibration" / name / "manifest.json").read_text())
@@ -48,11 +57,11 @@ def test_a_set_says_what_it_holds(tmp_path: Path) -> None:
     for image in manifest["images"]:
         raw = (out / "calibration/calibration" / image["raw"]).read_bytes()
         file = images / image["source"]
-        pixels = preprocess.to_pixels(preprocess.load(file), preprocess.Preprocessing(8))
+        pixels = preprocess.to_pixels(preprocess.load(file), HOW)
         assert raw == pixels.tobytes()
         assert image["raw_sha256"] == sha256(raw).hexdigest()
         rgb = (out / "calibration/calibration" / image["rgb"]).read_bytes()
-        values = preprocess.resized(preprocess.load(file), 8)
+        values = preprocess.resized(preprocess.load(file), HOW.size)
         assert rgb == preprocess.as_bytes(values).tobytes()
         assert image["rgb_sha256"] == sha256(rgb).hexdigest()
         assert image["sha256"] == sha256(file.read_bytes()).hexdigest()

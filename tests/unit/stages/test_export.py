@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import pytest
 
 from scripts import catalog
 from scripts.errors import ArtefactError, CheckpointError, ConversionError, UsageError
+from scripts.picture_size import PictureSize
 from tests import checkpoints
 
 pytestmark = pytest.mark.torch
 
 GATED = checkpoints.CONFIG
 PLAIN = GATED | {"use_gated_mlp": False, "hidden_act": "gelu"}
+SIZE = PictureSize.square(32)
 DIGITS = Path(catalog.__file__).parent / "digits"
 
 
@@ -45,7 +48,7 @@ def export_tiny(folder: Path, checkpoint: Path, config: dict[str, Any]) -> Path:
     from scripts.checkpoint import export
 
     folder.mkdir(parents=True, exist_ok=True)
-    source = export.open_source(model_of(config), str(checkpoint))
+    source = export.open_source(model_of(config), str(checkpoint), SIZE)
     export.write(source, "tiny", folder / "tiny.onnx")
     return folder / "tiny.onnx"
 
@@ -139,7 +142,7 @@ def test_two_processes_in_two_places_write_the_same_bytes(tmp_path: Path) -> Non
     for number, zone in enumerate(("UTC", "Asia/Tokyo")):
         out = tmp_path / f"place{number}"
         command = [sys.executable, "-m", "scripts.stages.export", "--out", str(out)]
-        command += ["--model", "digits", "--weights", str(DIGITS)]
+        command += ["--model", "digits", "--weights", str(DIGITS), "--size", "32"]
         surroundings = {"PYTHONHASHSEED": str(number), "TZ": zone, "OMP_NUM_THREADS": "1"}
         subprocess.run(command, check=True, env=os.environ | surroundings)
         files = sorted((out / "models").iterdir())
@@ -154,7 +157,9 @@ def test_random_weights_are_marked_synthetic(tmp_path: Path) -> None:
     from scripts.stages import export as export_stage
 
     check = picture_set(tmp_path / "set")
-    arguments = argparse.Namespace(out=tmp_path, model="digits", weights="random:7", check=check)
+    arguments = argparse.Namespace(
+        out=tmp_path, model="digits", weights="random:7", size=SIZE, check=check
+    )
     export_stage.main(arguments)
     model = onnx.load(tmp_path / "models/dinov3_digits_eager.onnx", load_external_data=False)
     assert {entry.key: entry.value for entry in model.metadata_props}["synthetic"] == "random:7"
@@ -169,7 +174,10 @@ def test_a_weight_that_is_not_the_checkpoint_s_is_noticed(tmp_path: Path) -> Non
 
     checkpoint = checkpoints.write(tmp_path / "hf")
     file = export_tiny(tmp_path, checkpoint, GATED)
-    source, pictures = export.open_source(model_of(GATED), str(checkpoint)), picture_set(tmp_path)
+    source, pictures = (
+        export.open_source(model_of(GATED), str(checkpoint), SIZE),
+        picture_set(tmp_path),
+    )
     assert export.check(source, file, pictures)["cosine"] == 1.0
     with file.with_suffix(".onnx_data").open("r+b") as data:
         data.seek(8)
@@ -182,7 +190,7 @@ def test_a_set_of_another_size_is_refused(tmp_path: Path) -> None:
     from scripts.checkpoint import export
 
     with pytest.raises(ArtefactError, match="32 x 32"):
-        export.read_pictures(picture_set(tmp_path, size=16), 32)
+        export.read_pictures(picture_set(tmp_path, size=16), SIZE)
 
 
 def test_a_constant_that_hides_a_weight_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,14 +198,14 @@ def test_a_constant_that_hides_a_weight_is_refused(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(trace, "_fingerprints", lambda _: {})
     with pytest.raises(ConversionError, match="not understood"):
-        trace.trace(dinov3.config_of_catalog(catalog.models()["digits"]))
+        trace.trace(dinov3.config_of_catalog(catalog.models()["digits"]), SIZE)
 
 
 def test_weights_of_another_family_member_are_refused() -> None:
     from scripts.checkpoint import export
 
     with pytest.raises(CheckpointError, match="is not vits16: its hidden_size is 96, not 384"):
-        export.open_source(catalog.models()["vits16"], str(DIGITS))
+        export.open_source(catalog.models()["vits16"], str(DIGITS), SIZE)
 
 
 def test_a_field_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
@@ -206,7 +214,7 @@ def test_a_field_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
     folder = checkpoints.write(tmp_path)
     (folder / "config.json").write_text(json.dumps(GATED | {"hidden_size": "large"}))
     with pytest.raises(CheckpointError, match="hidden_size"):
-        export.open_source(model_of(GATED), str(folder))
+        export.open_source(model_of(GATED), str(folder), SIZE)
 
 
 def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
@@ -214,5 +222,22 @@ def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="vitx"):
         export_stage.main(
-            argparse.Namespace(out=tmp_path, model="vitx", weights="random", check=None)
+            argparse.Namespace(out=tmp_path, model="vitx", weights="random", size=SIZE, check=None)
         )
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("text", ["8x8", "24x40", "320x336"])
+def test_any_size_that_patches_divide_is_the_same_as_torch(tmp_path: Path, text: str) -> None:
+    """Above 256 x 256 the exporter leaves the angles' arithmetic as nodes: it is folded here."""
+    from scripts.checkpoint import dinov3, export, parity
+
+    size = PictureSize.parse(text)
+    source = export.open_source(catalog.models()["digits"], "random:1", size)
+    export.write(source, "digits", tmp_path / "any.onnx")
+    picture = np.random.default_rng(2).standard_normal((1, 3, *size.axes)).astype(np.float32)
+    tokens = 1 + source.config.num_register_tokens + prod(size.patches(source.config.patch_size))
+    (ours,) = parity.run_onnx(tmp_path / "any.onnx", [picture])
+    assert ours.shape == (1, tokens, source.config.hidden_size)
+    parity.compare(tmp_path / "any.onnx", source.config, source.weights, [picture]).require()
+    assert dinov3.shapes(source.config) == source.shapes

@@ -11,6 +11,7 @@ from PIL import Image
 
 from scripts import catalog
 from scripts.errors import CalibrationError, GateError, UsageError
+from scripts.picture_size import PictureSize
 from scripts.pictures.image_set import HeldOut
 from scripts.verification import gate
 
@@ -71,7 +72,7 @@ def test_a_single_non_finite_value_fails(value: float, who: str) -> None:
 
 
 def test_the_reference_sees_the_pictures_not_the_raws(held_out: HeldOut, images: Path) -> None:
-    pixels = held_out.pixels(images, 16)
+    pixels = held_out.pixels(images, PictureSize.square(16))
     picture = np.asarray(Image.open(images / "3" / "a.png"), np.float32)
     wanted = (picture.transpose(2, 0, 1) / 255 - 0.5) / 0.5
     assert pixels[0].shape == (1, 3, 16, 16)
@@ -81,7 +82,7 @@ def test_the_reference_sees_the_pictures_not_the_raws(held_out: HeldOut, images:
 def test_another_picture_under_the_same_name_is_refused(held_out: HeldOut, images: Path) -> None:
     (images / "3" / "a.png").write_bytes((images / "3" / "b.png").read_bytes())
     with pytest.raises(CalibrationError, match=r"a\.png"):
-        held_out.pixels(images, 16)
+        held_out.pixels(images, PictureSize.square(16))
 
 
 def test_labels_are_class_numbers(held_out: HeldOut) -> None:

@@ -1,0 +1,75 @@
+"""The picture size that a checkpoint's own files say it is for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.errors import CheckpointError
+from scripts.picture_size import PictureSize
+
+CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
+
+
+@dataclass(frozen=True)
+class DeclaredSize:
+    """What the model's configuration and the image processor's say, None where they are silent."""
+
+    config: PictureSize | None = None
+    processor: PictureSize | None = None
+
+    @property
+    def size(self) -> PictureSize | None:
+        """The size in force: pictures come to the network through the processor."""
+        return self.processor or self.config
+
+    @property
+    def disagreement(self) -> str:
+        """A sentence where the two files say different sizes, else nothing."""
+        if not (self.config and self.processor) or self.config == self.processor:
+            return ""
+        return (
+            f"{CONFIG} says {self.config} pixels, {PROCESSOR} {self.processor}: the latter counts"
+        )
+
+
+def read(directory: Path) -> DeclaredSize:
+    """Return the sizes that a checkpoint's files say.
+
+    Raises:
+        CheckpointError: a file is not JSON, or says something that is no size.
+    """
+    config, processor = (_load(directory / name) for name in (CONFIG, PROCESSOR))
+    side, box = config.get("image_size"), processor.get("crop_size") or processor.get("size")
+    if not processor.get("do_resize", True):
+        box = None
+    return DeclaredSize(_size(side, directory / CONFIG), _size(box, directory / PROCESSOR))
+
+
+def _load(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        values = json.loads(file.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{file} is not valid JSON: {error}.") from error
+    return values if isinstance(values, dict) else {}
+
+
+def _size(value: Any, file: Path) -> PictureSize | None:
+    """Return what a side, `[height, width]`, or a dictionary of sides stands for."""
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        value = [value[key] for key in ("height", "width") if key in value] or value.get(
+            "shortest_edge"
+        )
+    sides = value if isinstance(value, list) else [value, value]
+    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
+        raise CheckpointError(
+            f"{file} says a picture size that is none: {value!r}.",
+            remedy="mend the file, or give --size",
+        )
+    return PictureSize(*sides)

@@ -1,0 +1,49 @@
+"""The picture size in a checkpoint's own files."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.errors import CheckpointError
+from scripts.picture_size import PictureSize
+from scripts.pipeline import declared_size
+from scripts.pipeline.declared_size import DeclaredSize
+
+
+def write(folder: Path, config: Any = None, processor: Any = None) -> DeclaredSize:
+    for name, values in ((declared_size.CONFIG, config), (declared_size.PROCESSOR, processor)):
+        if values is not None:
+            (folder / name).write_text(json.dumps(values))
+    return declared_size.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("config", "processor", "size"),
+    [
+        (None, None, None),
+        ({"image_size": 512}, None, (512, 512)),
+        ({"image_size": [480, 640]}, {}, (480, 640)),
+        ({"image_size": 224}, {"size": {"height": 512, "width": 256}}, (512, 256)),
+        (None, {"size": {"shortest_edge": 384}}, (384, 384)),
+        (None, {"size": {"shortest_edge": 256}, "crop_size": 224}, (224, 224)),
+        ({"image_size": 224}, {"size": 512, "do_resize": False}, (224, 224)),
+    ],
+)
+def test_the_processor_counts_then_the_configuration(
+    tmp_path: Path, config: Any, processor: Any, size: tuple[int, int] | None
+) -> None:
+    assert write(tmp_path, config, processor).size == (PictureSize(*size) if size else None)
+
+
+def test_a_disagreement_is_said(tmp_path: Path) -> None:
+    assert write(tmp_path, {"image_size": 224}, {"size": 224}).disagreement == ""
+    says = write(tmp_path, {"image_size": 224}, {"size": 512}).disagreement
+    assert "says 224" in says and "512: the latter counts" in says
+
+
+@pytest.mark.parametrize("value", ["large", -1, 0, True, [1, 2, 3], {}, 224.0])
+def test_what_is_no_size_is_refused(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(CheckpointError, match="none"):
+        write(tmp_path, {"image_size": value})
