@@ -52,7 +52,11 @@ class Console:
     line: str = ""
 
     def __post_init__(self) -> None:
-        self._rich = rich.console.Console(width=_WIDTH, highlight=False)
+        self._rich = rich.console.Console(
+            width=_WIDTH,
+            highlight=False,
+            color_system=None if os.environ.get("NO_COLOR") else "auto",
+        )
         self._fold = ""
 
     def started(self, stage: str) -> None:
@@ -97,10 +101,10 @@ class Console:
         self.document |= fields
         self.line = line
 
-    def failed(self, error: BaseException) -> None:
+    def failed(self, error: BaseException, output: list[str]) -> None:
         """Add an error to the JSON document, and with --verbose say where it comes from."""
         self._end_fold()
-        self.document["error"] = _record(error)
+        self.document["error"] = _record(error, output)
         if self.verbose:
             traceback.print_exception(error)
 
@@ -132,25 +136,21 @@ def opened(*, quiet: bool = False, verbose: bool = False, json: bool = False) ->
     With `quiet`, what is printed is withheld, and its last lines go to stderr after a failure.
     With `json`, stdout gets one document at the end, after a failure too.
     """
-    stdout, withheld = sys.stdout, _LastLines()
-    with redirect_stdout(_destination(quiet, json, withheld)):
+    stdout = sys.stdout
+    lines = _LastLines(None if quiet else sys.stderr)
+    with redirect_stdout(lines.text() if quiet or json else stdout):
         console = Console(verbose=verbose)
         try:
             yield console
         except BrokenPipeError:
             raise
         except BaseException as error:
-            console.failed(error)
-            withheld.show(sys.stderr)
+            console.failed(error, lines.last())
+            if quiet:
+                print(*lines.last(), sep="\n", file=sys.stderr)
             raise
         finally:
             _print_result(stdout, console, quiet, json)
-
-
-def _destination(quiet: bool, json: bool, withheld: _LastLines) -> TextIO:
-    if quiet:
-        return io.TextIOWrapper(withheld, errors="replace", write_through=True)  # type: ignore[type-var]
-    return sys.stderr if json else sys.stdout
 
 
 def _print_result(stdout: TextIO, console: Console, quiet: bool, as_json: bool) -> None:
@@ -161,11 +161,21 @@ def _print_result(stdout: TextIO, console: Console, quiet: bool, as_json: bool) 
 
 
 class _LastLines(io.RawIOBase):
-    """What is written to it, of which only the last lines are kept."""
+    """Bytes that go to a text stream, or nowhere; the last lines of them are kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
         self._lines: deque[bytes] = deque(maxlen=_LAST_LINES)
         self._rest = b""
+
+    def text(self) -> TextIO:
+        """Return a stream that encodes text into this one."""
+        return io.TextIOWrapper(self, errors="replace", write_through=True)  # type: ignore[type-var]
+
+    def last(self) -> list[str]:
+        """Return the last lines, one that has no end too."""
+        lines = [*self._lines, *([self._rest] if self._rest else [])]
+        return [line.decode(errors="replace") for line in lines]
 
     def writable(self) -> bool:
         """Tell that it can be written to."""
@@ -175,26 +185,28 @@ class _LastLines(io.RawIOBase):
         """Take bytes, whole lines or not."""
         *lines, self._rest = (self._rest + bytes(data)).split(b"\n")
         self._lines.extend(lines)
+        if self._stream:
+            self._stream.buffer.write(data)
+            self._stream.flush()
         return len(data)
-
-    def show(self, stream: TextIO) -> None:
-        """Print the lines that were kept."""
-        for line in (*self._lines, *([self._rest] if self._rest else [])):
-            print(line.decode(errors="replace"), file=stream)
 
 
 def _fold_marks() -> tuple[str, str] | None:
     return next((marks for name, marks in _FOLDS.items() if os.environ.get(name)), None)
 
 
-def _record(error: BaseException) -> dict[str, Any]:
-    """Return an error as JSON has it, one that is no error of ours with its class and text."""
-    if isinstance(error, KeyboardInterrupt):
-        error = errors.PipelineError("interrupted; finished stages are kept")
-        return {**_record(error), "class": "KeyboardInterrupt", "exit_code": errors.INTERRUPTED}
-    named = errors.named(error) or errors.PipelineError(str(error))
-    parts = {"what": named.what, "cause": named.cause, "remedy": named.remedy}
-    return {"class": type(named).__name__, "exit_code": named.exit_code, **parts}
+def _record(error: BaseException, output: list[str]) -> dict[str, Any]:
+    """Return an error as JSON has it: by its class, with what was printed before it."""
+    named = errors.named(error)
+    code = errors.INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+    return {
+        "class": type(named or error).__name__,
+        "exit_code": named.exit_code if named else code,
+        "what": named.what if named else str(error),
+        "cause": named.cause if named else "",
+        "remedy": named.remedy if named else "",
+        "output": output,
+    }
 
 
 def size(count: int) -> str:

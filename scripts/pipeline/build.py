@@ -105,6 +105,7 @@ class Builder:
             memory_bytes=self.memory_bytes,
             hostname=self.hostname,
         )
+        self.console.detail(" ".join(program.command))
         started = time.monotonic()
         outcome = container.run(self.client, self.image.id, program)
         self._check(stage, outcome)

@@ -20,12 +20,12 @@ PICTURES = (".raw", ".rgb", ".png")
 
 def show(console: Console, request: Request, steps: Sequence[Done]) -> None:
     """Print artefacts with size and SHA-256, the stages' times, accuracy and simulated latency."""
-    artefact_rows = [
-        (size(file["size"]), file["sha256"], name) for name, file in _artefacts(steps).items()
-    ]
-    console.table(f"artefacts under {request.root}", artefact_rows)
-    console.table("stages", [_stage_row(step) for step in steps])
-    if rows := _figures(request):
+    files = _artefacts(steps).items()
+    rows = [(size(file["size"]), file["sha256"], name) for name, file in files]
+    console.table(f"artefacts under {request.root}", rows, ("size", "sha256", "file"))
+    stages = [_stage_row(step) for step in steps]
+    console.table("stages", stages, ("stage", "time", "peak memory"))
+    if rows := _figures(**_reports(request, steps)):
         console.table(f"{request.model.name} {request.precision.name}", rows)
     if request.synthetic:
         console.note("the weights are random numbers: every artefact is marked synthetic")
@@ -43,8 +43,7 @@ def record(request: Request, steps: Sequence[Done]) -> dict[str, Any]:
         "archive": _file_record(request, archive, files[archive]) if archive in files else None,
         "artefacts": [_file_record(request, name, file) for name, file in files.items()],
         "stages": [_stage_record(step) for step in steps],
-        "verify": report(request.root / artefacts.verify_report(request.precision.name)),
-        "profile": report(request.root / artefacts.profile_report(request.precision.name)),
+        **_reports(request, steps),
     }
 
 
@@ -57,6 +56,16 @@ def lines(request: Request, steps: Sequence[Done]) -> str:
 def report(path: Path) -> dict[str, Any]:
     """Read a JSON report that a stage wrote, or return nothing where it did not run."""
     return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def _reports(request: Request, steps: Sequence[Done]) -> dict[str, dict[str, Any]]:
+    """Return the reports of the stages that are among `steps`: older ones tell of other builds."""
+    paths = {"verify": artefacts.verify_report, "profile": artefacts.profile_report}
+    verbs = {step.stage.verb for step in steps}
+    return {
+        verb: report(request.root / path(request.precision.name)) if verb in verbs else {}
+        for verb, path in paths.items()
+    }
 
 
 def _artefacts(steps: Sequence[Done]) -> dict[str, dict[str, Any]]:
@@ -86,18 +95,15 @@ def _stage_row(step: Done) -> tuple[str | Text, ...]:
     return (step.stage.name, f"{cost['seconds']:.1f} s", size(cost["peak_memory_bytes"]))
 
 
-def _figures(request: Request) -> list[tuple[str, ...]]:
-    precision = request.precision.name
-    accuracy = report(request.root / artefacts.verify_report(precision))
-    profile = report(request.root / artefacts.profile_report(precision))
-    gate = accuracy.get("gate", {})
-    rows: list[tuple[str, ...]] = [
+def _figures(verify: dict[str, Any], profile: dict[str, Any]) -> list[tuple[str, str, str]]:
+    gate = verify.get("gate", {})
+    rows = [
         (name, f"{value:.6g}", f"gate {gate[name]}" if name in gate else "")
-        for name, value in accuracy.get("figures", {}).items()
+        for name, value in verify.get("figures", {}).items()
     ]
     rows += [
         (f"accuracy, {network}", f"{value:.4f}", "")
-        for network, value in accuracy.get("accuracy", {}).items()
+        for network, value in verify.get("accuracy", {}).items()
     ]
     if profile:
         rows.append(("simulated time", f"{profile['milliseconds']} ms", "on the target, estimated"))

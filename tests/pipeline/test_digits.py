@@ -1,5 +1,6 @@
 """A newcomer's build, end to end, through Qualcomm's compiler and simulator."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -72,6 +73,20 @@ def test_the_command_line_says_what_it_did(build_dir: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "dinov3_int8_htp.serialized.bin" in done.stdout
     assert "\033" not in done.stdout
+
+
+def test_a_program_reads_what_a_build_came_to(build_dir: Path) -> None:
+    """Stdout is one document and nothing else; with --quiet it is a line of `sha256sum`."""
+    invoke = str(Path(sys.executable).with_name("invoke"))
+    command = [invoke, "build", "--build-dir", str(build_dir)]
+    printed = {
+        level: subprocess.run([*command, level], cwd=ROOT, capture_output=True, check=True).stdout
+        for level in ("--json", "--quiet")
+    }
+    archive = json.loads(printed["--json"])["archive"]
+    content = Path(archive["path"]).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == archive["sha256"]
+    assert printed["--quiet"].decode() == f"{archive['sha256']}  {archive['path']}\n"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""The page docs/options.md, written from the options by `python -m scripts.pipeline.manual`."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+
+from scripts.pipeline.command import BUILD, OUTPUT
+from scripts.pipeline.options import Option
+
+# The fields of what --json prints, by what prints them.
+STAGES = {
+    "model, precision, target": "names of the catalog",
+    "synthetic": "whether the weights are random numbers",
+    "archive": "`path`, `size` in bytes and `sha256` of the package, null without it",
+    "artefacts": "the same of every file that the stages wrote, pictures left out",
+    "stages": "`name`, `ran` (false where it was whole already), `seconds`, `peak_memory_bytes`",
+    "verify, profile": "the reports of those stages, empty where they were not asked for",
+    "signature": "path of the signature, where `--sign` was given",
+}
+DOCTOR = {"findings": "`part`, `well`, `state` and `remedy` of each check"}
+BOARDS = {"devices": "`device`, and `outcome`, the columns of `device.status`, or `error`"}
+ERROR = {
+    "class": "the kind of error ([errors.md](errors.md))",
+    "exit_code": "that of the command too",
+    "what, cause, remedy": "its message",
+    "output": "the last lines printed before it",
+}
+_HEAD = """\
+# Options
+
+Written from the code by `python -m scripts.pipeline.manual > docs/options.md`: edit
+`scripts/pipeline/request.py` instead.
+
+    invoke build --model vits16 --precision w8a16 --weights DIR --images DIR
+    invoke build --help       # every option
+    invoke --list             # every task
+"""
+_TASKS = """\
+`build` and every stage take all of them; `doctor` and `reproduce` all but `--sign`, so that the
+options of a build can be tried on them as they are; `bench` takes `--model`, `--weights` and
+`--lane`; `image.build`, `image.lock` and `image.reproduce` take `--lane`. `~` is expanded in paths.
+"""
+_OUTPUT = """\
+Lines have no colour where stdout is no terminal or `NO_COLOR` is set. On GitHub and GitLab each
+stage's output is a fold. An error is a sentence on stderr and an exit code, never a traceback.
+"""
+_JSON = """\
+Stdout holds one document, after a failure too; everything else goes to stderr. Fields may be added,
+and are not renamed.
+"""
+
+
+def page() -> str:
+    """Return the page as Markdown."""
+    parts = [
+        _HEAD,
+        "## Of a build\n",
+        _TASKS,
+        *_items(BUILD),
+        "\n## Of the output\n",
+        _OUTPUT,
+        *_items(OUTPUT),
+        "\n## Fields of `--json`\n",
+        _JSON,
+        *_table("`build` and every stage", STAGES),
+        *_table("`doctor`", DOCTOR),
+        *_table("`deploy`, `rollback`, `remote-verify`, `device.status`", BOARDS),
+        *_table("`error`, in each of them after a failure", ERROR),
+    ]
+    return "\n".join(parts)
+
+
+def _items(entries: Mapping[str, Option]) -> Iterator[str]:
+    for entry in entries.values():
+        flag = entry.flag if entry.default is not True else f"--[no-]{entry.flag[2:]}"
+        flags = f"{flag} {entry.metavar}".strip()
+        text = f"* `{flags}`: {entry.summary}. {entry.details}".strip()
+        yield textwrap.fill(text, 100, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _table(title: str, fields: Mapping[str, str]) -> Iterator[str]:
+    yield f"### {title}\n\n| field | what it is |\n|---|---|"
+    yield from (f"| {_code(names)} | {text} |" for names, text in fields.items())
+    yield ""
+
+
+def _code(names: str) -> str:
+    return ", ".join(f"`{name}`" for name in names.split(", "))
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,133 @@
+"""The command line as it is put together from options, and what becomes of errors."""
+
+import errno
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from invoke import Context, Exit, Task
+from requests.exceptions import ConnectionError as Disconnected
+
+from scripts.console import Console
+from scripts.errors import DiskFullError, EngineError, GateError, PipelineError, UsageError
+from scripts.pipeline.command import BUILD, OUTPUT, command
+from scripts.pipeline.request import Request
+from scripts.source import ROOT
+
+INVOKE = str(Path(sys.executable).with_name("invoke"))
+
+
+def help_of(task: str) -> str:
+    command = [INVOKE, "--help", task]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def flags_of(text: str) -> list[str]:
+    flags = re.findall(r"^  (--\S+)", text, flags=re.MULTILINE)
+    return [flag.replace("[no-]", "").partition("=")[0] for flag in flags]
+
+
+def test_help_lists_every_option_in_order_with_its_default() -> None:
+    text = help_of("build")
+    options = [*BUILD.values(), *OUTPUT.values()]
+    assert flags_of(text) == [entry.flag for entry in options]
+    one_line = " ".join(text.split())
+    for entry in options:
+        assert entry.summary in one_line
+    assert "--max-ms=MS" in text and "--[no-]gate" in text
+    assert "[default: bookworm]" in one_line
+
+
+def test_a_build_asks_for_the_network_first() -> None:
+    first = ["model", "weights", "images", "heldout", "precision"]
+    assert list(BUILD)[: len(first)] == first
+
+
+def test_a_task_has_its_own_parameters_first_and_its_own_defaults() -> None:
+    text = help_of("bench")
+    shared = ["--model", "--weights", "--lane", "--quiet", "--verbose"]
+    assert flags_of(text) == ["--precisions", "--out", *shared]
+    assert "[default: vith16plus]" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("task", ["doctor", "reproduce"])
+def test_what_a_build_takes_can_be_tried_on_other_tasks(task: str) -> None:
+    assert set(flags_of(help_of(task))) >= {entry.flag for entry in BUILD.values()} - {"--sign"}
+
+
+def failing(error: BaseException) -> Task:  # type: ignore[type-arg]
+    @command(output=OUTPUT)
+    def fail(console: Console) -> None:
+        """Fail."""
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (GateError("It missed."), GateError),
+        (OSError(errno.ENOSPC, "No space left on device", "x"), DiskFullError),
+        (Disconnected("refused"), EngineError),
+    ],
+)
+def test_a_cause_is_a_sentence_and_an_exit_code(
+    error: BaseException, cause: type[PipelineError], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Exit) as ending:
+        failing(error)(Context(), json=True)
+    assert (ending.value.code, ending.value.message[:7]) == (cause.exit_code, "error: ")
+    document = json.loads(capsys.readouterr().out)
+    assert document["error"]["exit_code"] == cause.exit_code
+
+
+def test_an_interrupt_is_no_traceback() -> None:
+    with pytest.raises(Exit) as ending:
+        failing(KeyboardInterrupt())(Context())
+    assert ending.value.code == 130
+
+
+def test_a_fault_of_the_program_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        failing(ZeroDivisionError())(Context())
+
+
+def test_the_body_gets_a_checked_request(capsys: pytest.CaptureFixture[str]) -> None:
+    @command(takes=("model", "build_dir"), output=OUTPUT)
+    def show(console: Console, request: Request, word: str = "none") -> None:
+        """Show."""
+        console.result(f"{request.model.name} {request.root} {word}")
+
+    show(Context(), model="vits16", build_dir="/b", word="some", quiet=True)
+    assert capsys.readouterr().out == "vits16 /b/vits16 some\n"
+    with pytest.raises(Exit, match="no model 'x'"):
+        show(Context(), model="x")
+
+
+def test_the_environments_sdk_counts_where_a_task_takes_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QAIRT_SDK_ROOT", str(tmp_path))
+    (tmp_path / "sdk.yaml").write_text("")
+
+    @command(takes=("sdk",))
+    def show(console: Console, request: Request) -> None:
+        """Show."""
+
+    parameters = {argument.name: argument for argument in show.get_arguments()}
+    assert parameters["sdk"].default == str(tmp_path)
+    assert parameters["quiet"].default is False
+
+
+def test_help_behind_a_task_that_wants_an_argument_says_where_it_goes() -> None:
+    @command(help={"archive": "an archive"})
+    def show(console: Console, archive: str) -> None:
+        """Show."""
+
+    with pytest.raises(Exit, match="invoke --help") as ending:
+        show(Context(), archive="--help")
+    assert ending.value.code == UsageError.exit_code
