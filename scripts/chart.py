@@ -14,8 +14,8 @@ def lines(
     title: str, unit: str, labels: Sequence[str], series: Mapping[str, Sequence[float]]
 ) -> str:
     """Return a chart of some series over common labels; `unit` is written at the vertical axis."""
-    values = [value for one in series.values() for value in one]
-    low, high = min(values), max(values)
+    everything = [value for values in series.values() for value in values]
+    low, high = min(everything), max(everything)
     high = high if high > low else low + 1.0
     width, height = WIDTH - LEFT - 20, HEIGHT - TOP - BOTTOM
 
@@ -33,9 +33,9 @@ def lines(
             f'<path d="M{LEFT} {at:.1f}H{WIDTH - 20}" stroke="#ddd"/>'
             + _text(LEFT - 6, at + 4, f"{value:.4g}", "end")
         )
-    for number, (name, one) in enumerate(series.items()):
+    for number, (name, curve) in enumerate(series.items()):
         colour = COLOURS[number % len(COLOURS)]
-        points = " ".join(f"{x(place):.1f},{y(value):.1f}" for place, value in enumerate(one))
+        points = " ".join(f"{x(place):.1f},{y(value):.1f}" for place, value in enumerate(curve))
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}"/>')
         parts.append(_text(LEFT + 160 * number, HEIGHT - 12, name, colour=colour))
     for place in {0, len(labels) - 1}:

@@ -75,15 +75,15 @@ class DigestCache:
         """Return the SHA-256 of a file, or of the names and digests of all files below a folder."""
         if path.is_file():
             return self.file(path)
-        found = files_below(path)
-        return of_listing((str(file.relative_to(path)), self.file(file)) for file in found)
+        files = files_below(path)
+        return of_listing((str(file.relative_to(path)), self.file(file)) for file in files)
 
     def save(self) -> None:
         """Write the memory to disk, dropping files that are gone; losing it only costs time."""
-        kept = {name: entry for name, entry in self._known.items() if Path(name).is_file()}
+        known = {name: entry for name, entry in self._known.items() if Path(name).is_file()}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         scratch = self._path.with_suffix(f".{os.getpid()}")
-        scratch.write_text(json.dumps(kept))
+        scratch.write_text(json.dumps(known))
         scratch.replace(self._path)
 
 
@@ -96,8 +96,8 @@ def _read(path: Path) -> dict[str, dict[str, object]]:
 
 
 def _stamp(path: Path) -> list[int]:
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 
 def _let_age(path: Path) -> None:

@@ -19,36 +19,36 @@ NEIGHBOURS, ENOUGH = 5, 20
 SILENCE = 1e-30
 
 
-def figures(reference: Features, found: Features, patches: int) -> dict[str, float]:
+def figures(reference: Features, other: Features, patches: int) -> dict[str, float]:
     """Return cosines of CLS and of the last `patches` tokens, SNR in dB, and the largest error."""
-    cosines = cosine(reference, found)
+    cosines = cosine(reference, other)
     return {
         **_spread("cls", cosines[:, 0]),
         **_spread("patch", cosines[:, -patches:]),
-        "snr_db": snr_db(reference, found),
-        "max_abs": float(np.abs(found.astype(np.float64) - reference).max()),
+        "snr_db": snr_db(reference, other),
+        "max_abs": float(np.abs(other.astype(np.float64) - reference).max()),
     }
 
 
-def snr_db(reference: Features, found: Features) -> float:
+def snr_db(reference: Features, other: Features) -> float:
     """Return the signal to noise ratio in decibels."""
-    error = found.astype(np.float64) - reference
+    error = other.astype(np.float64) - reference
     signal = float((reference.astype(np.float64) ** 2).sum())
     noise = max(float((error**2).sum()), signal * SILENCE)
     return float(10 * np.log10(signal / noise))
 
 
-def cosine(one: Features, other: Features) -> NDArray[np.float64]:
+def cosine(reference: Features, other: Features) -> NDArray[np.float64]:
     """Return the cosines of vectors along the last axis; that of a zero vector is 0."""
-    a, b = one.astype(np.float64), other.astype(np.float64)
+    a, b = reference.astype(np.float64), other.astype(np.float64)
     lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
     dots: NDArray[np.float64] = (a * b).sum(axis=-1)
     return dots / np.where(lengths > 0, lengths, np.inf)
 
 
-def neighbour_agreement(reference: Features, found: Features) -> float:
+def neighbour_agreement(reference: Features, other: Features) -> float:
     """Return the share of each picture's nearest others, by CLS cosine, that stays the same."""
-    near, far = _neighbours(reference[:, 0]), _neighbours(found[:, 0])
+    near, far = _neighbours(reference[:, 0]), _neighbours(other[:, 0])
     shared = [len(set(a) & set(b)) for a, b in zip(near.tolist(), far.tolist(), strict=True)]
     return float(np.mean(shared)) / NEIGHBOURS
 

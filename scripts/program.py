@@ -17,9 +17,9 @@ from scripts import artefacts, errors
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Return a parser that already knows `--out`, the folder all outputs are written under."""
-    made = argparse.ArgumentParser(description=description)
-    made.add_argument("--out", type=Path, required=True, help="folder to write the outputs under")
-    return made
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", type=Path, required=True, help="folder to write the outputs under")
+    return parser
 
 
 def run(main: Callable[[argparse.Namespace], None], arguments: argparse.Namespace) -> NoReturn:
@@ -54,8 +54,8 @@ def _named(refused: Refused) -> errors.PipelineError:
 
 def peak_memory() -> int:
     """Return the largest resident set of this process or any ended child, in bytes."""
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return max(resource.getrusage(one).ru_maxrss for one in who) * 1024
+    processes = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return max(resource.getrusage(process).ru_maxrss for process in processes) * 1024
 
 
 def _record(out: Path, seconds: float) -> None:

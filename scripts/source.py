@@ -34,22 +34,22 @@ def revision(root: Path = ROOT) -> dict[str, str]:
     commit = _commit(root)
     if commit and _git(root, "status", "--porcelain", "--", *FOLDERS) == "":
         return {"gitCommit": commit}
-    found = (file for name in FOLDERS for file in digests.files_below(root / name))
-    files = (file for file in found if not _is_litter(file.relative_to(root)))
+    sources = (file for name in FOLDERS for file in digests.files_below(root / name))
+    files = (file for file in sources if not _is_litter(file.relative_to(root)))
     return {"sha256": _listing(root, files)}
 
 
 def closure(module: str) -> set[Path]:
     """Return the source files of a module and of everything it imports from this repository."""
-    found: set[Path] = set()
+    files: set[Path] = set()
     pending = [_path(module)]
     while pending:
         path = pending.pop()
-        if path is None or path in found:
+        if path is None or path in files:
             continue
-        found.add(path)
+        files.add(path)
         pending += [_path(name) for name in _imports(path)]
-    return found
+    return files
 
 
 def _commit(root: Path) -> str:

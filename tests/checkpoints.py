@@ -30,7 +30,7 @@ Tensors = dict[str, NDArray[np.float32]]
 def shapes(config: Mapping[str, Any] = CONFIG) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor, named as on the hub."""
     hidden, inner = config["hidden_size"], config["intermediate_size"]
-    found: dict[str, tuple[int, ...]] = {
+    shapes: dict[str, tuple[int, ...]] = {
         "embeddings.cls_token": (1, 1, hidden),
         "embeddings.mask_token": (1, 1, hidden),
         "embeddings.register_tokens": (1, config["num_register_tokens"], hidden),
@@ -56,8 +56,8 @@ def shapes(config: Mapping[str, Any] = CONFIG) -> dict[str, tuple[int, ...]]:
             own |= {f"mlp.{name}.weight": (inner, hidden), f"mlp.{name}.bias": (inner,)}
         own |= {"mlp.down_proj.weight": (hidden, inner), "mlp.down_proj.bias": (hidden,)}
         own |= {"layer_scale1.lambda1": (hidden,), "layer_scale2.lambda1": (hidden,)}
-        found |= {f"layer.{layer}.{name}": shape for name, shape in own.items()}
-    return found
+        shapes |= {f"layer.{layer}.{name}": shape for name, shape in own.items()}
+    return shapes
 
 
 def tensors(config: Mapping[str, Any] = CONFIG, seed: int = 0) -> Tensors:

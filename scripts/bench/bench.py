@@ -50,8 +50,8 @@ def run(builder: Builder, model: str, weights: str, precisions: Sequence[str], o
     # What is compared comes first, each beside the other; what rewrites save is the longer part.
     for measure in (_compare, _gains):
         for precision in precisions:
-            with _fresh(model, weights, precision) as asked:
-                results.setdefault(precision, {}).update(measure(builder, asked))
+            with _fresh(model, weights, precision) as build:
+                results.setdefault(precision, {}).update(measure(builder, build))
             out.write_text(json.dumps(results, indent=1) + "\n")
     for precision, result in results.items():
         _show(builder, f"{model} {precision}", result)
@@ -75,56 +75,60 @@ def _fresh(model: str, weights: str, precision: str) -> Iterator[Request]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _compare(builder: Builder, asked: Request) -> dict[str, Any]:
+def _compare(builder: Builder, build: Request) -> dict[str, Any]:
     """Return what ours and the recipe take, and the simulated time of what they make."""
-    stages = [stage for stage in plan.stages(asked) if stage.verb not in LEFT_OUT]
-    ours = _costs(builder, asked, stages)
-    warm = _warm_seconds(builder, asked, stages)
-    profile = summary.report(asked.root / artefacts.profile_report(asked.precision.name))
-    peer, milliseconds = _peer(builder, asked)
+    stages = [stage for stage in plan.stages(build) if stage.verb not in LEFT_OUT]
+    ours = _costs(builder, build, stages)
+    warm = _warm_seconds(builder, build, stages)
+    profile = summary.report(build.root / artefacts.profile_report(build.precision.name))
+    peer, milliseconds = _peer(builder, build)
     simulated = {"ours": profile["milliseconds"], "peer": milliseconds}
     return _result(ours, peer, warm) | {"simulated_milliseconds": simulated, "profile": profile}
 
 
-def _gains(builder: Builder, asked: Request) -> dict[str, Any]:
+def _gains(builder: Builder, build: Request) -> dict[str, Any]:
     """Return what every rewrite of `lower` saves, on shallow twins of the model."""
-    arguments = ("--model", asked.model.name, "--precision", asked.precision.name)
-    builder.build(asked, [Stage("gains", "gains", arguments)])
-    return {"lowering": summary.report(asked.root / artefacts.GAINS)}
+    arguments = ("--model", build.model.name, "--precision", build.precision.name)
+    builder.build(build, [Stage("gains", "gains", arguments)])
+    return {"lowering": summary.report(build.root / artefacts.GAINS)}
 
 
-def _peer(builder: Builder, asked: Request) -> tuple[list[Cost], float]:
+def _peer(builder: Builder, build: Request) -> tuple[list[Cost], float]:
     """Return what the recipe's steps took, and the simulated milliseconds of what they made."""
-    fresh = replace(asked, build_dir=asked.build_dir / "peer")
-    calibration = asked.root / artefacts.image_set("calibration")
+    fresh = replace(build, build_dir=build.build_dir / "peer")
+    calibration = build.root / artefacts.image_set("calibration")
     stages = [
         _peer_stage(fresh, step, calibration)
         for step in PEER_STEPS
-        if (step, asked.precision.weights) != ("quantize", 16)
+        if (step, build.precision.weights) != ("quantize", 16)
     ]
     costs = _costs(builder, fresh, stages)
     estimate = summary.report(fresh.root / PEER_ESTIMATE)
     return costs, estimate["microseconds"] / 1000
 
 
-def _peer_stage(asked: Request, step: str, calibration: Path) -> Stage:
+def _peer_stage(build: Request, step: str, calibration: Path) -> Stage:
     arguments = ("--step", step, "--work", "/build", "--calibration", "/calibration")
-    names = ("--model", asked.model.name, "--precision", asked.precision.name)
+    names = ("--model", build.model.name, "--precision", build.precision.name)
     mounts = (Mount(calibration, "/calibration"),)
     return Stage(f"peer-{step}", "peer", arguments + names, mounts=mounts)
 
 
-def _costs(builder: Builder, asked: Request, stages: Sequence[Stage]) -> list[Cost]:
-    done = builder.build(asked, stages)
+def _costs(builder: Builder, build: Request, stages: Sequence[Stage]) -> list[Cost]:
+    done = builder.build(build, stages)
     return [
-        Cost(one.stage.name, one.manifest["seconds"], one.manifest["usage"]["peak_memory_bytes"])
-        for one in done
+        Cost(
+            result.stage.name,
+            result.manifest["seconds"],
+            result.manifest["usage"]["peak_memory_bytes"],
+        )
+        for result in done
     ]
 
 
-def _warm_seconds(builder: Builder, asked: Request, stages: Sequence[Stage]) -> float:
+def _warm_seconds(builder: Builder, build: Request, stages: Sequence[Stage]) -> float:
     started = time.monotonic()
-    builder.build(asked, stages)
+    builder.build(build, stages)
     return time.monotonic() - started
 
 
@@ -164,6 +168,6 @@ def _show(builder: Builder, title: str, result: dict[str, Any]) -> None:
 
 
 def _saved(lowering: dict[str, Any]) -> list[tuple[str, ...]]:
-    rows = [(f"{one['saved']:+.0f}", one["rewrite"]) for one in lowering["rewrites"]]
+    rows = [(f"{gain['saved']:+.0f}", gain["rewrite"]) for gain in lowering["rewrites"]]
     none, every = (lowering[f"microseconds_{key}"] for key in ("without_any", "with_all"))
     return [*rows, (f"{none:.0f} -> {every:.0f}", "none and all of them")]

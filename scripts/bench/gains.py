@@ -123,11 +123,13 @@ class Bench:
         """Write integers of a network in which some kinds of activations have 16 bits."""
         scaled = folder / "scaled.onnx"
         bits = self._precision.activations
-        made = calibration.encoded(path, scaled, [self._noise], bits, method="min-max", equal=False)
+        encodings = calibration.encoded(
+            path, scaled, [self._noise], bits, method="min-max", equal=False
+        )
         network = onnx_network.Network.load(scaled)
         kinds = widths.kinds(network)
         raised = [tensor for kind in wide for tensor in kinds.get(kind, [])]
-        widths.raised(network, made, raised).save(folder / "encodings.json")
+        widths.raised(network, encodings, raised).save(folder / "encodings.json")
         made_file = folder / "quantized.onnx"
         qdq.insert(scaled, folder / "encodings.json", made_file)
         return made_file
@@ -135,11 +137,11 @@ class Bench:
 
 def measure(bench: Bench, precision: str) -> tuple[float, list[Gain]]:
     """Return the time of a layer with all rewrites, and what each of them saves in it."""
-    chosen = rewrites.choose(precision)
+    selection = rewrites.choose(precision)
     full = bench.layer([])
     say(f"  all rewrites: {full:.0f} us a layer")
     gains = []
-    for rewrite in chosen:
+    for rewrite in selection:
         without = bench.layer([rewrite.name])
         gains.append(Gain(rewrite.name, without, without - full))
         say(f"  without {rewrite.name}: {without:.0f} us")

@@ -121,7 +121,9 @@ def _context(options: argparse.Namespace) -> None:
     target = catalog.pick(catalog.targets(), options.target, "target")
     name = "QNNExecutionProvider"
     onnxruntime.register_execution_provider_library(name, onnxruntime_qnn.get_library_path())
-    device = next(one for one in onnxruntime.get_ep_devices() if one.ep_name == name)
+    device = next(
+        candidate for candidate in onnxruntime.get_ep_devices() if candidate.ep_name == name
+    )
     session = onnxruntime.SessionOptions()
     for key, value in _context_options(options).items():
         session.add_session_config_entry(key, value)

@@ -110,12 +110,12 @@ def pick(entries: Mapping[str, Entry], name: str, what: str) -> Entry:
 
 def _load(file: str, kind: type[Entry]) -> dict[str, Entry]:
     known = {field.name for field in fields(kind)}
-    made = {}
+    entries = {}
     for name, values in _read(file).items():
         if unknown := set(values) - known:
             raise UsageError(f"{file}: [{name}] has unknown keys {sorted(unknown)}.")
-        made[name] = kind(name=name, **values)
-    return made
+        entries[name] = kind(name=name, **values)
+    return entries
 
 
 @cache

@@ -77,10 +77,10 @@ def check(source: Source, onnx_file: Path, set_dir: Path) -> dict[str, float | i
     """
     pictures = read_pictures(set_dir, source.size)
     with heartbeat("comparing with torch"):
-        found = parity.compare(onnx_file, source.config, source.weights, pictures)
-    say(f"  against torch: cosine {found.cosine:.7f}, largest error {found.max_abs:.1e}")
-    found.require()
-    return found.rounded()
+        result = parity.compare(onnx_file, source.config, source.weights, pictures)
+    say(f"  against torch: cosine {result.cosine:.7f}, largest error {result.max_abs:.1e}")
+    result.require()
+    return result.rounded()
 
 
 def read_pictures(set_dir: Path, size: PictureSize) -> list[NDArray[np.float32]]:

@@ -60,7 +60,7 @@ class Checkpoint:
         self._stored: dict[str, Stored] = {}
         for file in weight_files(directory):
             self._stored |= read_header(file)
-        _compare(directory, {name: found.shape for name, found in self._stored.items()}, shapes)
+        _compare(directory, {name: stored.shape for name, stored in self._stored.items()}, shapes)
 
     @property
     def names(self) -> list[str]:
@@ -73,13 +73,13 @@ class Checkpoint:
         Raises:
             CheckpointError: it holds NaN or infinite values.
         """
-        found = self._stored[name]
-        kind, count = np.dtype(STORED_TYPES[found.dtype]), prod(found.shape)
-        flat = np.fromfile(found.file, dtype=kind, count=count, offset=found.offset)
-        values = _to_float32(flat, found.dtype).reshape(found.shape)
+        stored = self._stored[name]
+        kind, count = np.dtype(STORED_TYPES[stored.dtype]), prod(stored.shape)
+        flat = np.fromfile(stored.file, dtype=kind, count=count, offset=stored.offset)
+        values = _to_float32(flat, stored.dtype).reshape(stored.shape)
         if not np.isfinite(values).all():
             raise CheckpointError(
-                f"{found.file}: tensor {name} has NaN or infinite values.",
+                f"{stored.file}: tensor {name} has NaN or infinite values.",
                 cause="a damaged file, or a training run that diverged",
                 remedy=FETCH_AGAIN,
             )
@@ -193,14 +193,14 @@ def _stored(file: Path, name: str, entry: Mapping[str, Any], start: int) -> Stor
 
 
 def _compare(
-    directory: Path, found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]]
+    directory: Path, stored: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]
 ) -> None:
-    problems = [f"{name} is missing" for name in wanted if name not in found.keys() | OPTIONAL]
-    problems += [f"{name} is not part of the model" for name in found if name not in wanted]
+    problems = [f"{name} is missing" for name in expected if name not in stored.keys() | OPTIONAL]
+    problems += [f"{name} is not part of the model" for name in stored if name not in expected]
     problems += [
-        f"{name} is {list(found[name])}, not {list(shape)}"
-        for name, shape in wanted.items()
-        if name in found and found[name] != shape
+        f"{name} is {list(stored[name])}, not {list(shape)}"
+        for name, shape in expected.items()
+        if name in stored and stored[name] != shape
     ]
     if problems:
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""

@@ -64,13 +64,13 @@ def write_weights(path: Path, placed: Sequence[Placed], weights: Weights) -> str
     digests = []
     with path.open("wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
         os.posix_fallocate(file.fileno(), 0, placed[-1].offset + placed[-1].length)
-        futures = [pool.submit(_put, file.fileno(), one, weights) for one in placed]
+        futures = [pool.submit(_put, file.fileno(), weight, weights) for weight in placed]
         try:
             digests = [future.result() for future in track(futures, "weights")]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    lines = [f"{one.name} {digest}\n" for one, digest in zip(placed, digests, strict=True)]
+    lines = [f"{weight.name} {digest}\n" for weight, digest in zip(placed, digests, strict=True)]
     return sha256("".join(sorted(lines)).encode()).hexdigest()
 
 
@@ -80,30 +80,30 @@ def build(
     """Return the model, its weights in the file `data` beside it; nothing tells when or where."""
     constants = [numpy_helper.from_array(value, name) for name, value in graph.constants.items()]
     inner = [name for node in graph.nodes for name in node.output if name != OUTPUT]
-    made = helper.make_graph(
+    network = helper.make_graph(
         graph.nodes,
         PRODUCER,
         [_value(graph, INPUT)],
         [_value(graph, OUTPUT)],
-        [_external(one, data) for one in placed] + constants,
+        [_external(weight, data) for weight in placed] + constants,
         value_info=[_value(graph, name) for name in inner],
     )
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(
-        made, opset_imports=opsets, ir_version=IR_VERSION, producer_name=PRODUCER
+        network, opset_imports=opsets, ir_version=IR_VERSION, producer_name=PRODUCER
     )
     helper.set_model_props(model, dict(sorted(metadata.items())))
     return model
 
 
-def _put(descriptor: int, one: Placed, weights: Weights) -> str:
-    values = weights.read(one.name)
+def _put(descriptor: int, weight: Placed, weights: Weights) -> str:
+    values = weights.read(weight.name)
     digest = sha256(f"{list(values.shape)}".encode())
     digest.update(_bytes(values))
-    turned = _bytes(_transpose(values) if one.transposed else values)
+    turned = _bytes(_transpose(values) if weight.transposed else values)
     done = 0
-    while done < one.length:
-        done += os.pwrite(descriptor, turned[done:], one.offset + done)
+    while done < weight.length:
+        done += os.pwrite(descriptor, turned[done:], weight.offset + done)
     return digest.hexdigest()
 
 
@@ -118,10 +118,10 @@ def _transpose(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return turned
 
 
-def _external(one: Placed, data: str) -> TensorProto:
-    tensor = TensorProto(name=one.name, data_type=TensorProto.FLOAT, dims=one.shape)
+def _external(weight: Placed, data: str) -> TensorProto:
+    tensor = TensorProto(name=weight.name, data_type=TensorProto.FLOAT, dims=weight.shape)
     tensor.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", data), ("offset", one.offset), ("length", one.length)):
+    for key, value in (("location", data), ("offset", weight.offset), ("length", weight.length)):
         tensor.external_data.add(key=key, value=str(value))
     return tensor
 

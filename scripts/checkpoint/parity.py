@@ -69,8 +69,8 @@ def compare(
         by_torch = pool.submit(run_torch, config, weights, pictures)
         by_onnx = pool.submit(run_onnx, onnx_file, pictures)
         expected, actual = by_torch.result(), by_onnx.result()
-    cosine = min(_cosine(one, other) for one, other in zip(actual, expected, strict=True))
-    errors = [np.abs(one - other).max() for one, other in zip(actual, expected, strict=True)]
+    cosine = min(_cosine(ours, theirs) for ours, theirs in zip(actual, expected, strict=True))
+    errors = [np.abs(ours - theirs).max() for ours, theirs in zip(actual, expected, strict=True)]
     return Parity(len(pictures), cosine, float(max(errors)))
 
 
@@ -109,8 +109,8 @@ def _empty(module: nn.Module, _: Any, __: Any, names: Mapping[str, str]) -> None
         setattr(module, own, value)
 
 
-def _cosine(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+def _cosine(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
     """Return the least cosine of any token's two vectors."""
-    left, right = one.astype(np.float64), other.astype(np.float64)
+    left, right = first.astype(np.float64), second.astype(np.float64)
     lengths = np.linalg.norm(left, axis=-1) * np.linalg.norm(right, axis=-1)
     return float(((left * right).sum(axis=-1) / lengths).min())

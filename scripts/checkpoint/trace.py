@@ -73,14 +73,14 @@ def stamp(twin: Graph, more: int) -> Graph:
     """Return the graph with its second layer repeated `more` times."""
     layer = [node for node in twin.nodes if node.name.startswith("layer.1.")]
     last = 1 + max((twin.nodes.index(node) for node in layer), default=len(twin.nodes))
-    made = Graph(nodes=twin.nodes[:last], constants=twin.constants)
+    graph = Graph(nodes=twin.nodes[:last], constants=twin.constants)
     for step in range(1, more + 1):
-        made.nodes += [_shifted(node, step) for node in layer]
-    made.nodes += [_shifted(node, more) for node in twin.nodes[last:]]
+        graph.nodes += [_shifted(node, step) for node in layer]
+    graph.nodes += [_shifted(node, more) for node in twin.nodes[last:]]
     for step in range(more + 1):
-        made.parameters |= {_shift(name, step): how for name, how in twin.parameters.items()}
-        made.shapes |= {_shift(name, step): shape for name, shape in twin.shapes.items()}
-    return made
+        graph.parameters |= {_shift(name, step): how for name, how in twin.parameters.items()}
+        graph.shapes |= {_shift(name, step): shape for name, shape in twin.shapes.items()}
+    return graph
 
 
 class _LastHiddenState(nn.Module):
@@ -126,7 +126,7 @@ class _Reader:
     def __init__(self, twin: DINOv3ViTModel, size: PictureSize) -> None:
         self.graph = Graph(shapes={INPUT: (1, 3, *size.axes)})
         self._names = {INPUT: INPUT, OUTPUT: OUTPUT}
-        self._seen: Counter[str] = Counter()
+        self._uses: Counter[str] = Counter()
         self._scope = ""
         self._weights = _fingerprints(twin)
         self._rotary = _rotary(twin.config, size)
@@ -143,9 +143,9 @@ class _Reader:
 
     def _constant(self, name: str, value: NDArray[Any]) -> None:
         """Tell whether a constant is a weight, a rotary table, or a small thing such as a shape."""
-        found = self._weights.get(_fingerprint(value))
-        if found:
-            own, transposed = found
+        match = self._weights.get(_fingerprint(value))
+        if match:
+            own, transposed = match
             self.graph.parameters[own] = transposed
             self.graph.shapes[own] = value.shape
         else:
@@ -177,12 +177,12 @@ class _Reader:
             own = name if len(node.outputs) == 1 else f"{name}.{index}"
             own = self._names.setdefault(output.name, own)
             self.graph.shapes[own] = tuple(map(int, output.shape))
-        made = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=name)
-        made.input.extend(self._names[value.name] if value else "" for value in node.inputs)
-        made.output.extend(self._names[value.name] for value in node.outputs)
+        proto = onnx.NodeProto(op_type=node.op_type, domain=node.domain, name=name)
+        proto.input.extend(self._names[value.name] if value else "" for value in node.inputs)
+        proto.output.extend(self._names[value.name] for value in node.outputs)
         for _, attribute in sorted(node.attributes.items()):
-            made.attribute.append(onnx_ir.to_proto(attribute))
-        self.graph.nodes.append(made)
+            proto.attribute.append(onnx_ir.to_proto(attribute))
+        self.graph.nodes.append(proto)
 
     def _node_name(self, node: onnx_ir.Node) -> str:
         # A Split carries no scope; it belongs where the node before it does.
@@ -190,8 +190,8 @@ class _Reader:
             module = ast.literal_eval(node.metadata_props[SCOPES])[-2]
             self._scope = plain_name(module.removeprefix("network."))
         name = f"{self._scope}.{node.op_type}"
-        self._seen[name] += 1
-        return name if self._seen[name] == 1 else f"{name}_{self._seen[name]}"
+        self._uses[name] += 1
+        return name if self._uses[name] == 1 else f"{name}_{self._uses[name]}"
 
 
 def _rotary(config: DINOv3ViTConfig, size: PictureSize) -> dict[str, NDArray[np.float32]]:

@@ -79,9 +79,9 @@ class Classifier(nn.Module):
 
 def load_split(held_out: bool) -> Pictures:
     """Return one half of the digits, preprocessed as the pipeline does."""
-    chosen = [digit for digit in digits.load() if digit.held_out == held_out]
-    pixels = np.stack([preprocess.to_pixels(digit.picture, IMAGE) for digit in chosen])
-    return Pictures(torch.from_numpy(pixels), torch.tensor([digit.label for digit in chosen]))
+    selection = [digit for digit in digits.load() if digit.held_out == held_out]
+    pixels = np.stack([preprocess.to_pixels(digit.picture, IMAGE) for digit in selection])
+    return Pictures(torch.from_numpy(pixels), torch.tensor([digit.label for digit in selection]))
 
 
 def train(pictures: Pictures, recipe: Recipe) -> Classifier:
@@ -97,10 +97,10 @@ def train(pictures: Pictures, recipe: Recipe) -> Classifier:
         optimizer, recipe.learning_rate, total_steps=rounds, pct_start=0.1
     )
     for _ in track(range(rounds), "training"):
-        chosen = torch.randint(len(pictures.labels), (recipe.batch,))
-        logits = model(distort(pictures.pixels[chosen], recipe))
+        batch = torch.randint(len(pictures.labels), (recipe.batch,))
+        logits = model(distort(pictures.pixels[batch], recipe))
         loss = functional.cross_entropy(
-            logits, pictures.labels[chosen], label_smoothing=recipe.label_smoothing
+            logits, pictures.labels[batch], label_smoothing=recipe.label_smoothing
         )
         optimizer.zero_grad()
         loss.backward()

@@ -61,14 +61,14 @@ def check_target(context: Path, target: Target) -> None:
     Raises:
         CompileError: the file is for another chip, or another size of VTCM.
     """
-    wanted = {
+    expected = {
         "soc_type": target.soc_name,
         "arch": target.arch.removeprefix("v"),
         "vtcm_size": str(target.vtcm_mb * 2**20),
     }
-    found = target_of(context)
-    if found != wanted:
-        raise CompileError(f"The compiler built for {found}, not for {wanted}.")
+    actual = target_of(context)
+    if actual != expected:
+        raise CompileError(f"The compiler built for {actual}, not for {expected}.")
 
 
 def _save_estimate(root: sdk.Sdk, context: Path) -> None:
@@ -99,10 +99,10 @@ def target_of(context: Path) -> dict[str, str]:
     Raises:
         ArtefactError: they are not there.
     """
-    found = _TARGET.search(_content(context))
-    if not found:
+    match = _TARGET.search(_content(context))
+    if not match:
         raise _broken(context, "it names no target")
-    texts = [group.decode() for group in found.groups()]
+    texts = [group.decode() for group in match.groups()]
     return dict(zip(texts[::2], texts[1::2], strict=True))
 
 

@@ -117,13 +117,13 @@ def _facts(elf: ELFFile) -> Elf:
 
 def _dynamic(elf: ELFFile) -> dict[str, tuple[str, ...]]:
     """Return the texts of the dynamic section by tag: needed, soname, rpath, runpath."""
-    found: dict[str, tuple[str, ...]] = {}
+    texts: dict[str, tuple[str, ...]] = {}
     for section in _sections(elf, "SHT_DYNAMIC"):
         for tag in section.iter_tags():
             for name in ("needed", "soname", "rpath", "runpath"):
                 if hasattr(tag, name):
-                    found[name] = (*found.get(name, ()), getattr(tag, name))
-    return found
+                    texts[name] = (*texts.get(name, ()), getattr(tag, name))
+    return texts
 
 
 def _symbols(elf: ELFFile, kind: str) -> list[tuple[str, str]]:

@@ -31,9 +31,9 @@ def check(library: Path, target: str) -> None:
         ElfError: it is for another machine, needs too new a runtime or an unknown library or
             symbol, has a search path of its own, or does not export what a model has to.
     """
-    found = elf.read(library)
+    file = elf.read(library)
     abi = elf.load_abi(TOOLCHAINS / FOLDERS[target] / "abi.toml")
-    if breaches := list(violations(found, abi, surface())):
+    if breaches := list(violations(file, abi, surface())):
         raise ElfError(
             f"{library} breaks the contract of {target}:\n  " + "\n  ".join(breaches),
             cause="another compiler than that of the image, or a library of another target",
@@ -47,18 +47,18 @@ def surface() -> Surface:
     return Surface(frozenset(data["exports"]), tuple(data["imports"]))
 
 
-def violations(found: Elf, abi: Abi, symbols: Surface) -> Iterator[str]:
+def violations(file: Elf, abi: Abi, symbols: Surface) -> Iterator[str]:
     """Yield, in words, each point in which a library breaks the contract."""
-    yield from elf.breaches(found, abi)
-    if found.kind != "shared":
-        yield f"is of kind {found.kind}, not a shared library"
-    if found.rpath:
-        yield f"has a search path of its own: {':'.join(found.rpath)}"
-    if missing := sorted(symbols.exports - found.exports):
+    yield from elf.breaches(file, abi)
+    if file.kind != "shared":
+        yield f"is of kind {file.kind}, not a shared library"
+    if file.rpath:
+        yield f"has a search path of its own: {':'.join(file.rpath)}"
+    if missing := sorted(symbols.exports - file.exports):
         yield f"does not export {', '.join(missing)}"
-    if surplus := sorted(found.exports - symbols.exports):
+    if surplus := sorted(file.exports - symbols.exports):
         yield f"exports more than a model has: {_some(surplus)}"
-    if unknown := sorted(name for name in found.imports if not _matches(name, symbols.imports)):
+    if unknown := sorted(name for name in file.imports if not _matches(name, symbols.imports)):
         yield f"has undefined symbols outside the runtime: {_some(unknown)}"
 
 

@@ -29,11 +29,11 @@ def check(description: Path, model: Path, quantized: bool) -> None:
     tensors: dict[str, dict[str, Any]] = json.loads(description.read_text())["graph"]["tensors"]
     graph = onnx.load(model, load_external_data=False).graph
     for kind, values in ((APP_WRITE, graph.input), (APP_READ, graph.output)):
-        made = {name: tuple(t["dims"]) for name, t in tensors.items() if t["type"] == kind}
+        converted = {name: tuple(t["dims"]) for name, t in tensors.items() if t["type"] == kind}
         meant = {value.name: _shape(value) for value in values}
-        if made != meant:
+        if converted != meant:
             raise ConversionError(
-                f"The converter changed inputs or outputs: {made}, not {meant}.",
+                f"The converter changed inputs or outputs: {converted}, not {meant}.",
                 cause="it was not told to preserve their layout",
             )
     for value in graph.input:

@@ -120,9 +120,9 @@ def _child(options: Sequence[str]) -> None:
         "session.model_external_initializers_file_folder_path": WEIGHTS,
     }
     profile = {"profiling_level": "detailed", "profiling_file_path": TRACE}
-    made = _session_options(_pairs(options) | profile, config)
+    session_options = _session_options(_pairs(options) | profile, config)
     graph = Path(MODEL).read_bytes()
-    onnxruntime.InferenceSession(graph, sess_options=made)
+    onnxruntime.InferenceSession(graph, sess_options=session_options)
 
 
 def _session_options(options: Mapping[str, str], config: Mapping[str, str]) -> Any:
@@ -135,16 +135,18 @@ def _session_options(options: Mapping[str, str], config: Mapping[str, str]) -> A
         onnxruntime.register_execution_provider_library(
             PROVIDER, onnxruntime_qnn.get_library_path()
         )
-    device = next(one for one in onnxruntime.get_ep_devices() if one.ep_name == PROVIDER)
-    made = onnxruntime.SessionOptions()
-    made.log_severity_level = 3
+    device = next(
+        candidate for candidate in onnxruntime.get_ep_devices() if candidate.ep_name == PROVIDER
+    )
+    session_options = onnxruntime.SessionOptions()
+    session_options.log_severity_level = 3
     # Threads of the runtime have no work here, and their number would vary with the machine.
-    made.intra_op_num_threads = made.inter_op_num_threads = 1
-    made.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    session_options.intra_op_num_threads = session_options.inter_op_num_threads = 1
+    session_options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     for key, value in config.items():
-        made.add_session_config_entry(key, value)
-    made.add_provider_for_devices([device], {"backend_path": str(library), **options})
-    return made
+        session_options.add_session_config_entry(key, value)
+    session_options.add_provider_for_devices([device], {"backend_path": str(library), **options})
+    return session_options
 
 
 def _pairs(options: Sequence[str]) -> dict[str, str]:

@@ -99,17 +99,17 @@ def in_force(
     """
     is_official = mounted.is_dir() and any(mounted.iterdir())
     root = mounted if is_official else embedded
-    found = Sdk(root, read_version(root), "QAIRT" if is_official else "openqnn")
+    sdk = Sdk(root, read_version(root), "QAIRT" if is_official else "openqnn")
     if is_official and python != OFFICIAL_PYTHON:
         raise SdkError(
-            f"The QAIRT SDK {found.version} needs Python {_dotted(OFFICIAL_PYTHON)}, "
+            f"The QAIRT SDK {sdk.version} needs Python {_dotted(OFFICIAL_PYTHON)}, "
             f"this image has {_dotted(python)}.",
             cause="an official SDK in the wrong lane of the image",
             remedy="build with --lane jammy, or without --sdk",
         )
     for name in TOOLS:
-        found.tool(name)
-    return found
+        sdk.tool(name)
+    return sdk
 
 
 def read_version(root: Path) -> str:
@@ -141,8 +141,8 @@ def build_id(library: Path) -> str:
         library.open("rb") as stream,
         mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data,
     ):
-        found = _BUILD_ID.search(data)
-        said = found[1].decode() if found else ""
+        match = _BUILD_ID.search(data)
+        said = match[1].decode() if match else ""
     if not said:
         raise SdkError(f"{library} does not say which SDK build it is of.")
     return said
@@ -156,10 +156,10 @@ def check_libraries(sdk: Sdk, arch: str) -> None:
     """
     libraries = [sdk.library("libQnnHtp.so", target) for target in (HOST, DEVICE)]
     for library in [*libraries, sdk.skel(arch)]:
-        found = build_id(library)
-        if not found.startswith(sdk.version):
+        build = build_id(library)
+        if not build.startswith(sdk.version):
             raise SdkError(
-                f"{library} is of build {found}, the SDK says that it is {sdk.version}.",
+                f"{library} is of build {build}, the SDK says that it is {sdk.version}.",
                 cause="files of two SDKs in one folder",
                 remedy="unpack the SDK again, into an empty folder",
             )

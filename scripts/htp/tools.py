@@ -35,7 +35,7 @@ def run(
         DiskFullError, OutOfMemoryError: what its end or its words say.
         error: it failed in any other way; the message has its last lines and `cause`.
     """
-    command = [str(sdk.tool(name)), *(_absolute(one) for one in arguments)]
+    command = [str(sdk.tool(name)), *(_absolute(argument) for argument in arguments)]
     last: deque[str] = deque(maxlen=LAST_LINES)
     with subprocess.Popen(
         command,

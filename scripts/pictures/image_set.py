@@ -125,12 +125,12 @@ def collect(collector: Collector, count: int | None) -> None:
         CalibrationError: not one picture is fit, or most of those seen are constant or copies.
     """
     files = spread(find(collector.images))
-    wanted = min(count or len(files), len(files))
+    goal = min(count or len(files), len(files))
     rest = iter(files)
-    for _ in track(range(wanted), "pictures"):
+    for _ in track(range(goal), "pictures"):
         if not any(collector.offer(file) for file in rest):
             break
-    _judge(collector, wanted)
+    _judge(collector, goal)
 
 
 def seen_in(set_dir: Path | None) -> set[str]:
@@ -207,7 +207,7 @@ class HeldOut:
         how = preprocess.Preprocessing(
             size, tuple(self.manifest["mean"]), tuple(self.manifest["std"])
         )
-        made = []
+        tensors = []
         for image in self.manifest["images"]:
             path = images / image["source"]
             if not path.is_file() or sha256(path.read_bytes()).hexdigest() != image["sha256"]:
@@ -215,8 +215,8 @@ class HeldOut:
                     f"{path} is not the picture that the held-out set was made of.",
                     remedy="run `invoke calibrate` again",
                 )
-            made.append(preprocess.to_pixels(preprocess.load(path), how)[None])
-        return made
+            tensors.append(preprocess.to_pixels(preprocess.load(path), how)[None])
+        return tensors
 
     def labels(self, classes: int) -> list[int]:
         """Return the pictures' classes: their folders' names, which must be numbers.
@@ -234,7 +234,7 @@ class HeldOut:
         return [int(label) for label in labels]
 
 
-def _judge(collector: Collector, wanted: int) -> None:
+def _judge(collector: Collector, goal: int) -> None:
     taken, skipped = len(collector.taken), collector.skipped
     for source, reason in skipped.items():
         say(f"  skipped: {source} {reason}")
@@ -245,7 +245,7 @@ def _judge(collector: Collector, wanted: int) -> None:
             cause="copies of one picture, single colours, or the same folder for both sets",
             remedy="give --images a folder of different, real pictures",
         )
-    if taken < wanted:
-        say(f"  warning: only {taken} of the {wanted} pictures asked for are usable")
+    if taken < goal:
+        say(f"  warning: only {taken} of the {goal} pictures asked for are usable")
     if taken < FEW and not collector.excluded:
         say(f"  warning: {taken} pictures are few; {FEW} or more give steadier ranges")

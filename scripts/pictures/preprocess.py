@@ -95,7 +95,7 @@ def resized(picture: Image.Image, size: PictureSize) -> NDArray[np.float64]:
 
 def normalised(values: NDArray[np.float64], how: Preprocessing) -> NDArray[np.float32]:
     """Return the `pixel_values` of a resized picture."""
-    mean, std = (np.array(one)[:, None, None] for one in (how.mean, how.std))
+    mean, std = (np.array(channels)[:, None, None] for channels in (how.mean, how.std))
     return np.ascontiguousarray((values - mean) / std, dtype=np.float32)
 
 

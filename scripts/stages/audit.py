@@ -20,15 +20,16 @@ def main(arguments: argparse.Namespace) -> None:
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
     network = Network.load(arguments.onnx)
     files = image_set.raws(arguments.calibration, PictureInput.of(network).suffix)
-    found = magnitudes.measure(network, files[: arguments.count])
+    activations = magnitudes.measure(network, files[: arguments.count])
     target = arguments.out / artefacts.ranges(arguments.model, precision.name)
     target.parent.mkdir(parents=True, exist_ok=True)
-    table = {name: asdict(one) for name, one in found.items()}
+    table = {name: asdict(activation) for name, activation in activations.items()}
     target.write_text(json.dumps(table, indent=1) + "\n")
-    widest = max(found, key=lambda name: found[name].largest)
-    say(f"  widest of {len(found)} activations: {widest}, up to {found[widest].largest:.4g}")
+    widest = max(activations, key=lambda name: activations[name].largest)
+    largest = activations[widest].largest
+    say(f"  widest of {len(activations)} activations: {widest}, up to {largest:.4g}")
     if precision.weights == 16:
-        magnitudes.require_float16(found)
+        magnitudes.require_float16(activations)
 
 
 def _arguments() -> argparse.Namespace:

@@ -11,20 +11,20 @@ from scripts.htp import libraries
 
 def main(arguments: argparse.Namespace) -> None:
     """Run `qnn-model-lib-generator` of the SDK in force and check its libraries."""
-    made = [
+    paths = [
         arguments.out / artefacts.model_library(arguments.model, arguments.precision, target)
         for target in libraries.TARGETS
     ]
-    libraries.compile_all(arguments.cpp, arguments.bin, made)
+    libraries.compile_all(arguments.cpp, arguments.bin, paths)
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = program.parser(__doc__)
-    made.add_argument("--model", required=True, help="name in the catalog")
-    made.add_argument("--precision", required=True)
-    made.add_argument("--cpp", type=Path, required=True)
-    made.add_argument("--bin", type=Path, required=True)
-    return made
+    parser = program.parser(__doc__)
+    parser.add_argument("--model", required=True, help="name in the catalog")
+    parser.add_argument("--precision", required=True)
+    parser.add_argument("--cpp", type=Path, required=True)
+    parser.add_argument("--bin", type=Path, required=True)
+    return parser
 
 
 if __name__ == "__main__":

@@ -18,11 +18,11 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = program.parser(__doc__)
-    made.add_argument("--precision", required=True, help="name in the catalog")
-    made.add_argument("--library", type=Path, required=True, help="built for x86_64-linux-clang")
-    made.add_argument("--target", required=True, help="board, by its name in the catalog")
-    return made
+    parser = program.parser(__doc__)
+    parser.add_argument("--precision", required=True, help="name in the catalog")
+    parser.add_argument("--library", type=Path, required=True, help="built for x86_64-linux-clang")
+    parser.add_argument("--target", required=True, help="board, by its name in the catalog")
+    return parser
 
 
 if __name__ == "__main__":

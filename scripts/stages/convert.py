@@ -17,13 +17,13 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = program.parser(__doc__)
-    made.add_argument("--model", required=True, help="name in the catalog")
-    made.add_argument("--precision", required=True)
-    made.add_argument("--target", required=True, help="board, by its name in the catalog")
-    made.add_argument("--onnx", type=Path, required=True, help="fp32 model")
-    made.add_argument("--encodings", type=Path, help="in AIMET's format; without: float16")
-    return made
+    parser = program.parser(__doc__)
+    parser.add_argument("--model", required=True, help="name in the catalog")
+    parser.add_argument("--precision", required=True)
+    parser.add_argument("--target", required=True, help="board, by its name in the catalog")
+    parser.add_argument("--onnx", type=Path, required=True, help="fp32 model")
+    parser.add_argument("--encodings", type=Path, help="in AIMET's format; without: float16")
+    return parser
 
 
 if __name__ == "__main__":

@@ -56,30 +56,30 @@ def _build(arguments: argparse.Namespace) -> Build:
 
 
 def _parser() -> argparse.ArgumentParser:
-    made = program.parser(__doc__)
-    made.add_argument("--model", required=True)
-    made.add_argument("--precision", required=True)
-    made.add_argument("--target", required=True)
-    made.add_argument("--weights", required=True, help="checkpoint directory or random[:SEED]")
-    made.add_argument("--context", type=Path, required=True, help="HTP context binary")
-    made.add_argument("--network", type=Path, required=True, help="lowered: what was compiled")
-    made.add_argument("--verify", type=Path, required=True, help="accuracy report")
-    made.add_argument("--profile", type=Path, required=True, help="simulated latency report")
-    made.add_argument("--export", type=Path, required=True, help="report of the export stage")
-    made.add_argument("--library", type=Path, help="aarch64 model library")
-    made.add_argument(
+    parser = program.parser(__doc__)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--precision", required=True)
+    parser.add_argument("--target", required=True)
+    parser.add_argument("--weights", required=True, help="checkpoint directory or random[:SEED]")
+    parser.add_argument("--context", type=Path, required=True, help="HTP context binary")
+    parser.add_argument("--network", type=Path, required=True, help="lowered: what was compiled")
+    parser.add_argument("--verify", type=Path, required=True, help="accuracy report")
+    parser.add_argument("--profile", type=Path, required=True, help="simulated latency report")
+    parser.add_argument("--export", type=Path, required=True, help="report of the export stage")
+    parser.add_argument("--library", type=Path, help="aarch64 model library")
+    parser.add_argument(
         "--runner", type=Path, default=RUNNER, help="aarch64 program that runs a context binary"
     )
-    made.add_argument(
+    parser.add_argument(
         "--golden", type=Path, nargs=2, metavar=("INPUT", "OUTPUT"),
         help="an input, and the raw float32 output expected of it, tried on the board",
     )  # fmt: skip
-    made.add_argument("--sdk", type=Path, help="SDK root; default: the one in force")
-    made.add_argument(
+    parser.add_argument("--sdk", type=Path, help="SDK root; default: the one in force")
+    parser.add_argument(
         "--provenance-facts", default=os.environ.get(artefacts.FACTS_VARIABLE, ""),
         help=f"JSON of what only the host knows; default: ${artefacts.FACTS_VARIABLE}",
     )  # fmt: skip
-    return made
+    return parser
 
 
 if __name__ == "__main__":

@@ -18,21 +18,21 @@ from scripts.htp.estimate import Estimate
 
 def main(arguments: argparse.Namespace) -> None:
     """Write `profile.json`."""
-    found = Estimate.load(arguments.context)
+    estimate = Estimate.load(arguments.context)
     report = {
         "precision": arguments.precision,
         "target": contexts.target_of(arguments.context),
         "context_bytes": arguments.context.stat().st_size,
-        "milliseconds": found.microseconds / 1000,
-        "inferences_per_second": round(1e6 / found.microseconds, 2),
-        "ddr_bytes": found.ddr_bytes,
-        "ddr_gigabytes_per_second": round(found.ddr_bytes / found.microseconds / 1000, 2),
-        "compiler": asdict(found),
+        "milliseconds": estimate.microseconds / 1000,
+        "inferences_per_second": round(1e6 / estimate.microseconds, 2),
+        "ddr_bytes": estimate.ddr_bytes,
+        "ddr_gigabytes_per_second": round(estimate.ddr_bytes / estimate.microseconds / 1000, 2),
+        "compiler": asdict(estimate),
     }
     target = arguments.out / artefacts.profile_report(arguments.precision)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(report, indent=1) + "\n")
-    low, high = found.microseconds_low / 1000, found.microseconds_high / 1000
+    low, high = estimate.microseconds_low / 1000, estimate.microseconds_high / 1000
     say(f"  simulated: {report['milliseconds']:.3f} ms an inference ({low:.3f} to {high:.3f})")
 
 

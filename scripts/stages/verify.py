@@ -34,19 +34,19 @@ def main(arguments: argparse.Namespace) -> None:
     size = PictureSize(*network.shapes()[features.INPUT][-2:])
     reference, widest = features.reference(network, held_out.pixels(arguments.images, size))
     takes = PictureInput.load(arguments.network)
-    found = features.of_context(arguments.context, network, held_out.folder, takes)
-    gate.require_finite(reference, found, held_out.sources)
+    built = features.of_context(arguments.context, network, held_out.folder, takes)
+    gate.require_finite(reference, built, held_out.sources)
     patches = prod(size.patches(model.patch_size))
     report = {
         "precision": precision.name,
         "input": str(takes.dtype),
-        "pictures": len(found),
-        "figures": metrics.figures(reference, found, patches),
-        **labels.judged(reference, found, held_out, arguments.head),
+        "pictures": len(built),
+        "figures": metrics.figures(reference, built, patches),
+        **labels.judged(reference, built, held_out, arguments.head),
         "widest_activation": widest,
         "gate": dict(precision.gate),
         "gate_applied": not arguments.no_gate,
-        "cls_by_picture": _by_picture(reference, found, held_out.sources),
+        "cls_by_picture": _by_picture(reference, built, held_out.sources),
     }
     _print(report)
     gate.apply(report["figures"], precision, skip=arguments.no_gate)
@@ -54,11 +54,11 @@ def main(arguments: argparse.Namespace) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(_rounded(report), indent=1) + "\n")
     golden = arguments.out / artefacts.golden_output(precision.name)
-    golden.write_bytes(found[0].astype("<f4").tobytes())
+    golden.write_bytes(built[0].astype("<f4").tobytes())
 
 
-def _by_picture(reference: Features, found: Features, sources: Sequence[str]) -> dict[str, float]:
-    cosines = metrics.cosine(reference[:, 0], found[:, 0])
+def _by_picture(reference: Features, built: Features, sources: Sequence[str]) -> dict[str, float]:
+    cosines = metrics.cosine(reference[:, 0], built[:, 0])
     return dict(zip(sources, cosines.tolist(), strict=True))
 
 
@@ -74,7 +74,7 @@ def _print(report: Mapping[str, Any]) -> None:
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
+        return {key: _rounded(item) for key, item in value.items()}
     return round(value, DIGITS) if isinstance(value, float) else value
 
 

@@ -26,15 +26,15 @@ def reference(network: Network, pictures: Sequence[Features]) -> tuple[Features,
     for tensor in tensors:
         observer.add_range(tensor)
     observer.add_output(OUTPUT)
-    seen = observer.collect(pictures, "float32 reference")
+    observed = observer.collect(pictures, "float32 reference")
     widest = {
-        tensor: float(max(-np.min(seen[f"{tensor}:low"]), np.max(seen[f"{tensor}:high"])))
+        tensor: float(max(-np.min(observed[f"{tensor}:low"]), np.max(observed[f"{tensor}:high"])))
         for tensor in tensors
     }
     name = max(widest, key=lambda tensor: widest[tensor])
     overflows = sum(value > FP16_MAX for value in widest.values())
-    found = {"tensor": name, "magnitude": widest[name], "beyond_float16": overflows}
-    return np.concatenate(seen[OUTPUT]), found
+    activation = {"tensor": name, "magnitude": widest[name], "beyond_float16": overflows}
+    return np.concatenate(observed[OUTPUT]), activation
 
 
 def of_context(context: Path, network: Network, set_dir: Path, takes: PictureInput) -> Features:
@@ -42,5 +42,5 @@ def of_context(context: Path, network: Network, set_dir: Path, takes: PictureInp
     shape = tuple(network.shapes()[OUTPUT])
     with tempfile.TemporaryDirectory() as scratch:
         files = image_set.raws(set_dir, takes.suffix)
-        found = simulator.run(context, files, OUTPUT, shape, Path(scratch), native=takes.is_bytes)
-        return np.concatenate(list(found))
+        outputs = simulator.run(context, files, OUTPUT, shape, Path(scratch), native=takes.is_bytes)
+        return np.concatenate(list(outputs))

@@ -38,17 +38,17 @@ def apply(figures: Mapping[str, float], precision: Precision, *, skip: bool) -> 
         )
 
 
-def require_finite(reference: Features, found: Features, sources: Sequence[str]) -> None:
+def require_finite(reference: Features, built: Features, sources: Sequence[str]) -> None:
     """Refuse features that are not finite, whatever the gate.
 
     Raises:
         GateError: there is a NaN or an infinity.
     """
-    for what, features in (("The float32 reference", reference), ("The context", found)):
+    for what, features in (("The float32 reference", reference), ("The context", built)):
         bad = [
             source
-            for source, one in zip(sources, features, strict=True)
-            if not np.isfinite(one).all()
+            for source, values in zip(sources, features, strict=True)
+            if not np.isfinite(values).all()
         ]
         if bad:
             raise GateError(

@@ -12,20 +12,20 @@ from scripts.pictures.image_set import HeldOut
 
 
 def judged(
-    reference: Features, found: Features, held_out: HeldOut, head: Path | None
+    reference: Features, built: Features, held_out: HeldOut, head: Path | None
 ) -> dict[str, Any]:
     """Return accuracies where there is a head, and how neighbours agree where there are enough."""
-    made: dict[str, Any] = {}
+    report: dict[str, Any] = {}
     if head:
         weight, bias = read_head(head, reference.shape[-1])
         labels = held_out.labels(len(bias))
-        made["accuracy"] = {
+        report["accuracy"] = {
             "reference": metrics.accuracy(reference, (weight, bias), labels),
-            "context": metrics.accuracy(found, (weight, bias), labels),
+            "context": metrics.accuracy(built, (weight, bias), labels),
         }
-    if len(found) >= metrics.ENOUGH:
-        made["neighbour_agreement"] = metrics.neighbour_agreement(reference, found)
-    return made
+    if len(built) >= metrics.ENOUGH:
+        report["neighbour_agreement"] = metrics.neighbour_agreement(reference, built)
+    return report
 
 
 def read_head(path: Path, hidden: int) -> Head:

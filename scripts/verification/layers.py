@@ -21,21 +21,21 @@ def compare(exact: Network, integers: Network, pictures: Sequence[Path]) -> list
     reference = _values(exact, tensors, tensors, pictures)
     output = exact.graph.output[0].name
     read = [name if name == output else f"{name}.dq" for name in tensors]
-    found = _values(integers, tensors, read, pictures)
-    return [{"tensor": name, **_likeness(reference[name], found[name])} for name in tensors]
+    quantised = _values(integers, tensors, read, pictures)
+    return [{"tensor": name, **_likeness(reference[name], quantised[name])} for name in tensors]
 
 
 def residual(network: Network) -> list[str]:
     """Return what normalisations read, in order, and the network's output."""
     producers = network.producers()
-    found = []
+    tensors = []
     for node in network.graph.node:
         if node.op_type in roles.NORMS:
             name = node.input[0]
             while name in producers and producers[name].op_type in roles.MOVERS:
                 name = producers[name].input[0]
-            found.append(name)
-    return [*dict.fromkeys(found), network.graph.output[0].name]
+            tensors.append(name)
+    return [*dict.fromkeys(tensors), network.graph.output[0].name]
 
 
 def _values(
@@ -44,14 +44,14 @@ def _values(
     observer = Observer(network)
     for name in read:
         observer.add_output(name)
-    seen = observer.collect(pictures, "layers")
-    return {tensor: np.stack(seen[name]) for tensor, name in zip(tensors, read, strict=True)}
+    observed = observer.collect(pictures, "layers")
+    return {tensor: np.stack(observed[name]) for tensor, name in zip(tensors, read, strict=True)}
 
 
-def _likeness(reference: Features, found: Features) -> dict[str, float]:
-    cosines = metrics.cosine(reference, found)
+def _likeness(reference: Features, quantised: Features) -> dict[str, float]:
+    cosines = metrics.cosine(reference, quantised)
     return {
         "cosine_mean": round(float(cosines.mean()), 6),
         "cosine_min": round(float(cosines.min()), 6),
-        "snr_db": round(metrics.snr_db(reference, found), 3),
+        "snr_db": round(metrics.snr_db(reference, quantised), 3),
     }

@@ -43,18 +43,20 @@ class Writer:
         """A linear layer on [1, TOKENS, inputs] in one of `FORMS`."""
         if self.form == "gemm":
             rows = self.op("Reshape", x, self.ints(TOKENS, inputs))
-            made = self.op(
+            product = self.op(
                 "Gemm", rows, self.weight(outputs, inputs), self.weight(outputs), transB=1
             )
-            return self.op("Reshape", made, self.ints(1, TOKENS, outputs))
+            return self.op("Reshape", product, self.ints(1, TOKENS, outputs))
         if self.form == "conv":
             columns = self.op("Transpose", x, perm=[0, 2, 1])
             image = self.op("Reshape", columns, self.ints(1, inputs, 1, TOKENS))
-            made = self.op("Conv", image, self.weight(outputs, inputs, 1, 1), self.weight(outputs))
-            flat = self.op("Reshape", made, self.ints(1, outputs, TOKENS))
+            product = self.op(
+                "Conv", image, self.weight(outputs, inputs, 1, 1), self.weight(outputs)
+            )
+            flat = self.op("Reshape", product, self.ints(1, outputs, TOKENS))
             return self.op("Transpose", flat, perm=[0, 2, 1])
-        made = self.op("MatMul", x, self.weight(inputs, outputs))
-        return self.op("Add", made, self.weight(outputs)) if bias else made
+        product = self.op("MatMul", x, self.weight(inputs, outputs))
+        return self.op("Add", product, self.weight(outputs)) if bias else product
 
     def norm(self, x: str) -> str:
         gamma, beta = self.weight(WIDTH, mean=1.0), self.weight(WIDTH)
@@ -73,8 +75,8 @@ class Writer:
         first = self.op("Slice", patches, self.ints(0), self.ints(HEAD // 2), axis)
         second = self.op("Slice", patches, self.ints(HEAD // 2), self.ints(HEAD), axis)
         turned = self.op("Concat", self.op("Neg", second), first, axis=-1)
-        made = self.op("Add", self.op("Mul", patches, cos), self.op("Mul", turned, sin))
-        return self.op("Concat", prefix, made, axis=-2)
+        rotated = self.op("Add", self.op("Mul", patches, cos), self.op("Mul", turned, sin))
+        return self.op("Concat", prefix, rotated, axis=-2)
 
     def attention(self, x: str, cos: str, sin: str) -> str:
         query, value = (self.heads(self.linear(x, WIDTH, WIDTH)) for _ in range(2))

@@ -42,14 +42,14 @@ def test_an_unchanged_file_is_not_read_again(
 
 
 def test_memory_survives_a_save_and_a_damaged_file_is_only_forgotten(tmp_path: Path) -> None:
-    path, kept = tmp_path / "a", tmp_path / "digests.json"
+    path, cache_file = tmp_path / "a", tmp_path / "digests.json"
     path.write_bytes(b"x")
-    first = DigestCache(kept)
+    first = DigestCache(cache_file)
     digest = first.file(path)
     first.save()
-    assert DigestCache(kept).file(path) == digest
-    kept.write_text("{ not json")
-    assert DigestCache(kept).file(path) == digest
+    assert DigestCache(cache_file).file(path) == digest
+    cache_file.write_text("{ not json")
+    assert DigestCache(cache_file).file(path) == digest
 
 
 def test_tree_digest_sees_names_and_contents(tmp_path: Path, cache: DigestCache) -> None:

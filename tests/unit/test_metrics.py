@@ -10,33 +10,33 @@ def features() -> np.ndarray:
 
 
 def test_equal_features_are_perfect(features: np.ndarray) -> None:
-    found = metrics.figures(features, features.copy(), patches=4)
-    assert found["cls_min"] == found["patch_min"] == pytest.approx(1.0)
-    assert found["max_abs"] == 0
-    assert found["snr_db"] == pytest.approx(300)
+    figures = metrics.figures(features, features.copy(), patches=4)
+    assert figures["cls_min"] == figures["patch_min"] == pytest.approx(1.0)
+    assert figures["max_abs"] == 0
+    assert figures["snr_db"] == pytest.approx(300)
     assert metrics.neighbour_agreement(features, features) == 1.0
 
 
 def test_one_bad_picture_shows_in_minimum_and_first_percentile(features: np.ndarray) -> None:
     other = features.copy()
     other[7, 0] = -other[7, 0]
-    found = metrics.figures(features, other, patches=4)
-    assert found["cls_min"] == pytest.approx(-1.0)
-    assert found["cls_p1"] < 0
-    assert found["cls_mean"] == pytest.approx(1 - 2 / 24)
-    assert found["patch_min"] == pytest.approx(1.0)
+    figures = metrics.figures(features, other, patches=4)
+    assert figures["cls_min"] == pytest.approx(-1.0)
+    assert figures["cls_p1"] < 0
+    assert figures["cls_mean"] == pytest.approx(1 - 2 / 24)
+    assert figures["patch_min"] == pytest.approx(1.0)
 
 
 def test_registers_count_for_neither_cls_nor_patches(features: np.ndarray) -> None:
     other = features.copy()
     other[:, 1:5] = 0
-    found = metrics.figures(features, other, patches=4)
-    assert found["cls_min"] == found["patch_min"] == pytest.approx(1.0)
+    figures = metrics.figures(features, other, patches=4)
+    assert figures["cls_min"] == figures["patch_min"] == pytest.approx(1.0)
 
 
 def test_snr_is_in_decibels(features: np.ndarray) -> None:
-    found = metrics.figures(features, features * np.float32(1.1), patches=4)
-    assert found["snr_db"] == pytest.approx(20, abs=0.01)
+    figures = metrics.figures(features, features * np.float32(1.1), patches=4)
+    assert figures["snr_db"] == pytest.approx(20, abs=0.01)
 
 
 def test_a_zero_vector_is_like_nothing(features: np.ndarray) -> None:

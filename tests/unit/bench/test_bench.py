@@ -12,10 +12,10 @@ def test_ratios_compare_what_makes_the_binary_with_the_whole_recipe() -> None:
         Cost("profile-int8", 99.0, 99),
     ]
     peer = [Cost("peer-export", 30.0, 12), Cost("peer-context", 10.0, 3)]
-    found = bench._result(ours, peer, 1.234)
-    assert found["time_ratio"] == pytest.approx(0.5)
-    assert found["peak_memory_ratio"] == pytest.approx(0.5)
-    assert found["warm_rebuild_seconds"] == 1.23
+    result = bench._result(ours, peer, 1.234)
+    assert result["time_ratio"] == pytest.approx(0.5)
+    assert result["peak_memory_ratio"] == pytest.approx(0.5)
+    assert result["warm_rebuild_seconds"] == 1.23
 
 
 def test_the_gains_are_a_row_a_rewrite() -> None:

@@ -34,9 +34,9 @@ class _Layers(Bench):
 
 
 def test_a_rewrite_is_worth_what_a_layer_takes_longer_without_it() -> None:
-    full, found = gains.measure(_Layers(), "int8")
+    full, saved = gains.measure(_Layers(), "int8")
     names = [rewrite.name for rewrite in rewrites.choose("int8")]
-    assert (full, found) == (100, [Gain(name, 110, 10) for name in names])
+    assert (full, saved) == (100, [Gain(name, 110, 10) for name in names])
 
 
 def test_operators_of_a_layer_without_a_cost_are_not_taken_for_free() -> None:

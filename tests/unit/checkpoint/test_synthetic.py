@@ -17,9 +17,9 @@ def test_values_are_the_same_on_every_machine() -> None:
 
 
 def test_tensors_do_not_depend_on_the_order_of_reading() -> None:
-    one, other = Synthetic(7, SHAPES), Synthetic(7, SHAPES)
-    forth = {name: one.read(name) for name in one.names}
-    back = {name: other.read(name) for name in reversed(other.names)}
+    first, second = Synthetic(7, SHAPES), Synthetic(7, SHAPES)
+    forth = {name: first.read(name) for name in first.names}
+    back = {name: second.read(name) for name in reversed(second.names)}
     assert all((forth[name] == back[name]).all() for name in SHAPES)
     assert all(forth[name].shape == shape for name, shape in SHAPES.items())
 

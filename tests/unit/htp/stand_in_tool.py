@@ -45,14 +45,14 @@ def main() -> int:
     if os.environ.get("STAND_IN_FAILS") == tool:
         print(WORDS[tool])
         return 1
-    outputs = {path: text for path, text in made(tool, arguments) if not omitted(path)}
+    outputs = {path: text for path, text in written(tool, arguments) if not omitted(path)}
     for path, text in outputs.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return 0
 
 
-def made(tool: str, arguments: list[str]) -> Iterator[tuple[Path, str]]:
+def written(tool: str, arguments: list[str]) -> Iterator[tuple[Path, str]]:
     if tool == "qnn-onnx-converter":
         cpp = Path(value(arguments, "-o"))
         yield cpp, "// model"

@@ -30,10 +30,10 @@ def test_level_2_has_the_targets_data(tmp_path: Path, is_fp16: bool) -> None:
 
 
 def test_only_documented_keys_are_used() -> None:
-    made = config.settings("g", TARGET, is_fp16=True)
-    assert set(made) == {"graphs", "devices"}
-    assert set(made["graphs"][0]) <= GRAPH_KEYS
-    assert set(made["devices"][0]) <= DEVICE_KEYS
+    settings = config.settings("g", TARGET, is_fp16=True)
+    assert set(settings) == {"graphs", "devices"}
+    assert set(settings["graphs"][0]) <= GRAPH_KEYS
+    assert set(settings["devices"][0]) <= DEVICE_KEYS
 
 
 def test_level_1_points_at_level_2_beside_it(tmp_path: Path) -> None:

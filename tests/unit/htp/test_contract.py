@@ -41,8 +41,8 @@ class Chain:
         self.out.mkdir()
 
     def convert(self, encodings: bool = True) -> None:
-        given = self.encodings if encodings else None
-        convert.main(self._arguments(onnx=self.onnx, encodings=given, target="iq9075"))
+        path = self.encodings if encodings else None
+        convert.main(self._arguments(onnx=self.onnx, encodings=path, target="iq9075"))
 
     def compile(self) -> None:
         cpp = self.out / artefacts.model_cpp(MODEL, PRECISION)
@@ -60,25 +60,25 @@ class Chain:
     def calls(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
-    def _arguments(self, **given: object) -> argparse.Namespace:
-        return argparse.Namespace(out=self.out, model=MODEL, precision=PRECISION, **given)
+    def _arguments(self, **inputs: object) -> argparse.Namespace:
+        return argparse.Namespace(out=self.out, model=MODEL, precision=PRECISION, **inputs)
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    made = tmp_path / "qairt"
+    folder = tmp_path / "qairt"
     for tool in (*sdk.TOOLS, "qnn-profile-viewer"):
-        path = made / "bin" / sdk.HOST / tool
+        path = folder / "bin" / sdk.HOST / tool
         path.parent.mkdir(parents=True, exist_ok=True)
         text = (HERE / "stand_in_tool.py").read_text()
         path.write_text(text.replace("/usr/bin/env python3", sys.executable))
         path.chmod(0o755)
     for name in LIBRARIES:
-        path = made / "lib" / name
+        path = folder / "lib" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"v2.43.0.260128154321")
-    (made / "sdk.yaml").write_text("version: 2.43.0.260128\n")
-    return made
+    (folder / "sdk.yaml").write_text("version: 2.43.0.260128\n")
+    return folder
 
 
 @pytest.fixture
@@ -92,9 +92,9 @@ def chain(tmp_path: Path, root: Path, checked: list[str], monkeypatch: pytest.Mo
     monkeypatch.setattr(sdk, "in_force", lambda: mounted)
     # The stand-in's libraries are no ELF files; the gate has tests of its own.
     monkeypatch.setattr(modellib, "check", lambda library, target: checked.append(target))
-    made = Chain(tmp_path)
-    monkeypatch.setenv("STAND_IN_LOG", str(made.log))
-    return made
+    chain = Chain(tmp_path)
+    monkeypatch.setenv("STAND_IN_LOG", str(chain.log))
+    return chain
 
 
 def test_a_mounted_sdk_takes_the_whole_chain(chain: Chain) -> None:
@@ -112,7 +112,7 @@ def test_only_documented_options_are_used(chain: Chain) -> None:
     chain.run()
     chain.convert(encodings=False)
     for call in chain.calls():
-        used = {one for one in call["arguments"] if one.startswith("-")}
+        used = {argument for argument in call["arguments"] if argument.startswith("-")}
         assert used <= set(DOCUMENTED["options"][call["tool"]]), call["tool"]
 
 
@@ -151,9 +151,9 @@ def test_paths_are_absolute(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> No
     chain.out = Path("out")
     chain.run()
     for call in chain.calls():
-        paths = [one for one in call["arguments"] if "/" in one]
+        paths = [argument for argument in call["arguments"] if "/" in argument]
         assert paths
-        assert all(one.startswith("/") for one in paths)
+        assert all(path.startswith("/") for path in paths)
 
 
 def test_layout_is_preserved_and_nothing_is_simplified(chain: Chain) -> None:

@@ -53,13 +53,13 @@ def test_a_right_library_passes() -> None:
     ],
 )
 def test_each_breach_has_its_words(changes: dict[str, Any], says: str) -> None:
-    (found,) = violations(**changes)
-    assert says in found
+    (violation,) = violations(**changes)
+    assert says in violation
 
 
 def test_many_names_are_cut_short() -> None:
-    (found,) = violations(imports=frozenset(f"symbol{i}" for i in range(9)))
-    assert found.endswith("symbol4 and 4 more")
+    (violation,) = violations(imports=frozenset(f"symbol{i}" for i in range(9)))
+    assert violation.endswith("symbol4 and 4 more")
 
 
 def test_every_target_has_a_contract() -> None:

@@ -46,8 +46,8 @@ def of_bytes(folder: Path, **changes: object) -> Path:
 def test_float_and_quantised_models_pass(tmp_path: Path) -> None:
     model = network(tmp_path)
     netjson.check(description(tmp_path, [1, 3, 16, 16]), model, quantized=False)
-    made = description(tmp_path, [1, 3, 16, 16], netjson.UFIXED_POINT_8)
-    netjson.check(made, model, quantized=True)
+    file = description(tmp_path, [1, 3, 16, 16], netjson.UFIXED_POINT_8)
+    netjson.check(file, model, quantized=True)
 
 
 def test_a_layout_turned_to_nhwc_is_refused(tmp_path: Path) -> None:
@@ -56,9 +56,9 @@ def test_a_layout_turned_to_nhwc_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_model_left_in_float_is_refused(tmp_path: Path) -> None:
-    made = description(tmp_path, [1, 3, 16, 16])
+    file = description(tmp_path, [1, 3, 16, 16])
     with pytest.raises(ConversionError, match="not one quantised tensor"):
-        netjson.check(made, network(tmp_path), quantized=True)
+        netjson.check(file, network(tmp_path), quantized=True)
 
 
 @pytest.mark.parametrize("changes", [{}, {"data_type": netjson.UINT_8, "quant_params": {}}])

@@ -116,9 +116,9 @@ class Build:
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    made = Build(tmp_path_factory.mktemp("build"))
-    made.prepare()
-    return made
+    build = Build(tmp_path_factory.mktemp("build"))
+    build.prepare()
+    return build
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8", "w8a16"])

@@ -29,14 +29,14 @@ def empty(folder: Path) -> Path:
 
 
 def test_openqnn_is_the_default(tmp_path: Path) -> None:
-    found = sdk.in_force(empty(tmp_path / "qairt"), make(tmp_path / "openqnn"), (3, 11))
-    assert (found.name, found.version) == ("openqnn", BUILD)
+    in_force = sdk.in_force(empty(tmp_path / "qairt"), make(tmp_path / "openqnn"), (3, 11))
+    assert (in_force.name, in_force.version) == ("openqnn", BUILD)
 
 
 def test_a_mounted_sdk_wins(tmp_path: Path) -> None:
     official = make(tmp_path / "qairt", "2.43.0.260128")
-    found = sdk.in_force(official, make(tmp_path / "openqnn"), (3, 10))
-    assert (found.root, found.version) == (official, "2.43.0.260128")
+    in_force = sdk.in_force(official, make(tmp_path / "openqnn"), (3, 10))
+    assert (in_force.root, in_force.version) == (official, "2.43.0.260128")
 
 
 @pytest.mark.parametrize("python", [(3, 9), (3, 11), (3, 12)])
@@ -82,11 +82,13 @@ def test_each_tool_must_be_there(tmp_path: Path, tool: str) -> None:
 
 def test_environment_is_that_of_envsetup(tmp_path: Path) -> None:
     root = make(tmp_path / "openqnn")
-    found = sdk.Sdk(root, BUILD, "openqnn").environment({"PATH": "/usr/bin", "PYTHONPATH": "/src"})
-    assert found["QNN_SDK_ROOT"] == found["QAIRT_SDK_ROOT"] == str(root)
-    assert found["PATH"] == f"{root}/bin/x86_64-linux-clang:/usr/bin"
-    assert found["PYTHONPATH"] == f"{root}/lib/python:/src"
-    assert found["LD_LIBRARY_PATH"] == f"{root}/lib/x86_64-linux-clang"
+    environment = sdk.Sdk(root, BUILD, "openqnn").environment(
+        {"PATH": "/usr/bin", "PYTHONPATH": "/src"}
+    )
+    assert environment["QNN_SDK_ROOT"] == environment["QAIRT_SDK_ROOT"] == str(root)
+    assert environment["PATH"] == f"{root}/bin/x86_64-linux-clang:/usr/bin"
+    assert environment["PYTHONPATH"] == f"{root}/lib/python:/src"
+    assert environment["LD_LIBRARY_PATH"] == f"{root}/lib/x86_64-linux-clang"
 
 
 def test_libraries_of_one_build_are_accepted(tmp_path: Path) -> None:

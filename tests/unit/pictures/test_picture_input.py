@@ -21,9 +21,15 @@ def takes_bytes(tmp_path: Path) -> PictureInput:
 
 
 def test_a_network_of_planes_is_told_by_its_model(tmp_path: Path) -> None:
-    found = PictureInput.load(vit.write(tmp_path))
-    assert found == PictureInput("pixel_values", np.dtype("float32"), (1, 3, vit.SIZE, vit.SIZE))
-    assert (found.is_bytes, found.layout, found.suffix) == (False, "NCHW", ".raw")
+    picture_input = PictureInput.load(vit.write(tmp_path))
+    assert picture_input == PictureInput(
+        "pixel_values", np.dtype("float32"), (1, 3, vit.SIZE, vit.SIZE)
+    )
+    assert (picture_input.is_bytes, picture_input.layout, picture_input.suffix) == (
+        False,
+        "NCHW",
+        ".raw",
+    )
 
 
 def test_so_is_one_of_bytes(takes_bytes: PictureInput) -> None:

@@ -112,8 +112,8 @@ def test_mean_and_std_come_from_the_checkpoint(tmp_path: Path) -> None:
     mean, std = [0.430, 0.411, 0.296], [0.213, 0.156, 0.143]
     config = {"image_mean": mean, "image_std": std, "resample": 2}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
-    found = preprocess.settings(USUAL, tmp_path)
-    assert found == Preprocessing(USUAL, (0.430, 0.411, 0.296), (0.213, 0.156, 0.143))
+    settings = preprocess.settings(USUAL, tmp_path)
+    assert settings == Preprocessing(USUAL, (0.430, 0.411, 0.296), (0.213, 0.156, 0.143))
 
 
 def test_without_a_processor_config_imagenet_s_are_used(tmp_path: Path) -> None:
@@ -149,5 +149,5 @@ def test_bytes_of_a_picture_that_needs_no_resizing_are_its_own() -> None:
 
 def test_resized_bytes_are_within_half_a_step_of_what_is_normalised() -> None:
     values = preprocess.resized(Image.fromarray(noise(37, 53)), SMALL)
-    found = preprocess.as_bytes(values).transpose(2, 0, 1) / 255
-    assert np.abs(found - values).max() <= 0.5 / 255
+    pixels = preprocess.as_bytes(values).transpose(2, 0, 1) / 255
+    assert np.abs(pixels - values).max() <= 0.5 / 255

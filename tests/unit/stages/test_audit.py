@@ -52,11 +52,15 @@ def test_every_activation_is_in_the_table_and_few_values_are_beyond_the_usual(
     tmp_path: Path,
 ) -> None:
     source = vit.write(tmp_path)
-    found = _audit(tmp_path, source, "fp16")
-    assert list(found) == list(Network.load(source).float_tensors())
-    assert all(0 < one["usual"] <= one["largest"] for one in found.values())
-    seen = [np.fromfile(one, np.float32) for one in image_set.raws(tmp_path / "calibration")[:2]]
-    assert found["pixel_values"]["largest"] == pytest.approx(np.abs(seen).max())
+    activations = _audit(tmp_path, source, "fp16")
+    assert list(activations) == list(Network.load(source).float_tensors())
+    assert all(
+        0 < activation["usual"] <= activation["largest"] for activation in activations.values()
+    )
+    pictures = [
+        np.fromfile(raw, np.float32) for raw in image_set.raws(tmp_path / "calibration")[:2]
+    ]
+    assert activations["pixel_values"]["largest"] == pytest.approx(np.abs(pictures).max())
 
 
 def test_float16_is_refused_where_it_would_overflow_and_other_precisions_are_not(

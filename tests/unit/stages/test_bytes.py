@@ -50,7 +50,7 @@ def _pictures(folder: Path, count: int) -> list[np.ndarray]:
 
 
 @pytest.fixture(params=["int8", "w8a16"])
-def made(tmp_path: Path, request: pytest.FixtureRequest) -> Namespace:
+def files(tmp_path: Path, request: pytest.FixtureRequest) -> Namespace:
     """The float network, the one of bytes, its encodings, and its integers, on random pictures."""
     precision, source = request.param, vit.write(tmp_path)
     target = tmp_path / "bytes.onnx"
@@ -82,58 +82,58 @@ def made(tmp_path: Path, request: pytest.FixtureRequest) -> Namespace:
     )
 
 
-def test_bytes_have_the_encoding_that_is_their_own(made: Namespace) -> None:
-    assert made.encodings.activations[NUMBERS] == Encoding(8, (1.0,), 0, symmetric=False)
-    assert INPUT not in made.encodings.activations
-    assert not [name for name in made.encodings.params if name.startswith("pixels.")]
+def test_bytes_have_the_encoding_that_is_their_own(files: Namespace) -> None:
+    assert files.encodings.activations[NUMBERS] == Encoding(8, (1.0,), 0, symmetric=False)
+    assert INPUT not in files.encodings.activations
+    assert not [name for name in files.encodings.params if name.startswith("pixels.")]
 
 
-def test_nothing_quantises_the_input_and_one_node_reads_it(made: Namespace) -> None:
-    graph = onnx.load(made.integers).graph
+def test_nothing_quantises_the_input_and_one_node_reads_it(files: Namespace) -> None:
+    graph = onnx.load(files.integers).graph
     (reader,) = [node for node in graph.node if INPUT in node.input]
     assert reader.op_type == "DequantizeLinear"
     assert graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
 
 
-def test_no_byte_is_lost(made: Namespace) -> None:
+def test_no_byte_is_lost(files: Namespace) -> None:
     """What the patch embedding reads is every byte itself, whatever its own width."""
     every = np.arange(np.prod(SHAPE)).astype(np.uint8).reshape(SHAPE)
-    graph = onnx.load(made.integers).graph
+    graph = onnx.load(files.integers).graph
     convolution = next(node for node in graph.node if node.op_type == "Conv")
-    found = _run(made.integers, every, convolution.input[0])
-    assert np.array_equal(found, every.transpose(0, 3, 1, 2).astype(np.float32))
+    outputs = _run(files.integers, every, convolution.input[0])
+    assert np.array_equal(outputs, every.transpose(0, 3, 1, 2).astype(np.float32))
 
 
-def test_integers_are_close_to_the_float_network_on_normalised_pixels(made: Namespace) -> None:
-    wanted, found = [], []
-    for picture in made.pictures:
+def test_integers_are_close_to_the_float_network_on_normalised_pixels(files: Namespace) -> None:
+    expected, actual = [], []
+    for picture in files.pictures:
         pixels = ((picture / 255 - HOW.mean) / HOW.std).transpose(0, 3, 1, 2)
-        wanted.append(_run(made.source, pixels.astype(np.float32)))
-        found.append(_run(made.integers, picture))
-    least = {"int8": 0.99, "w8a16": 0.999}[made.precision]
-    assert metrics.cosine(np.concatenate(wanted), np.concatenate(found)).mean() > least
+        expected.append(_run(files.source, pixels.astype(np.float32)))
+        actual.append(_run(files.integers, picture))
+    least = {"int8": 0.99, "w8a16": 0.999}[files.precision]
+    assert metrics.cosine(np.concatenate(expected), np.concatenate(actual)).mean() > least
 
 
-def test_layers_are_compared_on_bytes(made: Namespace, tmp_path: Path) -> None:
+def test_layers_are_compared_on_bytes(files: Namespace, tmp_path: Path) -> None:
     diagnose.main(
         Namespace(
             out=tmp_path,
-            precision=made.precision,
-            onnx=made.network,
-            encodings=made.encodings_file,
+            precision=files.precision,
+            onnx=files.network,
+            encodings=files.encodings_file,
             inputs=tmp_path / "calibration",
             count=2,
         )
     )
-    layers = json.loads((tmp_path / "diagnosis" / made.precision / "layers.json").read_text())
+    layers = json.loads((tmp_path / "diagnosis" / files.precision / "layers.json").read_text())
     assert min(layer["cosine_mean"] for layer in layers) > 0.98
 
 
-def test_the_width_of_bytes_is_not_for_choice(made: Namespace) -> None:
-    network = Network.load(made.network)
-    given = sharing.given(network)
-    assert NUMBERS in given
+def test_the_width_of_bytes_is_not_for_choice(files: Namespace) -> None:
+    network = Network.load(files.network)
+    grids = sharing.given(network)
+    assert NUMBERS in grids
     raisable = {name for names in widths.kinds(network).values() for name in names}
-    assert not raisable & given.keys()
-    raised = widths.raised(network, made.encodings, raisable)
-    assert {raised.activations[name].bits for name in given} == {8}
+    assert not raisable & grids.keys()
+    raised = widths.raised(network, files.encodings, raisable)
+    assert {raised.activations[name].bits for name in grids} == {8}

@@ -141,9 +141,11 @@ def test_few_pictures_are_warned_about(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_a_held_out_set_from_the_same_folder_stays_disjoint(tmp_path: Path) -> None:
     images, out = folder_of(tmp_path, 24), tmp_path / "out"
-    seen = run(images, out, count=16)
+    calibration = run(images, out, count=16)
     held_out = run(images, out, set="heldout", count=8, exclude=out / "calibration" / "calibration")
-    names = [{image["source"] for image in made["images"]} for made in (seen, held_out)]
+    names = [
+        {image["source"] for image in image_set["images"]} for image_set in (calibration, held_out)
+    ]
     assert len(names[0]) == 16
     assert len(names[1]) == 8
     assert not names[0] & names[1]

@@ -45,10 +45,10 @@ def test_names_the_layer_that_was_spoilt(tmp_path: Path) -> None:
     )
     before = _diagnose(tmp_path)
     path = tmp_path / artefacts.encodings("digits", "w8a16")
-    made = Encodings.load(path)
+    encodings = Encodings.load(path)
     residual = layers.residual(Network.load(tmp_path / "vit.onnx"))
-    made.activations[residual[2]] = asymmetric(-1e4, 1e4, 16)
-    made.save(path)
+    encodings.activations[residual[2]] = asymmetric(-1e4, 1e4, 16)
+    encodings.save(path)
     after = _diagnose(tmp_path)
     assert [layer["tensor"] for layer in after] == residual
     lost = [old["snr_db"] - new["snr_db"] for old, new in zip(before, after, strict=True)]

@@ -133,8 +133,8 @@ def test_sharding_does_not_change_a_byte(tmp_path: Path) -> None:
         for name, shards in (("whole", 1), ("sharded", 3))
     ]
     for suffix in (".onnx", ".onnx_data"):
-        one, other = (file.with_suffix(suffix).read_bytes() for file in files)
-        assert one == other
+        first, second = (file.with_suffix(suffix).read_bytes() for file in files)
+        assert first == second
 
 
 def test_two_processes_in_two_places_write_the_same_bytes(tmp_path: Path) -> None:

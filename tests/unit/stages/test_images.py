@@ -15,16 +15,16 @@ def test_crops_for_the_two_uses_share_no_pixel() -> None:
     # Every pixel has a colour of its own.
     numbers = np.arange(427 * 640, dtype="<u4").reshape(427, 640, 1)
     photo = Image.fromarray(np.ascontiguousarray(numbers.view(np.uint8)[..., :3]))
-    seen: dict[str, set[bytes]] = {"calibration": set(), "heldout": set()}
-    count = dict.fromkeys(seen, 0)
+    pictures: dict[str, set[bytes]] = {"calibration": set(), "heldout": set()}
+    count = dict.fromkeys(pictures, 0)
     for path, crop in builtin.crops(photo):
         pixels = np.asarray(crop).reshape(-1, 3)
         assert crop.width == crop.height
-        seen[path.parts[0]] |= {pixel.tobytes() for pixel in pixels}
+        pictures[path.parts[0]] |= {pixel.tobytes() for pixel in pixels}
         count[path.parts[0]] += 1
     assert count == {"calibration": 35, "heldout": 8}
-    assert not seen["calibration"] & seen["heldout"]
-    assert len(seen["calibration"]) == 427 * 427
+    assert not pictures["calibration"] & pictures["heldout"]
+    assert len(pictures["calibration"]) == 427 * 427
 
 
 @pytest.mark.torch

@@ -6,8 +6,7 @@ import pytest
 
 from scripts import artefacts
 from scripts.errors import ArtefactError, CompileError
-from scripts.htp import estimate
-from scripts.htp.estimate import Estimate
+from scripts.htp.estimate import Estimate, read_profile
 from scripts.stages import profile
 from tests.unit.htp.test_contexts import HEAD, TAIL
 
@@ -27,31 +26,35 @@ Msg Timestamp,Message,Time,Unit of Measurement,Timing Source,Event Level,Event I
 
 
 @pytest.fixture
-def found(tmp_path: Path) -> Estimate:
+def estimate(tmp_path: Path) -> Estimate:
     (tmp_path / "profile.csv").write_text(PROFILE)
-    return estimate.read_profile(tmp_path / "profile.csv")
+    return read_profile(tmp_path / "profile.csv")
 
 
-def test_reads_the_compilers_profile(found: Estimate) -> None:
-    assert (found.microseconds_low, found.microseconds, found.microseconds_high) == (168, 193, 224)
-    assert found.ddr_bytes == 978944 + 100 + 200 + 36864
+def test_reads_the_compilers_profile(estimate: Estimate) -> None:
+    assert (estimate.microseconds_low, estimate.microseconds, estimate.microseconds_high) == (
+        168,
+        193,
+        224,
+    )
+    assert estimate.ddr_bytes == 978944 + 100 + 200 + 36864
 
 
 def test_a_profile_without_an_estimate_is_refused(tmp_path: Path) -> None:
     (tmp_path / "profile.csv").write_text("\n".join(PROFILE.splitlines()[:4]))
     with pytest.raises(CompileError, match="lower estimate"):
-        estimate.read_profile(tmp_path / "profile.csv")
+        read_profile(tmp_path / "profile.csv")
 
 
-def test_the_report(tmp_path: Path, found: Estimate) -> None:
+def test_the_report(tmp_path: Path, estimate: Estimate) -> None:
     context = tmp_path / "c.serialized.bin"
     context.write_bytes(HEAD + TAIL)
-    given = Namespace(precision="int8", context=context, out=tmp_path)
+    arguments = Namespace(precision="int8", context=context, out=tmp_path)
     with pytest.raises(ArtefactError, match="no estimate"):
-        profile.main(given)
-    found.save(context)
-    profile.main(given)
+        profile.main(arguments)
+    estimate.save(context)
+    profile.main(arguments)
     report = json.loads((tmp_path / artefacts.profile_report("int8")).read_text())
     assert report["milliseconds"] == 0.193
-    assert report["ddr_bytes"] == found.ddr_bytes
+    assert report["ddr_bytes"] == estimate.ddr_bytes
     assert report["target"]["soc_type"] == "QCS9100"

@@ -74,9 +74,9 @@ def test_a_single_non_finite_value_fails(value: float, who: str) -> None:
 def test_the_reference_sees_the_pictures_not_the_raws(held_out: HeldOut, images: Path) -> None:
     pixels = held_out.pixels(images, PictureSize.square(16))
     picture = np.asarray(Image.open(images / "3" / "a.png"), np.float32)
-    wanted = (picture.transpose(2, 0, 1) / 255 - 0.5) / 0.5
+    expected = (picture.transpose(2, 0, 1) / 255 - 0.5) / 0.5
     assert pixels[0].shape == (1, 3, 16, 16)
-    np.testing.assert_allclose(pixels[0][0], wanted, atol=1e-6)
+    np.testing.assert_allclose(pixels[0][0], expected, atol=1e-6)
 
 
 def test_another_picture_under_the_same_name_is_refused(held_out: HeldOut, images: Path) -> None:
