@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath as Path
 
-# What only the host knows of a build, as JSON, reaches the stages in this variable.
+# Facts about a build that only the host knows, as JSON, are in this environment variable.
 FACTS_VARIABLE = "DINOV3_QNN_FACTS"
 
-# Time and memory that a stage took, which its manifest takes over.
+# Time and memory of a stage, which go into its manifest.
 USAGE_FILE = ".usage.json"
 
-# What the rewrites of `lower` save; of the benchmark, not of a build.
+# What the rewrites of `lower` save, written by the benchmark.
 GAINS = "gains.json"
 
 
@@ -88,7 +88,7 @@ def verify_report(precision: str) -> Path:
 
 
 def golden_output(precision: str) -> Path:
-    """Return what the simulator gives for the first held-out picture, raw float32."""
+    """Return the simulator's output for the first held-out picture, raw float32."""
     return Path(f"final_binary/{precision}/golden_output.raw")
 
 

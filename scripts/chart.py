@@ -1,4 +1,4 @@
-"""A line chart as SVG text: no library, no font, the same bytes every time."""
+"""A line chart as SVG text: without a library or a font, so the bytes are always the same."""
 
 from __future__ import annotations
 

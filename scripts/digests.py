@@ -1,6 +1,6 @@
-"""SHA-256 of files and folders, remembered so that an unchanged 3 GB file is not read again.
+"""SHA-256 of files and folders, cached, so that an unchanged 3 GB file is not read again.
 
-A remembered digest holds while size, times and inode stay the same, the rule git's index uses.
+A cached digest is valid while size, times and inode stay the same: the rule of git's index.
 No user program can set a file's ctime, so any write after the digest was taken is noticed.
 """
 
@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 _CHUNK = 1 << 22
 # Linux stamps files with the last timer tick. A file younger than this could change once more
-# without its ctime moving, so it is left to age before it is read.
+# without its ctime moving, so reading it waits until it is older.
 _TICK_SECONDS = 0.02
 
 
@@ -62,7 +62,7 @@ class DigestCache:
         self._known = _read(path)
 
     def file(self, path: Path) -> str:
-        """Return the SHA-256 of one file, from memory where its stamp has not changed."""
+        """Return the SHA-256 of one file, from the cache where its stamp is unchanged."""
         path = path.resolve()
         known = self._known.get(str(path))
         if known is None or known["stamp"] != _stamp(path):
@@ -79,7 +79,7 @@ class DigestCache:
         return of_listing((str(file.relative_to(path)), self.file(file)) for file in files)
 
     def save(self) -> None:
-        """Write the memory to disk, dropping files that are gone; losing it only costs time."""
+        """Write the cache to disk, without files that are gone; losing it only costs time."""
         known = {name: entry for name, entry in self._known.items() if Path(name).is_file()}
         self._path.parent.mkdir(parents=True, exist_ok=True)
         scratch = self._path.with_suffix(f".{os.getpid()}")

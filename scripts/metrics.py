@@ -54,7 +54,7 @@ def neighbour_agreement(reference: Features, other: Features) -> float:
 
 
 def accuracy(features: Features, head: Head, labels: Sequence[int]) -> float:
-    """Return the share of pictures that a linear head (weight, bias) on CLS labels rightly."""
+    """Return the share of pictures that a linear head (weight, bias) on CLS labels correctly."""
     weight, bias = head
     predicted = (features[:, 0] @ weight.T + bias).argmax(axis=1)
     return float((predicted == np.array(labels)).mean())

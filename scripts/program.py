@@ -1,4 +1,4 @@
-"""What every stage's program shares: its `--out` folder, exit codes, and a record of its cost."""
+"""What all stages' programs share: the `--out` folder, exit codes, and a record of the cost."""
 
 from __future__ import annotations
 

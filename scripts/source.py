@@ -15,7 +15,7 @@ from pathlib import Path
 from scripts import digests
 
 ROOT = Path(__file__).resolve().parents[1]
-# What a build is made by: the stages, and what is in the image.
+# The sources of a build: the stages, and what is in the image.
 FOLDERS = ("scripts", "toolchains", "docker")
 
 
@@ -27,9 +27,9 @@ def digest(module: str) -> str:
 
 
 def revision(root: Path = ROOT) -> dict[str, str]:
-    """Return what names the sources of a build, as an in-toto digest set.
+    """Return the revision of a build's sources, as an in-toto digest set.
 
-    That is the git commit where they are as committed; anywhere else, the SHA-256 of the files.
+    That is the git commit where the files are as committed, else the SHA-256 of the files.
     """
     commit = _commit(root)
     if commit and _git(root, "status", "--porcelain", "--", *FOLDERS) == "":
@@ -53,7 +53,7 @@ def closure(module: str) -> set[Path]:
 
 
 def _commit(root: Path) -> str:
-    """Return the commit checked out at `root`, nothing where that is no repository of its own."""
+    """Return the commit checked out at `root`; nothing where `root` is not a repository's root."""
     prefix, _, commit = (_git(root, "rev-parse", "--show-prefix", "HEAD") or "").partition("\n")
     return "" if prefix else commit.strip()
 
@@ -69,7 +69,7 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def _is_litter(path: Path) -> bool:
-    """Tell whether tools left a file behind: what Python compiled, a linter's cache."""
+    """Return whether a tool left a file behind: bytecode, a linter's cache."""
     return path.suffix == ".pyc" or any(part.startswith(".") for part in path.parts)
 
 

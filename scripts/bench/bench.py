@@ -1,6 +1,6 @@
 """Time, peak memory and simulated latency, beside the plain ONNX Runtime recipe, in one run.
 
-Times of a shared machine drift; ratios within one run are what counts.
+Times of a shared machine drift, so only ratios within one run count.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from scripts.pipeline.container import Mount
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
 
-# Simulating a large network takes longer than building it, and the recipe has no such step.
+# Simulating a large network takes longer than building it, and the recipe does not do it.
 LEFT_OUT = {"verify", "package"}
-# What makes the binary; its profile is listed, but is not part of the ratio.
+# The stages up to the binary; the profile is listed, but does not count in the ratio.
 CHAIN = ("export", "lower", "audit", "quantize", "convert", "compile", "context")
 PEER_STEPS = ("export", "quantize", "context")
 PEER_ESTIMATE = "peer_ctx.estimate.json"
@@ -47,7 +47,7 @@ def run(builder: Builder, model: str, weights: str, precisions: Sequence[str], o
         raise UsageError(f"The plain recipe has no configuration of {model}.")
     out.parent.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {}
-    # What is compared comes first, each beside the other; what rewrites save is the longer part.
+    # The comparison comes first; measuring what the rewrites save takes longer.
     for measure in (_compare, _gains):
         for precision in precisions:
             with _fresh(model, weights, precision) as build:
@@ -60,7 +60,7 @@ def run(builder: Builder, model: str, weights: str, precisions: Sequence[str], o
 
 @contextmanager
 def _fresh(model: str, weights: str, precision: str) -> Iterator[Request]:
-    """Yield a build in a folder that was not there before, and will not be afterwards."""
+    """Yield a build in a new folder, which is deleted afterwards."""
     folder = Path("build").resolve() / f"bench-{os.getpid()}"
     try:
         yield request.make(
@@ -76,7 +76,7 @@ def _fresh(model: str, weights: str, precision: str) -> Iterator[Request]:
 
 
 def _compare(builder: Builder, build: Request) -> dict[str, Any]:
-    """Return what ours and the recipe take, and the simulated time of what they make."""
+    """Return the costs of our stages and of the recipe, and the simulated times of both."""
     stages = [stage for stage in plan.stages(build) if stage.verb not in LEFT_OUT]
     ours = _costs(builder, build, stages)
     warm = _warm_seconds(builder, build, stages)
@@ -94,7 +94,7 @@ def _gains(builder: Builder, build: Request) -> dict[str, Any]:
 
 
 def _peer(builder: Builder, build: Request) -> tuple[list[Cost], float]:
-    """Return what the recipe's steps took, and the simulated milliseconds of what they made."""
+    """Return the costs of the recipe's steps, and the simulated milliseconds of its binary."""
     fresh = replace(build, build_dir=build.build_dir / "peer")
     calibration = build.root / artefacts.image_set("calibration")
     stages = [

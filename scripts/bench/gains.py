@@ -1,7 +1,7 @@
 """Measure what every rewrite of `lower` gains in simulated time, and what 16 bits cost.
 
-Shallow twins of the model do: the time of a layer is that of two more layers, halved. Encodings are
-those of one picture of noise; in int8 those activations have 16 bits that are faster so.
+It measures shallow twins of the model: the time of a layer is half the time of two more layers.
+Encodings come from one picture of noise; in int8, activations that are faster with 16 bits have 16.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Time:
 
     @classmethod
     def read(cls, trace: Path) -> Time:
-        """Return what a compiler's profile says."""
+        """Return the figures of a compiler's profile."""
         with trace.open(newline="") as file:
             rows = list(csv.DictReader(file))
         missing = [int(row["Time"]) for row in rows if row["Event Identifier"].startswith(MISSING)]
@@ -88,7 +88,7 @@ class Bench:
         """Return the simulated microseconds of a layer, some rewrites left out.
 
         Raises:
-            CompileError: the compiler has no cost for some operator: it would look free.
+            CompileError: the compiler has no cost for some operator, which would look free.
         """
         free = [name for name, cost in catalog.width_costs().items() if cost <= 0]
         shallow, deep = (self._time(path, without, free) for path in self._twins.values())
@@ -97,7 +97,7 @@ class Bench:
         return (deep.microseconds - shallow.microseconds) / (DEPTHS[1] - DEPTHS[0])
 
     def width_costs(self) -> dict[str, int]:
-        """Return what 16 bits cost the deeper twin, by kind of activation."""
+        """Return the cost of 16 bits in the deeper twin, by kind of activation."""
         twin = self._twins[DEPTHS[1]]
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             network = Path(name) / "lowered.onnx"

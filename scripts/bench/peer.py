@@ -1,7 +1,7 @@
 """The plain ONNX Runtime recipe, as its documentation shows it: what `invoke bench` compares with.
 
 Export with torch, `get_qnn_qdq_config` and `quantize`, then a context by the QNN provider.
-It is no part of a build.
+It is not part of a build.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _quantize(options: argparse.Namespace) -> None:
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             return next(self.samples, None)
 
-    # The recipe writes beside its input, which is read-only here; a copy is a second of minutes.
+    # The recipe writes beside its input, which is read-only here; the copy takes a second.
     for file in options.work.glob(f"{EXPORTED}*"):
         shutil.copy(file, options.out)
     source = options.out / EXPORTED

@@ -41,7 +41,7 @@ def config_of_directory(directory: Path, model: Model) -> DINOv3ViTConfig:
 
 
 def config_of_catalog(model: Model) -> DINOv3ViTConfig:
-    """Return the configuration of a family member, for weights that bring none."""
+    """Return the configuration of a family member, for weights without one."""
     if not model.hidden_size:
         return DINOv3ViTConfig.from_dict(files.read_config(DIGITS))
     return DINOv3ViTConfig(
@@ -62,7 +62,7 @@ def skeleton(config: DINOv3ViTConfig) -> DINOv3ViTModel:
     config._attn_implementation = "eager"
     with torch.device("meta"):
         network = DINOv3ViTModel(config)
-    # Its rotary frequencies are a buffer that no checkpoint holds: make them anew, for real.
+    # No checkpoint holds the buffer of rotary frequencies: compute it, in real memory.
     network.rope_embeddings = type(network.rope_embeddings)(config)
     return network.eval()
 

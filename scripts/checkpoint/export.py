@@ -41,10 +41,10 @@ class Source:
 
 
 def open_source(model: catalog.Model, weights: str, size: PictureSize) -> Source:
-    """Return the source that `weights`, a directory or `random[:SEED]`, stands for.
+    """Return the source of `weights`: a directory, or `random[:SEED]`.
 
     Raises:
-        CheckpointError: the directory is not a whole DINOv3 checkpoint of this family member.
+        CheckpointError: the directory is not a complete DINOv3 checkpoint of this family member.
     """
     if random := RANDOM.fullmatch(weights):
         seed, config = int(random[1] or 0), dinov3.config_of_catalog(model)
@@ -56,7 +56,7 @@ def open_source(model: catalog.Model, weights: str, size: PictureSize) -> Source
 
 
 def write(source: Source, model: str, onnx_file: Path) -> dict[str, str]:
-    """Write the network and its data file; return what it is, as its metadata say."""
+    """Write the network and its data file; return the metadata in it."""
     with heartbeat("tracing"):
         graph = trace(source.config, source.size)
     placed = onnxfile.layout(graph)

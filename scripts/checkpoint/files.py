@@ -1,7 +1,7 @@
 """A Hugging Face checkpoint directory, checked before any work and read tensor by tensor.
 
-Only the safetensors headers are parsed up front; a tensor's bytes are read when it is asked for,
-as float32 whatever it is stored as, so memory holds one tensor and never the checkpoint.
+Only the safetensors headers are parsed up front; a tensor is read when it is needed,
+and converted to float32, so memory holds one tensor and never the whole checkpoint.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ MODEL_TYPE = "dinov3_vit"
 # safetensors' names of the stored types, and how NumPy reads them; it has no bfloat16.
 STORED_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 LARGEST_HEADER = 100_000_000
-FETCH_AGAIN = "fetch it again; `sha256sum` shows whether a copy is whole"
-# Trained with, but not used by, the network that is exported.
+FETCH_AGAIN = "fetch it again; `sha256sum` shows whether a copy is complete"
+# Used in training, not in the exported network.
 OPTIONAL = {"embeddings.mask_token"}
 
 
@@ -90,7 +90,7 @@ def read_config(directory: Path) -> dict[str, Any]:
     """Return the directory's `config.json`.
 
     Raises:
-        CheckpointError: it is no Hugging Face directory, or of another kind of model.
+        CheckpointError: it is not a Hugging Face directory, or has another kind of model.
     """
     file = directory / "config.json"
     if not file.is_file():
@@ -146,14 +146,14 @@ def read_header(file: Path) -> dict[str, Stored]:
     """Return what a safetensors file holds: 8 bytes of header length, JSON, then the tensors.
 
     Raises:
-        CheckpointError: the file is truncated, no safetensors file, or of a type unknown here.
+        CheckpointError: the file is truncated, not a safetensors file, or has an unknown type.
     """
     size = file.stat().st_size
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if not 2 <= length <= min(LARGEST_HEADER, size - 8):
             raise CheckpointError(
-                f"{file} is no whole safetensors file ({size} bytes).",
+                f"{file} is not a complete safetensors file ({size} bytes).",
                 cause="a cut download, or a Git LFS pointer in place of the file",
                 remedy=FETCH_AGAIN + "; in a git clone, run `git lfs pull`",
             )

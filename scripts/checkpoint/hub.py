@@ -28,11 +28,11 @@ FORBIDDEN = (401, 403)
 
 
 def fetch(repo: str, revision: str, folder: Path) -> str:
-    """Download a repository's weights into `folder`; return the commit they are of.
+    """Download a repository's weights into `folder`; return their commit.
 
     Raises:
-        GatedModelError: the hub wants a licence accepted, a token, or knows no such repository.
-        CheckpointError: the hub cannot be reached, or what came is no whole DINOv3 checkpoint.
+        GatedModelError: the hub requires a licence or a token, or has no such repository.
+        CheckpointError: the hub cannot be reached, or the download is no complete checkpoint.
     """
     hub = HfApi()
     with _named_errors(repo):

@@ -1,7 +1,7 @@
 """Write an ONNX network and its weights, tensor by tensor, with the same bytes every time.
 
-The layout of the data file is settled from shapes alone. So tensors can then be read, turned and
-written in parallel, each at its place, and memory never holds more than a few of them.
+Shapes alone decide the layout of the data file. So tensors are read, transposed and written in
+parallel, each at its place, and memory never holds more than a few of them.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from scripts.checkpoint.trace import INPUT, OPSET, OUTPUT, Graph
 
 IR_VERSION = 10
 PRODUCER = "dinov3-qnn"
-# Rows turned at a time: a block of them stays in the processor's cache.
+# Rows transposed at a time: a block of them stays in the processor's cache.
 BLOCK = 64
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A weight: its shape as the graph wants it, and its first byte in the data file."""
+    """A weight: its shape as the graph reads it, and its first byte in the data file."""
 
     name: str
     shape: tuple[int, ...]
@@ -56,10 +56,10 @@ def layout(graph: Graph) -> list[Placed]:
 
 
 def write_weights(path: Path, placed: Sequence[Placed], weights: Weights) -> str:
-    """Write the data file; return a digest of the weights, whatever they were stored as.
+    """Write the data file; return a digest of the float32 weights.
 
     Raises:
-        OSError: there is no space for all of it, found out before any of it is written.
+        OSError: there is no space for all of it, which is checked before anything is written.
     """
     digests = []
     with path.open("wb") as file, ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -77,7 +77,7 @@ def write_weights(path: Path, placed: Sequence[Placed], weights: Weights) -> str
 def build(
     graph: Graph, placed: Sequence[Placed], data: str, metadata: Mapping[str, str]
 ) -> ModelProto:
-    """Return the model, its weights in the file `data` beside it; nothing tells when or where."""
+    """Return the model, its weights in the file `data` beside it; without time or place."""
     constants = [numpy_helper.from_array(value, name) for name, value in graph.constants.items()]
     inner = [name for node in graph.nodes for name in node.output if name != OUTPUT]
     network = helper.make_graph(

@@ -1,6 +1,6 @@
 """Compare an exported network with torch, on real pictures, one layer in memory at a time.
 
-torch runs the network of `transformers` itself, each module given its weights only while it works;
+torch runs the network of `transformers` itself, and each module has weights only while it runs;
 ONNX Runtime runs the exported file piece by piece.
 """
 
@@ -40,7 +40,7 @@ class Parity:
     max_abs: float
 
     def require(self) -> None:
-        """Refuse a network that is not the one it was exported from.
+        """Refuse a network that computes something else than torch.
 
         Raises:
             ConversionError: the figures are out of bounds, or not finite.
@@ -54,7 +54,7 @@ class Parity:
             )
 
     def rounded(self) -> dict[str, float | int]:
-        """Return the figures as every machine finds them: six digits, a bound by a power of ten."""
+        """Return figures that are equal on every machine: rounded, and bounds by powers of ten."""
         bound = 10.0 ** (round(log10(max(self.max_abs, 1e-12))) + 1)
         cosine = round(self.cosine, 6)
         return {"pictures": self.pictures, "cosine": cosine, "max_abs_at_most": bound}
@@ -64,7 +64,7 @@ def compare(
     onnx_file: Path, config: DINOv3ViTConfig, weights: Weights, pictures: Sequence[Pixels]
 ) -> Parity:
     """Return the figures for pictures of [1, 3, size, size] each."""
-    # Each leaves a processor idle while it loads a layer; the other has use for it.
+    # While one loads a layer, the other uses the processor.
     with ThreadPoolExecutor(2) as pool:
         by_torch = pool.submit(run_torch, config, weights, pictures)
         by_onnx = pool.submit(run_onnx, onnx_file, pictures)

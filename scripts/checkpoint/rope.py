@@ -15,7 +15,7 @@ def tables(
 
     As `DINOv3ViTRopePositionEmbedding`: patch centres in [-1, 1], (y, x), each with `head_dim / 4`
     frequencies, twice. In double precision through libm, whose rounded results are the same on
-    every machine, where torch's vectorised float32 ones need not be.
+    every machine; torch's vectorised float32 results can differ.
     """
     frequencies = [base ** (-4 * index / head_dim) for index in range(head_dim // 4)]
     angles = [

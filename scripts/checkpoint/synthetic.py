@@ -1,8 +1,8 @@
 """Seeded random weights for any member of the family: the real ones are gated.
 
-Every tensor has a stream of its own, keyed by seed and name, so tensors can be made one at a time
-and in any order. Values are sums of integers scaled once: the same bytes on every machine, which
-the logarithms inside a normal distribution do not promise.
+Every tensor has a stream of its own, keyed by seed and name, so tensors can be computed one at a
+time, in any order. Values are sums of integers scaled once: the same bytes on every machine, which
+the logarithms of a normal distribution do not guarantee.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from math import prod, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-# DINOv3ViTConfig.initializer_range, and its init of what is not drawn at random.
+# DINOv3ViTConfig.initializer_range, and the tensors that it sets to ones and zeros.
 STANDARD_DEVIATION = 0.02
 ONES = ("norm1.weight", "norm2.weight", "norm.weight", "lambda1")
 ZEROS = (".bias", "mask_token")

@@ -33,7 +33,7 @@ from scripts.picture_size import PictureSize
 OPSET = 21
 INPUT, OUTPUT = "pixel_values", "last_hidden_state"
 TWIN_LAYERS, TWIN_SEED = 2, 0
-# float32 angles of up to 2 pi against double precision.
+# Rounding of float32 angles up to 2 pi, compared with double precision.
 ROTARY_TOLERANCE = 1e-5
 SCOPES = "pkg.torch.onnx.name_scopes"
 FINGERPRINT = 16
@@ -42,10 +42,10 @@ LAYER = re.compile(r"^layer\.(\d+)\.")
 
 @dataclass
 class Graph:
-    """A network: its nodes in order, and what their inputs are besides each other.
+    """A network: its nodes in order, and the weights and constants they read.
 
-    `parameters` maps a weight's name to whether the graph wants it transposed (a linear layer that
-    became a MatMul); `shapes` has the shape of every weight (as the graph wants it) and value.
+    `parameters` maps a weight's name to whether the graph reads it transposed (a linear layer as a
+    MatMul); `shapes` has the shape of every weight, as the graph reads it, and of every value.
     """
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
@@ -58,7 +58,7 @@ def trace(config: DINOv3ViTConfig, size: PictureSize) -> Graph:
     """Return the graph of a network for one picture of a size.
 
     Raises:
-        ConversionError: the exporter hid a weight in a constant that cannot be told.
+        ConversionError: the exporter's graph lacks a weight, or has an unknown large constant.
     """
     small = copy.deepcopy(config)
     small.num_hidden_layers = min(config.num_hidden_layers, TWIN_LAYERS)
@@ -121,7 +121,7 @@ def _export(twin: DINOv3ViTModel, size: PictureSize) -> onnx_ir.Graph:
 
 
 class _Reader:
-    """Turns the exporter's graph of the twin into ours: telling names, weights told apart."""
+    """Turns the exporter's graph of the twin into ours: readable names, every weight identified."""
 
     def __init__(self, twin: DINOv3ViTModel, size: PictureSize) -> None:
         self.graph = Graph(shapes={INPUT: (1, 3, *size.axes)})
@@ -142,7 +142,7 @@ class _Reader:
                 self._node(node)
 
     def _constant(self, name: str, value: NDArray[Any]) -> None:
-        """Tell whether a constant is a weight, a rotary table, or a small thing such as a shape."""
+        """Classify a constant: a weight, a rotary table, or a small value such as a shape."""
         match = self._weights.get(_fingerprint(value))
         if match:
             own, transposed = match

@@ -43,7 +43,7 @@ LEAST_ACCURACY = 0.98
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the network is trained: turn in radians, zoom and shift as parts of the picture."""
+    """How the network is trained: rotation in radians, zoom and shift as shares of the picture."""
 
     seed: int = 0
     epochs: int = 40

@@ -1,4 +1,4 @@
-"""The two JSON files that tell Qualcomm's tools which device to compile for, and how.
+"""The two JSON files with the device that Qualcomm's tools compile for, and the options.
 
 Level 1 names the backend's extension library and level 2; level 2 has the graph's and the device's
 settings. Keys are those of the documented schema.
@@ -21,7 +21,7 @@ def write(folder: Path, library: Path, graph: str, target: Target, *, is_fp16: b
     """Write both levels into `folder` and return level 1.
 
     `library` is libQnnHtpNetRunExtensions.so. Level 1 names level 2 without a folder, so that the
-    files stay true where they are kept: the tools are run in `folder`.
+    files can be moved together: the tools run in `folder`.
     """
     extensions = {
         "backend_extensions": {

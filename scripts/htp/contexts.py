@@ -1,6 +1,6 @@
-"""HTP context binaries: compiled from a model library, and what one says of itself.
+"""HTP context binaries: compiling them from a model library, and reading their target.
 
-A context names its target in clear text. Facts: QAIRT 2.51.
+A context names its target in clear text (QAIRT 2.51).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def compile_context(library: Path, precision: Precision, target: Target, context
     """Compile a model library for a target, and keep the compiler's estimate beside the context.
 
     Raises:
-        ElfError: the library is damaged or not one for this host.
+        ElfError: the library is damaged, or not for this host.
         CompileError: the compiler refuses the graph, or compiled for another target.
     """
     modellib.check(library, sdk.HOST)
@@ -56,7 +56,7 @@ def options(root: sdk.Sdk, library: Path, config: Path, context: Path) -> list[s
 
 
 def check_target(context: Path, target: Target) -> None:
-    """Hold what the compiler wrote into a context against the target.
+    """Check that a context was compiled for the target.
 
     Raises:
         CompileError: the file is for another chip, or another size of VTCM.
@@ -72,7 +72,7 @@ def check_target(context: Path, target: Target) -> None:
 
 
 def _save_estimate(root: sdk.Sdk, context: Path) -> None:
-    """Keep the compiler's estimate; where the profile is binary, its viewer makes the table."""
+    """Save the compiler's estimate; where the profile is binary, its viewer writes the table."""
     table = context.with_name(f"{PROFILE}.csv")
     log = table.with_suffix(".log")
     if not table.is_file():
@@ -115,7 +115,7 @@ def _content(context: Path) -> mmap.mmap:
 
 def _broken(context: Path, reason: str) -> ArtefactError:
     return ArtefactError(
-        f"{context} is not a whole HTP context binary: {reason}.",
+        f"{context} is not a complete HTP context binary: {reason}.",
         cause="an interrupted copy, or a file changed after it was built",
         remedy="build it again: `invoke build`",
     )

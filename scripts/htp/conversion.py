@@ -1,4 +1,4 @@
-"""From ONNX and encodings to a QNN model, through `qnn-onnx-converter` of the SDK in force."""
+"""From ONNX and encodings to a QNN model, with `qnn-onnx-converter`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from scripts.errors import ArtefactError, ConversionError
 from scripts.htp import netjson, sdk, tools
 
 HALF_FLOAT = ("--float_bitwidth", "16")
-# What openqnn validates nodes for. The official converter knows no device, and looks at none.
+# The chip that openqnn validates nodes for; the official converter ignores it.
 SOC_VARIABLE = "OPENQNN_SOC_MODEL"
 
 
 def convert(model: Path, encodings: Path | None, cpp: Path, target: Target) -> None:
-    """Write a model's `.cpp`, `.bin` and `_net.json`; without encodings it computes in float16.
+    """Write a model's `.cpp`, `.bin` and `_net.json`; no encodings mean float16.
 
     Raises:
         ArtefactError: an input is missing.
@@ -52,7 +52,7 @@ def options(model: Path, cpp: Path, encodings: Path | None) -> list[str | Path]:
 
 
 def _require(cpp: Path) -> None:
-    """Some releases leave the suffix of the source out: put it on."""
+    """Add the suffix of the source, which some releases leave out."""
     if not cpp.is_file() and cpp.with_suffix("").is_file():
         cpp.with_suffix("").rename(cpp)
     for path in (cpp, cpp.with_suffix(".bin"), cpp.with_name(f"{cpp.stem}_net.json")):

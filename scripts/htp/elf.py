@@ -1,4 +1,4 @@
-"""What an ELF file is and asks for: read with pyelftools, nothing of the system's is run.
+"""The facts of an ELF file, and what it needs, read with pyelftools: no program is run.
 
 `read` gives the facts, `breaches` compares them with a toolchain's `abi.toml`.
 """
@@ -28,7 +28,7 @@ class Elf:
 
     `versions` is the highest version needed of each family, such as {"GLIBC": "2.34"};
     `exports` and `imports` are the dynamic symbols that are defined here and elsewhere, `symbols`
-    those defined in the full table (what an object file has).
+    those defined in the full table of an object file.
     """
 
     machine: str
@@ -45,7 +45,7 @@ class Elf:
 
 @dataclass(frozen=True)
 class Abi:
-    """What a library may be and may need: the highest versions, and the libraries it may load."""
+    """The limits of a library: its machine, the highest versions, and the libraries it may load."""
 
     machine: str
     bits: int
@@ -57,7 +57,7 @@ def read(path: Path) -> Elf:
     """Return the facts of an ELF file.
 
     Raises:
-        ElfError: it is missing, or not an ELF file, or cut short.
+        ElfError: it is missing, truncated, or not an ELF file.
     """
     try:
         with path.open("rb") as stream:
@@ -66,7 +66,7 @@ def read(path: Path) -> Elf:
         raise ElfError(f"{path} does not exist.") from None
     except (ELFError, AssertionError, ValueError, UnicodeDecodeError) as error:
         raise ElfError(
-            f"{path} is not a whole ELF file: {error}", cause="it was truncated, or never built"
+            f"{path} is not a complete ELF file: {error}", cause="it was truncated, or never built"
         ) from error
 
 

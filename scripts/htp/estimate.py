@@ -1,7 +1,7 @@
 """The compiler's own estimate of a graph's time and traffic on the device.
 
-It is part of the profile that the compiler writes while it compiles; how long the compiling took
-on the host is in there too, and is left out: the same inputs give the same estimate.
+It is part of the compiler's profile. The time of the compilation itself is in the profile too, and
+is left out: the same inputs give the same estimate.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAMES = {
     "intermediate_spill_bytes": "Intermediate Spill",
     "output_spill_bytes": "Output Spill",
 }
-# The estimate lies beside the context binary.
+# The estimate is beside the context binary.
 SUFFIX = ".estimate.json"
 
 
@@ -87,5 +87,5 @@ def read_profile(path: Path) -> Estimate:
 
 
 def path_beside(context: Path) -> Path:
-    """Return where the estimate of a context binary is."""
+    """Return the path of a context binary's estimate."""
     return context.with_suffix(SUFFIX)

@@ -1,4 +1,4 @@
-"""From a QNN model to model libraries, through `qnn-model-lib-generator` of the SDK in force."""
+"""From a QNN model to model libraries, with `qnn-model-lib-generator`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TARGETS = (sdk.HOST, sdk.DEVICE)
 
 
 def compile_all(cpp: Path, weights: Path, libraries: Sequence[Path]) -> None:
-    """Compile a model for the host and the board, and hold each library to its contract.
+    """Compile a model for the host and the board, and check each library's ABI.
 
     Raises:
         ArtefactError: an input is missing.
@@ -31,7 +31,7 @@ def compile_all(cpp: Path, weights: Path, libraries: Sequence[Path]) -> None:
 
 
 def build(cpp: Path, weights: Path, library: Path, targets: Sequence[str]) -> None:
-    """Run the generator for some targets; `library` is where that of the first goes.
+    """Run the generator for some targets; `library` is the path of the first target's library.
 
     Raises:
         CompileError: source and weights do not belong together, or a compiler refused them.

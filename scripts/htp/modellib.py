@@ -1,4 +1,4 @@
-"""The ABI gate: what a model library must be before anything is built on it, or shipped."""
+"""The ABI gate: what a model library must fulfil before it is used or shipped."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Surface:
 
 
 def check(library: Path, target: str) -> None:
-    """Hold a model library to the contract of its target.
+    """Check a model library against the contract of its target.
 
     Raises:
-        ElfError: it is for another machine, needs too new a runtime or an unknown library or
-            symbol, has a search path of its own, or does not export what a model has to.
+        ElfError: it is for another machine, needs a newer runtime or an unknown library or
+            symbol, has a search path of its own, or lacks an export of a model library.
     """
     file = elf.read(library)
     abi = elf.load_abi(TOOLCHAINS / FOLDERS[target] / "abi.toml")

@@ -1,7 +1,7 @@
-"""What a converter made, read from its `_net.json`: the two mistakes that no tool reports.
+"""The check of a converted model by its `_net.json`: for two mistakes that no tool reports.
 
-A converter that is not told to quantise leaves a model in float and succeeds; one that is not told
-to preserve the input's layout turns it to NHWC, at the same number of bytes.
+Without encodings that match, a converter leaves a model in float and succeeds. Without the option
+to preserve layouts, it changes the input to NHWC, with the same number of bytes.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ FLOAT_32, UINT_8, UFIXED_POINT_8 = 0x0232, 0x0108, 0x0408
 
 
 def check(description: Path, model: Path, quantized: bool) -> None:
-    """Hold a `_net.json` against the ONNX model it was made of.
+    """Compare a `_net.json` with the ONNX model that was converted.
 
     Raises:
-        ConversionError: shapes of inputs or outputs differ, bytes are not taken as they are, or
+        ConversionError: shapes of inputs or outputs differ, a uint8 input is rescaled, or
             nothing was quantised.
     """
     tensors: dict[str, dict[str, Any]] = json.loads(description.read_text())["graph"]["tensors"]
@@ -34,16 +34,16 @@ def check(description: Path, model: Path, quantized: bool) -> None:
         if converted != meant:
             raise ConversionError(
                 f"The converter changed inputs or outputs: {converted}, not {meant}.",
-                cause="it was not told to preserve their layout",
+                cause="an option to preserve their layout is missing",
             )
     for value in graph.input:
         if value.type.tensor_type.elem_type == onnx.TensorProto.UINT8:
             _require_bytes(value.name, tensors[value.name])
     if quantized and not any(t["data_type"] >> 8 in FIXED_POINT for t in tensors.values()):
         raise ConversionError(
-            "The converted model has not one quantised tensor.",
+            "The converted model has no quantised tensor.",
             cause="encodings whose names are not those of the ONNX model",
-            remedy="make both anew: `invoke quantize`",
+            remedy="write both again: `invoke quantize`",
         )
 
 
@@ -53,8 +53,8 @@ def _require_bytes(name: str, tensor: dict[str, Any]) -> None:
     kind = tensor["data_type"]
     if kind != UINT_8 and not (kind == UFIXED_POINT_8 and as_they_are):
         raise ConversionError(
-            f"The input {name} does not take bytes as they are: data type {kind:#06x}, {grid}.",
-            cause="the converter was not told to preserve its data type",
+            f"The input {name} does not take plain bytes: data type {kind:#06x}, {grid}.",
+            cause="an option to preserve its data type is missing",
         )
 
 

@@ -1,7 +1,7 @@
 """Compiles an ONNX file into a plain serialized HTP context binary, with the same bytes every time.
 
-It takes ONNX Runtime's QNN execution provider, which nothing of ours is part of: for measurements
-and to compare with, no stage of a build. `compile_context` starts this module again, as a small
+It uses ONNX Runtime's QNN execution provider, without openqnn: for measurements and comparisons,
+not for a stage of a build. `compile_context` starts this module again, as a small
 process with a fixed environment. Facts: onnxruntime-qnn 2.7.0, with QAIRT 2.51.
 """
 
@@ -26,7 +26,7 @@ PROVIDER = "QNNExecutionProvider"
 # The compiler writes uninitialised memory into padding: without the allocator's cache and with
 # `perturb` fresh memory reads as zeros, and without address randomisation pointers are the same.
 REPEATABLE = "glibc.malloc.tcache_count=0:glibc.malloc.perturb=255:glibc.malloc.arena_max=1"
-# Inside a compile every file has one fixed name, lest a folder's name end up in the binary.
+# Files have fixed names during a compile, so that no folder's name gets into the binary.
 MODEL, WEIGHTS = "network.onnx", "weights"
 WRAPPER, CONTEXT, TRACE = "context.onnx", "context_qnn.bin", "profile.csv"
 LAST_LINES = 12
@@ -59,7 +59,7 @@ def compile_context(model: Path, out: Path, scratch: Path, settings: Settings) -
     It leaves its profile in `scratch`, as `TRACE`.
 
     Raises:
-        CompileError: the compiler refuses the graph, or would leave a part of it to the CPU.
+        CompileError: the compiler refuses the graph, or leaves a part of it to the CPU.
     """
     _link(scratch / MODEL, model)
     _link(scratch / WEIGHTS, model.parent)
@@ -95,7 +95,7 @@ def _run_child(scratch: Path, options: list[str]) -> None:
             "\n".join([f"The HTP compiler ended with {done.returncode}.", *lines[-LAST_LINES:]]),
             cause="an operator, data type or shape that the HTP does not take, or a container "
             "whose seccomp profile forbids personality(ADDR_NO_RANDOMIZE)",
-            remedy="try --precision fp16; see the compiler's words above",
+            remedy="try --precision fp16; see the compiler's output above",
         )
 
 

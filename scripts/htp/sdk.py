@@ -1,7 +1,7 @@
-"""The SDK root in force: an official QAIRT SDK where one is mounted, else openqnn of the image.
+"""The SDK root in use: an official QAIRT SDK where one is mounted, else openqnn of the image.
 
-The one place that asks which of the two it is; all others take tools, libraries and environment
-from an `Sdk`, by the names that both of them have.
+Only this module distinguishes the two. All others take tools, libraries and environment from an
+`Sdk`, by the names that both have.
 """
 
 from __future__ import annotations
@@ -132,10 +132,10 @@ def read_version(root: Path) -> str:
 
 
 def build_id(library: Path) -> str:
-    """Return the SDK build that one of Qualcomm's libraries says it is of, without the `v`.
+    """Return the SDK build that is named in one of Qualcomm's libraries, without the `v`.
 
     Raises:
-        SdkError: it does not say.
+        SdkError: it names none.
     """
     with (
         library.open("rb") as stream,
@@ -144,12 +144,12 @@ def build_id(library: Path) -> str:
         match = _BUILD_ID.search(data)
         said = match[1].decode() if match else ""
     if not said:
-        raise SdkError(f"{library} does not say which SDK build it is of.")
+        raise SdkError(f"{library} does not name its SDK build.")
     return said
 
 
 def check_libraries(sdk: Sdk, arch: str) -> None:
-    """Make sure that compiler, board and DSP libraries are all of the build in `sdk.yaml`.
+    """Check that compiler, board and DSP libraries all belong to the build in `sdk.yaml`.
 
     Raises:
         SdkError: one is missing or of another build; a board would refuse such a mixture.

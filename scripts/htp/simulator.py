@@ -1,4 +1,4 @@
-"""A context binary in the HTP simulator: `qnn-net-run` of the SDK in force, on raw files."""
+"""A context binary in the HTP simulator: `qnn-net-run` on raw files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scripts.errors import ArtefactError
 from scripts.htp import sdk, tools
 
 Array = NDArray[np.float32]
-# Raws to one run of the tool: enough to make its start cheap, few enough to show progress.
+# Raw files a run of the tool: enough to make its start cheap, few enough to show progress.
 BATCH = 10
 
 
@@ -26,7 +26,7 @@ def run(
     *,
     native: bool = False,
 ) -> Iterator[Array]:
-    """Yield the output of `shape`, float32, that a context makes of each raw file.
+    """Yield a context's output for each raw file, float32 of `shape`.
 
     `native` files hold the input's own type, others float32.
 

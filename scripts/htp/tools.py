@@ -1,4 +1,4 @@
-"""Running the SDK's commands: their output shown as it comes, their failure said in words."""
+"""Running the SDK's commands: live output, and failures as named errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scripts.errors import DiskFullError, OutOfMemoryError, PipelineError
 from scripts.htp.sdk import Sdk
 
 LAST_LINES = 12
-# What the simulator prints at every start, whatever is run.
+# The simulator prints this at every start.
 NOISE = "LIBNATIVE: No alternate configuration"
 
 
@@ -32,7 +32,7 @@ def run(
     Paths among the arguments are made absolute first; `variables` join the SDK's environment.
 
     Raises:
-        DiskFullError, OutOfMemoryError: what its end or its words say.
+        DiskFullError, OutOfMemoryError: the signal that ended it, or its output, says so.
         error: it failed in any other way; the message has its last lines and `cause`.
     """
     command = [str(sdk.tool(name)), *(_absolute(argument) for argument in arguments)]

@@ -50,7 +50,7 @@ class Graph:
         self._model.ir_version = max(self._model.ir_version, ir_version)
 
     def tidy(self) -> None:
-        """Drop nodes and constants without a use, and infer all shapes anew."""
+        """Drop unused nodes and constants, and infer all shapes again."""
         used, live = {self.output.name}, []
         for node in reversed(self.nodes):
             if used & set(node.output):

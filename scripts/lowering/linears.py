@@ -18,7 +18,7 @@ LARGE_WEIGHTS, NARROW_WEIGHTS = 2_400_000, 1280 * 1280
 FEW_INPUTS, MANY_INPUTS, MOST_INPUTS = 448, 960, 1536
 # Of 960 inputs and this many tokens it takes 14; what is over comes cheap, its weights being there.
 FAST_TOKENS = 136
-NO_GEMM = "the network has no Gemm that neither transposes nor scales"
+NO_GEMM = "the network has no Gemm without attributes"
 
 
 def group_heads(graph: Graph) -> Fired:
@@ -120,7 +120,7 @@ def narrow_linears(graph: Graph) -> Fired:
 
 
 def _gemms(graph: Graph) -> list[NodeProto]:
-    """Return the Gemms that neither transpose nor scale: they have no attributes."""
+    """Return the Gemms that do not transpose or scale: they have no attributes."""
     return [node for node in graph.of_type("Gemm") if not node.attribute]
 
 

@@ -1,7 +1,7 @@
 """The built-in picture sets: no download, and pictures of the real world.
 
 `digits` has labels and a trained network to go with it; `photos` are crops of the two photographs
-that come with scikit-learn. Held-out pictures share neither a digit nor a pixel with calibration.
+that come with scikit-learn. Held-out pictures share no digit and no pixel with calibration.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def load() -> Iterator[Digit]:
 def split(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which digits are held out: never trained on, never calibrated on; as many a class.
 
-    The order comes from raw 64-bit numbers, whose stream NumPy guarantees for good.
+    The order comes from raw 64-bit numbers, whose stream NumPy guarantees for all versions.
     """
     ranks = np.random.PCG64(SPLIT_SEED).random_raw(len(labels))
     held_out = np.zeros(len(labels), dtype=np.bool_)

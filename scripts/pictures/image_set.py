@@ -110,7 +110,7 @@ def find(images: Path) -> list[Path]:
 
 
 def spread(files: Sequence[Path]) -> list[Path]:
-    """Return the files in an order whose every beginning is spread evenly over the given one."""
+    """Return the files reordered: for every n, the first n are spread evenly over the list."""
     ranked = sorted(range(len(files)), key=lambda index: index * GOLDEN_STEP % 2**32)
     order = [0] * len(files)
     for place, index in enumerate(ranked):

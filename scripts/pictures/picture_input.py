@@ -1,6 +1,6 @@
-"""What a network takes: normalised float32 planes, or bytes of RGB as a camera gives them.
+"""The input of a network: normalised float32 planes, or bytes of RGB as a camera gives them.
 
-The model file tells by the type and the shape of its input, so no stage is told a second time.
+The type and shape in the model file say which, so no stage needs an option for it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class PictureInput:
 
     @property
     def is_bytes(self) -> bool:
-        """Whether it takes pixels as they are, and not normalised."""
+        """Whether it takes bytes, not normalised pixels."""
         return self.dtype == BYTE
 
     @property

@@ -1,8 +1,8 @@
 """DINOv3's preprocessing: a picture becomes the network's input tensor.
 
 Rescale to [0, 1], resize (bilinear, antialiased), normalise, in that order: what Hugging Face's
-`DINOv3ViTImageProcessor` does, and not what resizing 8-bit pixels gives. Only element-wise float64
-arithmetic is used, so every machine computes the same bytes; a BLAS or vectorised libm would not.
+`DINOv3ViTImageProcessor` does, not a resizing of 8-bit pixels. Only element-wise float64 arithmetic
+is used, so every machine computes the same bytes. A BLAS or a vectorised libm would differ.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def load(path: Path) -> Image.Image:
     """Return a picture as 8-bit RGB, turned as its EXIF orientation says.
 
     Raises:
-        ImageFileError: it is broken, truncated, of no known format, or deeper than 8 bits.
+        ImageFileError: it is damaged, of an unknown format, or has more than 8 bits a channel.
     """
     try:
         with Image.open(path) as picture:

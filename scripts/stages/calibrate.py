@@ -35,8 +35,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--set", required=True, help="name of the set, e.g. calibration")
     parser.add_argument("--size", type=PictureSize.parse, required=True, help="224 or 480x640")
     parser.add_argument("--count", type=int, help="how many pictures at most (default: all)")
-    parser.add_argument("--weights", type=Path, help="checkpoint whose mean and std to use")
-    parser.add_argument("--exclude", type=Path, help="a finished set that must stay disjoint")
+    parser.add_argument(
+        "--weights", type=Path, help="checkpoint with the mean and standard deviation to use"
+    )
+    parser.add_argument("--exclude", type=Path, help="a set whose pictures to leave out")
     return parser.parse_args()
 
 

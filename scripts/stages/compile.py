@@ -10,7 +10,7 @@ from scripts.htp import libraries
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Run `qnn-model-lib-generator` of the SDK in force and check its libraries."""
+    """Run the SDK's `qnn-model-lib-generator` and check its libraries."""
     paths = [
         arguments.out / artefacts.model_library(arguments.model, arguments.precision, target)
         for target in libraries.TARGETS
@@ -21,9 +21,9 @@ def main(arguments: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = program.parser(__doc__)
     parser.add_argument("--model", required=True, help="name in the catalog")
-    parser.add_argument("--precision", required=True)
-    parser.add_argument("--cpp", type=Path, required=True)
-    parser.add_argument("--bin", type=Path, required=True)
+    parser.add_argument("--precision", required=True, help="name in the catalog")
+    parser.add_argument("--cpp", type=Path, required=True, help="model source, from convert")
+    parser.add_argument("--bin", type=Path, required=True, help="its weights, from convert")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Compile a model library into the HTP context binary of a target, and keep the estimate of it."""
+"""Compile a model library into the HTP context binary of a target, and save its estimate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scripts.htp import contexts
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Run `qnn-context-binary-generator` of the SDK in force and check what it made."""
+    """Run the SDK's `qnn-context-binary-generator` and check the context."""
     target = catalog.pick(catalog.targets(), arguments.target, "target")
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
     context = (arguments.out / artefacts.context_binary(precision.name)).absolute()
@@ -20,7 +20,9 @@ def main(arguments: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = program.parser(__doc__)
     parser.add_argument("--precision", required=True, help="name in the catalog")
-    parser.add_argument("--library", type=Path, required=True, help="built for x86_64-linux-clang")
+    parser.add_argument(
+        "--library", type=Path, required=True, help="model library for x86_64-linux-clang"
+    )
     parser.add_argument("--target", required=True, help="board, by its name in the catalog")
     return parser
 

@@ -10,7 +10,7 @@ from scripts.htp import conversion
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Run `qnn-onnx-converter` of the SDK in force and check what it made."""
+    """Run the SDK's `qnn-onnx-converter` and check the model."""
     target = catalog.pick(catalog.targets(), arguments.target, "target")
     cpp = arguments.out / artefacts.model_cpp(arguments.model, arguments.precision)
     conversion.convert(arguments.onnx, arguments.encodings, cpp, target)
@@ -19,10 +19,10 @@ def main(arguments: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = program.parser(__doc__)
     parser.add_argument("--model", required=True, help="name in the catalog")
-    parser.add_argument("--precision", required=True)
+    parser.add_argument("--precision", required=True, help="name in the catalog")
     parser.add_argument("--target", required=True, help="board, by its name in the catalog")
     parser.add_argument("--onnx", type=Path, required=True, help="fp32 model")
-    parser.add_argument("--encodings", type=Path, help="in AIMET's format; without: float16")
+    parser.add_argument("--encodings", type=Path, help="in AIMET's format (default: none, float16)")
     return parser
 
 

@@ -27,7 +27,7 @@ REPORTED = (
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write the network, its weights and a report; compare with torch if asked to."""
+    """Write the network, its weights and a report; with `--check`, compare with torch."""
     model = catalog.pick(catalog.models(), arguments.model, "model")
     source = open_source(model, arguments.weights, arguments.size)
     onnx_file = arguments.out / artefacts.eager_onnx(model.name)
@@ -45,9 +45,9 @@ def main(arguments: argparse.Namespace) -> None:
 def _arguments() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--model", required=True, help="name in the catalog, e.g. vith16plus")
-    parser.add_argument("--weights", required=True, help="a checkpoint, or random[:SEED]")
+    parser.add_argument("--weights", required=True, help="checkpoint directory, or random[:SEED]")
     parser.add_argument("--size", type=PictureSize.parse, required=True, help="224 or 480x640")
-    parser.add_argument("--check", type=Path, help="picture set to compare with torch on")
+    parser.add_argument("--check", type=Path, help="picture set for the comparison with torch")
     return parser.parse_args()
 
 

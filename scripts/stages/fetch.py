@@ -1,4 +1,4 @@
-"""Fetch a checkpoint from the Hugging Face hub; the only stage that sees the network."""
+"""Fetch a checkpoint from the Hugging Face hub; the only stage with network access."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scripts.checkpoint.hub import fetch
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write `weights/`: the checkpoint as published, and where it is from."""
+    """Write `weights/`: the checkpoint as published, and its origin."""
     folder = arguments.out / "weights"
     with heartbeat(f"fetching {arguments.repo}"):
         commit = fetch(arguments.repo, arguments.revision, folder)

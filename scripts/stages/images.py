@@ -1,4 +1,4 @@
-"""Write one of the built-in picture sets: no download, and pictures of the real world."""
+"""Write one of the built-in picture sets: pictures of the real world, without a download."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = program.parser(__doc__)
-    parser.add_argument("--set", required=True, choices=SETS, help="which pictures")
+    parser.add_argument("--set", required=True, choices=SETS, help="set to write")
     program.run(main, parser.parse_args())

@@ -48,7 +48,7 @@ def _arguments() -> argparse.Namespace:
         help="uint8: RGB [1, height, width, 3] as a camera gives it",
     )
     parser.add_argument(
-        "--weights", type=Path, help="checkpoint whose mean and standard deviation to use"
+        "--weights", type=Path, help="checkpoint with the mean and standard deviation to use"
     )
     return parser.parse_args()
 

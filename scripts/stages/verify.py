@@ -81,7 +81,7 @@ def _rounded(value: Any) -> Any:
 def _arguments() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--model", required=True, help="name in the catalog")
-    parser.add_argument("--precision", required=True, help="whose gate to apply")
+    parser.add_argument("--precision", required=True, help="precision whose gate applies")
     parser.add_argument("--context", type=Path, required=True, help="context binary")
     parser.add_argument("--network", type=Path, required=True, help="lowered: what was compiled")
     parser.add_argument("--onnx", type=Path, required=True, help="exported float32 network")

@@ -1,1 +1,1 @@
-"""Holding what was built against float32: features, gate, labels, layer by layer."""
+"""Comparing a build with float32: features, gate, labels, layer by layer."""

@@ -20,7 +20,7 @@ INPUT, OUTPUT = "pixel_values", "last_hidden_state"
 
 
 def reference(network: Network, pictures: Sequence[Features]) -> tuple[Features, dict[str, Any]]:
-    """Return the float32 features of pictures, and the widest activation on the way."""
+    """Return the float32 features of pictures, and the largest activation in the network."""
     observer = Observer(network)
     tensors = list(network.float_tensors())
     for tensor in tensors:
@@ -38,7 +38,7 @@ def reference(network: Network, pictures: Sequence[Features]) -> tuple[Features,
 
 
 def of_context(context: Path, network: Network, set_dir: Path, takes: PictureInput) -> Features:
-    """Return the features that a context binary makes of the pictures of a set."""
+    """Return a context binary's features of the pictures of a set."""
     shape = tuple(network.shapes()[OUTPUT])
     with tempfile.TemporaryDirectory() as scratch:
         files = image_set.raws(set_dir, takes.suffix)

@@ -1,4 +1,4 @@
-"""The gate: what the features of a context must be for its build to count."""
+"""The gate: how close to float32 the features of a context must be for its build to succeed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DIGITS = 6
 
 
 def apply(figures: Mapping[str, float], precision: Precision, *, skip: bool) -> None:
-    """Hold figures against a precision's gate.
+    """Compare figures with a precision's gate.
 
     Raises:
         GateError: one is below its bound, and the gate is not skipped.
@@ -33,13 +33,13 @@ def apply(figures: Mapping[str, float], precision: Precision, *, skip: bool) -> 
             cause="too few bits for the model's outliers, calibration pictures unlike the "
             "held-out ones, or inputs in another layout or colour order than the network's",
             remedy="`invoke diagnose` plots where it broke; more pictures of the real scene "
-            "(--images), --precision w8a16 or fp16; --no-gate builds it all the same, "
-            "and says so in every manifest",
+            "(--images), --precision w8a16 or fp16; --no-gate builds it anyway, "
+            "and every manifest says so",
         )
 
 
 def require_finite(reference: Features, built: Features, sources: Sequence[str]) -> None:
-    """Refuse features that are not finite, whatever the gate.
+    """Refuse features that are not finite, with or without a gate.
 
     Raises:
         GateError: there is a NaN or an infinity.

@@ -1,4 +1,4 @@
-"""What labels say: the accuracy of a linear head on float32's features and on a context's."""
+"""The accuracy of a linear head on float32's features and on a context's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scripts.pictures.image_set import HeldOut
 def judged(
     reference: Features, built: Features, held_out: HeldOut, head: Path | None
 ) -> dict[str, Any]:
-    """Return accuracies where there is a head, and how neighbours agree where there are enough."""
+    """Return accuracies with a head, and the neighbours' agreement with enough pictures."""
     report: dict[str, Any] = {}
     if head:
         weight, bias = read_head(head, reference.shape[-1])
@@ -32,7 +32,7 @@ def read_head(path: Path, hidden: int) -> Head:
     """Return a linear classifier's weight [classes, hidden] and bias.
 
     Raises:
-        ArtefactError: the file is not one for features of this size.
+        ArtefactError: the file has no head for features of this size.
     """
     from safetensors.numpy import load_file
 

@@ -126,7 +126,7 @@ def test_a_library_for_another_architecture(
 
 def test_a_truncated_library(libraries: Libraries, tmp_path: Path) -> None:
     library = libraries("int8")[sdk.HOST]
-    with pytest.raises(ElfError, match="not a whole ELF file"):
+    with pytest.raises(ElfError, match="not a complete ELF file"):
         modellib.check(changed(library, tmp_path, lambda data: data[:5000]), sdk.HOST)
 
 

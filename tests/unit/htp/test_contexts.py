@@ -28,7 +28,7 @@ def test_reads_what_a_context_says_of_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"\x7fELF" + b"\0" * 64])
 def test_a_file_that_is_no_context_is_refused(tmp_path: Path, data: bytes) -> None:
     path = _context(tmp_path, data)
-    with pytest.raises(ArtefactError, match="not a whole HTP context"):
+    with pytest.raises(ArtefactError, match="not a complete HTP context"):
         contexts.target_of(path)
 
 

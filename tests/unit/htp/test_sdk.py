@@ -114,5 +114,5 @@ def test_a_library_of_another_build_is_refused(tmp_path: Path, name: str) -> Non
 
 def test_a_library_without_a_build_is_refused(tmp_path: Path) -> None:
     (make(tmp_path) / "lib/aarch64-ubuntu-gcc9.4/libQnnHtp.so").write_bytes(b"nothing")
-    with pytest.raises(SdkError, match="does not say which SDK build"):
+    with pytest.raises(SdkError, match="does not name its SDK build"):
         sdk.check_libraries(sdk.Sdk(tmp_path, BUILD, "openqnn"), "v73")
