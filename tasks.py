@@ -120,11 +120,13 @@ def image_lock(console: Console, request: Request) -> None:
     images.lock(engine.connect(), request.lane)
 
 
-@command(help={"archive": "archive that `invoke package` made", "signers": SIGNERS})
+@command(output=OUTPUT, help={"archive": "archive that `invoke package` made", "signers": SIGNERS})
 def inspect(console: Console, archive: str, signers: str = "") -> None:
     """Check every file of an archive against its manifest, and show what it is."""
-    for title, rows in inspection.tables(options.path(archive), _file(signers)):
+    inspected = inspection.inspect(options.path(archive), _file(signers))
+    for title, rows in inspected.tables():
         console.table(title, rows)
+    console.result(**inspected.record())
 
 
 @command(output=OUTPUT, help={"device": DEVICE, "archive": ARCHIVE, "signers": SIGNERS})

@@ -147,7 +147,7 @@ def opened(*, quiet: bool = False, verbose: bool = False, json: bool = False) ->
         except BaseException as error:
             console.failed(error, lines.last())
             if quiet:
-                print(*lines.last(), sep="\n", file=sys.stderr)
+                sys.stderr.writelines(f"{line}\n" for line in lines.last())
             raise
         finally:
             _print_result(stdout, console, quiet, json)

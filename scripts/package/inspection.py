@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from scripts.package import document, package, provenance, signature
+from scripts.package.package import Package
 
 Rows = list[tuple[str, ...]]
 Table = tuple[str, Rows]
@@ -15,8 +17,57 @@ _BUILD = {"externalParameters": {}, "resolvedDependencies": [{"name": str}]}
 _STATEMENT: document.Shape = {"predicate": {"buildDefinition": _BUILD}}
 
 
-def tables(archive: Path, signers: Path | None = None) -> list[Table]:
-    """Return titles and rows that describe an archive, after reading all of it.
+@dataclass(frozen=True)
+class Inspection:
+    """A package that was read through, its documents, and what is known of its signature."""
+
+    package: Package
+    documents: Mapping[str, bytes]
+    signature: str
+
+    def tables(self) -> list[Table]:
+        """Return titles and rows for people.
+
+        Raises:
+            ArtefactError: the provenance statement is not one.
+        """
+        facts = self.package.manifest.facts
+        needs, weights = facts["needs"], facts["weights"]
+        rows: Rows = [
+            ("digest", self.package.digest),
+            ("model", facts["model"]["description"]),
+            ("weights", f"{weights['source']} ({weights['sha256']})"),
+            ("licence", weights["licence"]),
+            ("precision", facts["precision"]["name"]),
+            ("target", facts["target"]["description"]),
+            ("QNN build", self.package.manifest.build_id),
+            ("needs", f"glibc {needs['glibc']}, {', '.join(needs['libraries'])}"),
+            ("signature", self.signature),
+        ]
+        figures = _flat(facts["accuracy"]) + _flat(facts["simulated_latency"])
+        entries = self.package.entries
+        files: Rows = [(file.sha256, file.mode, f"{file.size:,}", file.path) for file in entries]
+        return [
+            (self.package.manifest.name, rows),
+            *_origin(self.documents.get(provenance.FILE, b"")),
+            ("files, all whole", files),
+            ("accuracy and simulated latency", figures),
+        ]
+
+    def record(self) -> dict[str, Any]:
+        """Return the same for programs: docs/options.md names the fields."""
+        return {
+            "name": self.package.manifest.name,
+            "digest": self.package.digest,
+            "signature": self.signature,
+            "build_id": self.package.manifest.build_id,
+            "facts": self.package.manifest.facts,
+            "files": [asdict(file) for file in self.package.entries],
+        }
+
+
+def inspect(archive: Path, signers: Path | None = None) -> Inspection:
+    """Read all of an archive, and hold every file against its manifest.
 
     `signers` is a file in OpenSSH's allowed_signers format; with it, a signature is required.
 
@@ -24,29 +75,8 @@ def tables(archive: Path, signers: Path | None = None) -> list[Table]:
         ArtefactError: the archive is damaged, or not signed by one of `signers`.
     """
     with signature.verified(archive, [signers] if signers else []) as (own, names):
-        checked, documents = package.read(own)
-    facts = checked.manifest.facts
-    rows: Rows = [
-        ("digest", checked.digest),
-        ("model", facts["model"]["description"]),
-        ("weights", f"{facts['weights']['source']} ({facts['weights']['sha256']})"),
-        ("licence", facts["weights"]["licence"]),
-        ("precision", facts["precision"]["name"]),
-        ("target", facts["target"]["description"]),
-        ("QNN build", checked.manifest.build_id),
-        ("needs", f"glibc {facts['needs']['glibc']}, {', '.join(facts['needs']['libraries'])}"),
-        ("signature", _signature(archive, names)),
-    ]
-    figures = _flat(facts["accuracy"]) + _flat(facts["simulated_latency"])
-    files: Rows = [
-        (entry.sha256, entry.mode, f"{entry.size:,}", entry.path) for entry in checked.entries
-    ]
-    return [
-        (checked.manifest.name, rows),
-        *_origin(documents.get(provenance.FILE, b"")),
-        ("files, all whole", files),
-        ("accuracy and simulated latency", figures),
-    ]
+        content, documents = package.read(own)
+    return Inspection(content, documents, _signature(archive, names))
 
 
 def _signature(archive: Path, names: list[str]) -> str:
@@ -73,6 +103,6 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Rows:
         if isinstance(value, Mapping):
             rows += _flat(value, f"{prefix}{name} ")
         elif not isinstance(value, list):
-            shown = f"{value:.6g}" if isinstance(value, float) else str(value)
-            rows.append((f"{prefix}{name}".replace("_", " "), shown))
+            text = f"{value:.6g}" if isinstance(value, float) else str(value)
+            rows.append((f"{prefix}{name}".replace("_", " "), text))
     return rows

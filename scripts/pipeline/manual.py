@@ -11,12 +11,20 @@ from scripts.pipeline.options import Option
 # The fields of what --json prints, by what prints them.
 STAGES = {
     "model, precision, target": "names of the catalog",
+    "pixels": "height and width of the network's input",
     "synthetic": "whether the weights are random numbers",
     "archive": "`path`, `size` in bytes and `sha256` of the package, null without it",
     "artefacts": "the same of every file that the stages wrote, pictures left out",
     "stages": "`name`, `ran` (false where it was whole already), `seconds`, `peak_memory_bytes`",
     "verify, profile": "the reports of those stages, empty where they were not asked for",
     "signature": "path of the signature, where `--sign` was given",
+}
+ARCHIVE = {
+    "name, digest": "of the package; the digest is that of its `SHA256SUMS`",
+    "signature": "who signed it, where `--signers` was given; else whether there is a signature",
+    "build_id": "the build of QNN that compiled it",
+    "facts": "those of its `manifest.json`",
+    "files": "`path`, `size` in bytes, `mode`, `sha256` and `role` of each",
 }
 DOCTOR = {"findings": "`part`, `well`, `state` and `remedy` of each check"}
 BOARDS = {"devices": "`device`, and `outcome`, the columns of `device.status`, or `error`"}
@@ -64,6 +72,7 @@ def page() -> str:
         "\n## Fields of `--json`\n",
         _JSON,
         *_table("`build` and every stage", STAGES),
+        *_table("`inspect`", ARCHIVE),
         *_table("`doctor`", DOCTOR),
         *_table("`deploy`, `rollback`, `remote-verify`, `device.status`", BOARDS),
         *_table("`error`, in each of them after a failure", ERROR),

@@ -39,6 +39,7 @@ def record(request: Request, steps: Sequence[Done]) -> dict[str, Any]:
         "model": request.model.name,
         "precision": request.precision.name,
         "target": request.target.name,
+        "pixels": [request.size.height, request.size.width],
         "synthetic": request.synthetic,
         "archive": _file_record(request, archive, files[archive]) if archive in files else None,
         "artefacts": [_file_record(request, name, file) for name, file in files.items()],

@@ -1,10 +1,13 @@
 """The command line, where it answers before any work starts."""
 
+import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 from scripts.errors import ArtefactError
+from scripts.pipeline import manual
 from scripts.source import ROOT
 from tests import checkpoints, packages
 
@@ -36,3 +39,31 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
         assert shown.stdout and shown.stderr
         shown.stdout.close()
         assert (shown.stderr.read(), shown.wait()) == ("", 141)
+
+
+def test_a_program_reads_what_an_archive_is(tmp_path: Path) -> None:
+    archive = packages.package(tmp_path)
+    done = invoke("inspect", archive, "--json")
+    document = json.loads(done.stdout)
+    with tarfile.open(archive) as tar:
+        members = {Path(name).name for name in tar.getnames()}
+    assert {Path(file["path"]).name for file in document["files"]} <= members
+    assert document["facts"]["precision"]["name"] == "int8"
+    assert set(document) == {name for names in manual.ARCHIVE for name in names.split(", ")}
+    assert "files, all whole" in done.stderr
+
+
+def test_quiet_says_by_its_exit_code_that_an_archive_is_whole(tmp_path: Path) -> None:
+    archive = packages.package(tmp_path)
+    done = invoke("inspect", archive, "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    archive.write_bytes(archive.read_bytes()[:-100])
+    done = invoke("inspect", archive, "--quiet")
+    assert (done.returncode, done.stdout) == (ArtefactError.exit_code, "")
+    assert done.stderr.startswith("error: ")
+
+
+def test_a_failure_is_a_document_too(tmp_path: Path) -> None:
+    done = invoke("inspect", tmp_path / "none", "--json")
+    assert json.loads(done.stdout)["error"]["exit_code"] == done.returncode
+    assert "Traceback" not in done.stderr

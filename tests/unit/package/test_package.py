@@ -115,7 +115,7 @@ def test_a_flipped_byte_is_refused(whole: Path) -> None:
 
 
 def test_inspection_shows_what_it_is(whole: Path) -> None:
-    (title, rows), asked, inputs, (_, files), (_, figures) = inspection.tables(whole)
+    (title, rows), asked, inputs, (_, files), (_, figures) = inspection.inspect(whole).tables()
     shown = {row[0]: row[1] for row in rows}
     assert title == "dinov3_digits_int8_iq9075"
     assert shown["QNN build"] == packages.BUILD_ID

@@ -39,7 +39,7 @@ def test_a_signature_names_its_signer(tmp_path: Path, archive: Path) -> None:
     signers = allowed(tmp_path / "signers", key)
     with signature.verified(archive, [signers, signers]) as (_, names):
         assert names == ["team@example"]
-    assert ("signature", "by team@example") in inspection.tables(archive, signers)[0][1]
+    assert ("signature", "by team@example") in inspection.inspect(archive, signers).tables()[0][1]
 
 
 def test_the_same_key_gives_the_same_signature(tmp_path: Path, archive: Path) -> None:
@@ -94,7 +94,7 @@ def test_nothing_is_read_before_it_is_verified(tmp_path: Path, archive: Path) ->
         mock.patch.object(package, "read", side_effect=AssertionError("read")),
         pytest.raises(ArtefactError, match="not signed by anybody"),
     ):
-        inspection.tables(archive, signers)
+        inspection.inspect(archive, signers).tables()
 
 
 def test_a_planted_link_is_not_followed(tmp_path: Path, archive: Path) -> None:
