@@ -2,11 +2,10 @@ import json
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from openqnn.network.onnx_network import Network
 from openqnn.quantization.encodings import Encodings, asymmetric
-from scripts import artefacts, chart
+from scripts import artefacts
 from scripts.stages import diagnose, quantize
 from scripts.verification import layers
 from tests.networks import vit
@@ -54,12 +53,3 @@ def test_names_the_layer_that_was_spoilt(tmp_path: Path) -> None:
     lost = [old["snr_db"] - new["snr_db"] for old, new in zip(before, after, strict=True)]
     assert max(lost[:2]) < 0.1
     assert lost[2] > 10
-
-
-def test_the_plot_is_xml_and_has_a_point_for_every_layer() -> None:
-    text = chart.lines("a < b", "dB", ["x", "y", "z"], {"one": [1.0, 2.0, 2.0], "two": [3, 4, 5]})
-    root = ElementTree.fromstring(text)
-    lines = root.findall("{http://www.w3.org/2000/svg}polyline")
-    assert [len(line.attrib["points"].split()) for line in lines] == [3, 3]
-    flat = chart.lines("flat", "dB", ["x"], {"one": [2.0]})
-    assert ElementTree.fromstring(flat) is not None

@@ -10,7 +10,7 @@ import pytest
 
 from scripts.errors import CheckpointError, GatedModelError
 from tests import checkpoints
-from tests.unit.stages import hub
+from tests.unit.checkpoint import hub
 
 pytestmark = pytest.mark.torch
 

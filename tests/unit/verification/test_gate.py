@@ -1,0 +1,37 @@
+"""The gate; swaps of layout and colour through the real simulator are in `test_compiler`."""
+
+import numpy as np
+import pytest
+
+from scripts import catalog
+from scripts.errors import GateError
+from scripts.verification import gate
+
+INT8 = catalog.precisions()["int8"]
+GOOD = {"cls_mean": 0.999, "cls_p1": 0.99, "patch_mean": 0.99}
+
+
+def test_good_figures_pass() -> None:
+    gate.apply(GOOD, INT8, skip=False)
+
+
+@pytest.mark.parametrize("figure", GOOD)
+@pytest.mark.parametrize("value", [0.5, float("nan")])
+def test_each_figure_is_held_against_its_bound(figure: str, value: float) -> None:
+    with pytest.raises(GateError, match=f"{figure} is .*the gate is {INT8.gate[figure]}"):
+        gate.apply({**GOOD, figure: value}, INT8, skip=False)
+
+
+def test_no_gate_is_loud(capsys: pytest.CaptureFixture[str]) -> None:
+    gate.apply({**GOOD, "cls_mean": 0.5}, INT8, skip=True)
+    assert "WARNING: --no-gate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("who", ["reference", "context"])
+def test_a_single_non_finite_value_fails(value: float, who: str) -> None:
+    clean, dirty = np.ones((2, 3, 4), np.float32), np.ones((2, 3, 4), np.float32)
+    dirty[1, 2, 3] = value
+    pair = (dirty, clean) if who == "reference" else (clean, dirty)
+    with pytest.raises(GateError, match=r"NaN or infinity for 1 pictures, first b\.png"):
+        gate.require_finite(*pair, ["a.png", "b.png"])
