@@ -1,8 +1,21 @@
-"""What PyTorch's exporter makes of DINOv3, at the cost of two layers instead of thirty-two.
+"""The graph that PyTorch's exporter writes for DINOv3, traced on two layers instead of all.
 
-All encoder layers are alike. So a twin of the network with two layers and random weights goes
-through `torch.onnx.export`, and its second layer is then stamped out for all that follow. A traced
-constant that equals one of the twin's parameters, or the transpose of one, *is* that parameter.
+Why two layers are enough. The network is y = N(L_n-1(... L_1(L_0(E(x))))): an embedding E from
+pixels [1, 3, height, width] to tokens [1, tokens, width], layers L_i from [1, tokens, width] to the
+same shape, and a last norm N. All L_i run the same code and differ in their parameters alone. The
+rotary tables [patches, head size] are computed once and read by every layer. So a trace of n layers
+is E, n copies of one list of nodes with other names, and N. A twin with two layers and random
+weights goes through `torch.onnx.export`:
+
+1. L_0 is special: its input is the output of E. L_1 reads the output of a layer, as all later ones.
+2. `stamp` repeats the nodes of L_1. Copy k is L_1 with `layer.<i>.` renamed to `layer.<i+k>.` in
+   every name: its input `layer.0.*` becomes `layer.<k>.*`, the output of the copy before it.
+3. N follows L_1 in the twin; its names are renamed by the last k, so it reads the last copy.
+4. The exporter renames parameters, folds them and transposes them. Random weights differ, so the
+   first numbers of a constant identify the parameter: a traced constant that equals a parameter
+   of the twin, or its transpose, is that parameter. `_check` refuses a graph that lacks one.
+
+`export --check` compares the result with torch for the real depth.
 """
 
 from __future__ import annotations
