@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scripts.pictures.preprocess import IMAGENET_MEAN, IMAGENET_STD
-
 FILE = "README.md"
 
 _TEXT = """\
@@ -24,7 +22,11 @@ Check the files, with nothing but coreutils:
 
 Run the network, and see how long it takes:
 
-    bin/dinov3-run --context {context} {option} --output output.raw --runs 10
+    bin/dinov3-run --context {context} {option} --output output.raw --runs 10 --perf burst
+
+`--perf` votes for clocks (burst, balanced, power-saver; default leaves them to the board), `--npu`
+picks one of the board's NPUs, and `--repeat N` ends with p50, p90, p99 and the configuration as
+JSON.
 
 The input is `pixel_values` {input_shape}, {dtype}, {layout}, {colour_order}.
 {preprocessing}
@@ -43,10 +45,9 @@ size (bilinear, antialiased): nothing else is to be done to them. QNN calls them
 scale 1, offset 0."""
 _FLOATS = """\
 That is a picture with values in [0, 1], resized (bilinear, antialiased), minus the channels' mean
-{mean}, divided by their deviation {std}; raw, little-endian."""
-# The runner knows ImageNet's mean and deviation only.
-_RUNNER = """
-`--rgb FILE` takes interleaved RGB bytes of the same size instead, and normalises them so."""
+{mean}, divided by their deviation {std}; raw, little-endian.
+`--rgb FILE` takes interleaved RGB bytes of the same size instead, and normalises them by the mean
+and deviation in `manifest.json`."""
 
 
 def text(facts: Mapping[str, Any], context: str, sbom: str, provenance: str) -> bytes:
@@ -81,5 +82,4 @@ def text(facts: Mapping[str, Any], context: str, sbom: str, provenance: str) -> 
 def _preprocessing(how: Mapping[str, Any]) -> str:
     if "mean" not in how:
         return _BYTES
-    known = (how["mean"], how["std"]) == (list(IMAGENET_MEAN), list(IMAGENET_STD))
-    return _FLOATS.format(mean=how["mean"], std=how["std"]) + (_RUNNER if known else "")
+    return _FLOATS.format(mean=how["mean"], std=how["std"])

@@ -70,7 +70,7 @@ def test_a_network_of_planes_says_how_to_normalise(tmp_path: Path) -> None:
     assert "`--rgb FILE`" in text
 
 
-def test_what_the_runner_cannot_normalise_it_is_not_said_to(tmp_path: Path) -> None:
+def test_pictures_are_normalised_as_the_manifest_says_whatever_the_network(tmp_path: Path) -> None:
     weights = tmp_path / "weights"
     weights.mkdir()
     config = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}
@@ -78,7 +78,7 @@ def test_what_the_runner_cannot_normalise_it_is_not_said_to(tmp_path: Path) -> N
     (weights / "model.safetensors").write_bytes(b"weights")
     text = readme(dataclasses.replace(packages.build(tmp_path), weights=str(weights)))
     assert "[0.1, 0.2, 0.3], divided by their deviation [0.4, 0.5, 0.6]" in text
-    assert "--rgb" not in text
+    assert "normalises them by the mean\nand deviation in `manifest.json`" in text
 
 
 def test_a_network_of_bytes_says_that_they_are_taken_as_they_are(tmp_path: Path) -> None:

@@ -5,8 +5,42 @@
 #include "QnnTypes.h"
 
 typedef void* QnnDevice_CustomConfig_t;
-typedef struct QnnDevice_PlatformInfo_s QnnDevice_PlatformInfo_t;
 typedef struct QnnDevice_Infrastructure_s* QnnDevice_Infrastructure_t;
+
+typedef struct {
+  uint32_t coreId;
+  uint32_t coreType;
+  void* coreInfoExtension;
+} QnnDevice_CoreInfoV1_t;
+
+typedef struct {
+  uint32_t version; /**< 1 */
+  QnnDevice_CoreInfoV1_t v1;
+} QnnDevice_CoreInfo_t;
+
+typedef struct {
+  uint32_t deviceId;
+  uint32_t deviceType;
+  uint32_t numCores;
+  QnnDevice_CoreInfo_t* cores;
+  void* deviceInfoExtension;
+} QnnDevice_HardwareDeviceInfoV1_t;
+
+typedef struct {
+  uint32_t version; /**< 1 */
+  QnnDevice_HardwareDeviceInfoV1_t v1;
+} QnnDevice_HardwareDeviceInfo_t;
+
+typedef struct {
+  uint32_t numHwDevices;
+  QnnDevice_HardwareDeviceInfo_t* hwDevices;
+} QnnDevice_PlatformInfoV1_t;
+
+/** The NPUs of a machine, or those that are to be used. */
+typedef struct {
+  uint32_t version; /**< 1 */
+  QnnDevice_PlatformInfoV1_t v1;
+} QnnDevice_PlatformInfo_t;
 
 typedef enum {
   QNN_DEVICE_CONFIG_OPTION_CUSTOM = 0,
@@ -27,7 +61,7 @@ typedef Qnn_ErrorHandle_t (*QnnDevice_GetPlatformInfoFn_t)(Qnn_LogHandle_t logge
 typedef Qnn_ErrorHandle_t (*QnnDevice_FreePlatformInfoFn_t)(Qnn_LogHandle_t logger,
                                                             const QnnDevice_PlatformInfo_t* info);
 typedef Qnn_ErrorHandle_t (*QnnDevice_GetInfrastructureFn_t)(
-    const QnnDevice_Infrastructure_t* infrastructure);
+    QnnDevice_Infrastructure_t* infrastructure);
 typedef Qnn_ErrorHandle_t (*QnnDevice_CreateFn_t)(Qnn_LogHandle_t logger,
                                                   const QnnDevice_Config_t** config,
                                                   Qnn_DeviceHandle_t* device);
@@ -38,5 +72,9 @@ typedef Qnn_ErrorHandle_t (*QnnDevice_GetInfoFn_t)(Qnn_DeviceHandle_t device,
 typedef Qnn_ErrorHandle_t (*QnnDevice_FreeFn_t)(Qnn_DeviceHandle_t device);
 
 QNN_LAYOUT_ASSERT(sizeof(QnnDevice_Config_t) == 16);
+QNN_LAYOUT_ASSERT(sizeof(QnnDevice_CoreInfo_t) == 24);
+QNN_LAYOUT_ASSERT(sizeof(QnnDevice_HardwareDeviceInfo_t) == 40);
+QNN_LAYOUT_ASSERT(offsetof(QnnDevice_HardwareDeviceInfoV1_t, cores) == 16);
+QNN_LAYOUT_ASSERT(sizeof(QnnDevice_PlatformInfo_t) == 24);
 
 #endif

@@ -68,12 +68,12 @@ std::string Arguments::value(const std::string& name, const std::string& otherwi
 
 std::string Arguments::choice(const std::string& name, const std::vector<std::string>& choices,
                               const std::string& otherwise) const {
-  const std::string chosen = value(name, otherwise);
-  if (chosen == otherwise) return chosen;
-  if (std::find(choices.begin(), choices.end(), chosen) != choices.end()) return chosen;
+  const std::string word = value(name, otherwise);
+  if (word == otherwise) return word;
+  if (std::find(choices.begin(), choices.end(), word) != choices.end()) return word;
   std::string list;
-  for (const std::string& one : choices) list += (list.empty() ? "" : ", ") + one;
-  throw Failure(Exit::usage, "--" + name + " " + chosen + " is not one of: " + list + ".");
+  for (const std::string& known : choices) list += (list.empty() ? "" : ", ") + known;
+  throw Failure(Exit::usage, "--" + name + " " + word + " is not one of: " + list + ".");
 }
 
 unsigned Arguments::number(const std::string& name, unsigned otherwise, unsigned least) const {

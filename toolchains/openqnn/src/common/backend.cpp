@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "location.hpp"
+
 namespace openqnn {
 
 namespace {
@@ -62,7 +64,7 @@ void logToStderr(const char* format, QnnLog_Level_t level, uint64_t, va_list arg
 }
 
 Backend::Backend(const std::string& path, const std::string& logLevel)
-    : library_(path), interface_(provider(library_)), logLevel_(parseLevel(logLevel)) {
+    : library_(libraryPath(path)), interface_(provider(library_)), logLevel_(parseLevel(logLevel)) {
   if (interface_.providerName != nullptr) name_ = interface_.providerName;
   if (api().logCreate != nullptr) {
     check(api().logCreate(logToStderr, logLevel_, &log_), Exit::library, "Its log cannot be made");

@@ -18,6 +18,7 @@ class Backend {
   /**
    * Load a backend library, compare its API version with the headers' and create its backend.
    *
+   * @param path of the library; a bare name is that of one beside this program
    * @param logLevel error, warn, info, verbose or debug: what the backend may say on stderr
    */
   Backend(const std::string& path, const std::string& logLevel);

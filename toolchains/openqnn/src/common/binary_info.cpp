@@ -1,10 +1,7 @@
 #include "binary_info.hpp"
 
-#include <unistd.h>
-
-#include <filesystem>
-
 #include "failure.hpp"
+#include "location.hpp"
 
 namespace openqnn {
 
@@ -12,22 +9,12 @@ namespace {
 
 constexpr const char* kLibrary = "libQnnSystem.so";
 
-/** The library of the SDK root that this program is installed in, else the loader's choice. */
-std::string libraryPath() {
-  std::error_code error;
-  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
-  const auto platform = program.parent_path().filename();
-  const auto beside =
-      program.parent_path().parent_path().parent_path() / "lib" / platform / kLibrary;
-  return std::filesystem::exists(beside, error) ? beside.string() : kLibrary;
-}
-
 QnnSystemInterface_t provider(const SharedLibrary& library) {
   const auto getProviders =
       library.function<QnnSystemInterface_GetProvidersFn_t>("QnnSystemInterface_getProviders");
   const QnnSystemInterface_t** providers = nullptr;
   uint32_t count = 0;
-  if (getProviders(&providers, &count) != QNN_SUCCESS || count == 0) {
+  if (getProviders(&providers, &count) != QNN_SUCCESS || providers == nullptr || count == 0) {
     throw Failure(Exit::library, library.path() + " provides no interface.");
   }
   const Qnn_Version_t& version = providers[0]->systemApiVersion;
@@ -105,7 +92,7 @@ const HtpGraphInfo* htpInfo(const QnnSystemContext_GraphInfoV3_t& graph) {
 }
 
 BinaryInfo::BinaryInfo(const void* data, uint64_t size, const std::string& name)
-    : library_(libraryPath()), interface_(provider(library_)) {
+    : library_(libraryPath(kLibrary)), interface_(provider(library_)) {
   const auto& api = interface_.QNN_SYSTEM_INTERFACE_VER_NAME;
   if (api.systemContextCreate(&handle_) != QNN_SUCCESS) {
     throw Failure(Exit::internal, std::string(kLibrary) + " cannot make a context.");

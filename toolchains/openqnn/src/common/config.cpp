@@ -3,12 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <set>
 
+#include "document.hpp"
 #include "failure.hpp"
-#include "files.hpp"
 
 namespace openqnn {
 
@@ -45,7 +45,7 @@ const Names kGraphRuntime = {"perf_profile"};
 const Names kDeviceRuntime = {"device_id", "core_id", "pd_session", "cores"};
 
 bool contains(const Names& names, const std::string& name) {
-  return std::any_of(names.begin(), names.end(), [&](const char* one) { return name == one; });
+  return std::any_of(names.begin(), names.end(), [&](const char* known) { return name == known; });
 }
 
 /** One JSON object, read key by key; complains with the file's name and the key's place. */
@@ -78,10 +78,9 @@ class Section {
   std::optional<uint32_t> number(const char* key, uint32_t least, uint32_t most) const {
     const json* value = find(key);
     if (value == nullptr) return std::nullopt;
-    const bool whole = value->is_number_integer() ||
-                       (value->is_number_float() && value->get<double>() == value->get<int64_t>());
-    const int64_t n = whole ? value->get<int64_t>() : -1;
-    if (n < least || n > most) {
+    // Every number that is allowed here is a double without loss.
+    const double n = value->is_number() ? value->get<double>() : -1.0;
+    if (!(n >= least && n <= most) || n != std::floor(n)) {
       Section(json::object(), place_ + "." + key)
           .fail("must be a whole number from " + std::to_string(least) + " to " +
                 std::to_string(most));
@@ -128,34 +127,7 @@ class Section {
   std::string place_;
 };
 
-/** A key given twice is a contradiction that a parser would settle in silence. */
-class DuplicateKeys {
- public:
-  bool operator()(int, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::object_start) open_.emplace_back();
-    if (event == json::parse_event_t::object_end) open_.pop_back();
-    if (event == json::parse_event_t::key &&
-        !open_.back().insert(parsed.get<std::string>()).second) {
-      throw std::runtime_error("the key \"" + parsed.get<std::string>() + "\" is given twice");
-    }
-    return true;
-  }
-
- private:
-  std::vector<std::set<std::string>> open_;
-};
-
-Section readSection(const std::string& path) {
-  const std::string text = readText(path);
-  try {
-    DuplicateKeys duplicates;
-    return Section(json::parse(text, std::ref(duplicates)), path);
-  } catch (const Failure&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw Failure(Exit::config, path + " is not valid JSON: " + error.what() + ".");
-  }
-}
+Section readSection(const std::string& path) { return Section(readDocument(path), path); }
 
 std::vector<std::string> readNames(const Section& section) {
   const json* names = section.find("graph_names");

@@ -14,6 +14,8 @@ namespace openqnn {
 namespace {
 
 constexpr size_t kBlock = 64;
+/** Of a file that holds a digest and a name. */
+constexpr size_t kMostText = 8192;
 using State = std::array<uint32_t, 8>;
 
 /** FIPS 180-4, 4.2.2: the fractions of the cube roots of the first 64 primes. */
@@ -49,10 +51,10 @@ void mix(State& state, const uint8_t* block) {
   for (size_t i = 0; i < 64; ++i) {
     const uint32_t s1 = turn(s[4], 6) ^ turn(s[4], 11) ^ turn(s[4], 25);
     const uint32_t choice = (s[4] & s[5]) ^ (~s[4] & s[6]);
-    const uint32_t one = s[7] + s1 + choice + kRound[i] + w[i];
+    const uint32_t sum = s[7] + s1 + choice + kRound[i] + w[i];
     const uint32_t s0 = turn(s[0], 2) ^ turn(s[0], 13) ^ turn(s[0], 22);
     const uint32_t most = (s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]);
-    s = {one + s0 + most, s[0], s[1], s[2], s[3] + one, s[4], s[5], s[6]};
+    s = {sum + s0 + most, s[0], s[1], s[2], s[3] + sum, s[4], s[5], s[6]};
   }
   for (size_t i = 0; i < 8; ++i) state[i] += s[i];
 }
@@ -92,7 +94,7 @@ void writeDigest(const std::string& path, const void* data, size_t size) {
 void checkDigest(const std::string& path, const void* data, size_t size) {
   const std::string file = path + ".sha256";
   if (::access(file.c_str(), R_OK) != 0) return;
-  if (readText(file).substr(0, 64) == sha256(data, size)) return;
+  if (readText(file, kMostText).substr(0, 64) == sha256(data, size)) return;
   throw Failure(Exit::context,
                 path + " is damaged: its bytes are not those that " + file + " was written for.");
 }

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 
 #include "failure.hpp"
 
@@ -22,7 +23,7 @@ namespace {
 }  // namespace
 
 MappedFile::MappedFile(const std::string& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (descriptor < 0) fail(path, errno);
   struct stat status {};
   const bool regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
@@ -41,9 +42,12 @@ MappedFile::~MappedFile() {
 OutputFile::OutputFile(const std::string& path, size_t size)
     : path_(path), partial_(path + ".partial"), size_(size) {
   makeFolders(folderOf(path));
-  descriptor_ = ::open(partial_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  ::unlink(partial_.c_str());  // what a killed program left, or somebody put there
+  descriptor_ =
+      ::open(partial_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail(partial_, errno);
-  int error = size_ == 0 ? 0 : ::posix_fallocate(descriptor_, 0, static_cast<off_t>(size_));
+  const bool fits = size_ <= static_cast<size_t>(std::numeric_limits<off_t>::max());
+  int error = !fits ? EFBIG : size_ == 0 ? 0 : ::posix_fallocate(descriptor_, 0, static_cast<off_t>(size_));
   if (error == 0 && size_ != 0) {
     data_ = ::mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor_, 0);
     error = data_ == MAP_FAILED ? errno : 0;
@@ -70,8 +74,12 @@ void OutputFile::commit(size_t size) {
   descriptor_ = -1;
 }
 
-std::string readText(const std::string& path) {
+std::string readText(const std::string& path, size_t most) {
   const MappedFile file(path);
+  if (file.size() > most) {
+    throw Failure(Exit::file, path + " has " + std::to_string(file.size()) + " bytes; at most " +
+                                  std::to_string(most) + " are read.");
+  }
   return std::string(reinterpret_cast<const char*>(file.data()), file.size());
 }
 

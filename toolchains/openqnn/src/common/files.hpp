@@ -24,7 +24,8 @@ class MappedFile {
 };
 
 /**
- * A new file of known size, written through memory; `commit` gives it its name.
+ * A new file of known size, written through memory; `commit` gives it its name. What stands at its
+ * name meanwhile, `<path>.partial`, is made anew: a link that somebody planted there is not followed.
  *
  * The space is taken from the disk first, so that a full disk is an error here and not a signal
  * later. Without `commit` nothing is left behind.
@@ -48,7 +49,8 @@ class OutputFile {
   size_t size_ = 0;
 };
 
-std::string readText(const std::string& path);
+/** A file's text; one of more than `most` bytes is refused. */
+std::string readText(const std::string& path, size_t most);
 void writeFile(const std::string& path, const void* data, size_t size);
 void makeFolders(const std::string& path);
 /** The part before the last slash, `.` where there is none. */

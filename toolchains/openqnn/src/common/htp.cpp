@@ -43,6 +43,12 @@ HtpDeviceConfigs::HtpDeviceConfigs(const DeviceConfig& device) {
   list_ = {&config_, nullptr};
 }
 
+HtpDeviceConfigs::HtpDeviceConfigs(QnnDevice_PlatformInfo_t* platform) {
+  config_.option = QNN_DEVICE_CONFIG_OPTION_PLATFORM_INFO;
+  config_.hardwareInfo = platform;
+  list_ = {&config_, nullptr};
+}
+
 const QnnDevice_Config_t** HtpDeviceConfigs::list() {
   return list_.empty() ? nullptr : list_.data();
 }

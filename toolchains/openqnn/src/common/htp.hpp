@@ -15,6 +15,8 @@ namespace openqnn {
 class HtpDeviceConfigs {
  public:
   explicit HtpDeviceConfigs(const DeviceConfig& device);
+  /** For those NPUs of this machine that `platform`, which must outlive this, lists. */
+  explicit HtpDeviceConfigs(QnnDevice_PlatformInfo_t* platform);
   HtpDeviceConfigs(const HtpDeviceConfigs&) = delete;
   HtpDeviceConfigs& operator=(const HtpDeviceConfigs&) = delete;
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "failure.hpp"
@@ -34,8 +35,11 @@ std::string nameOf(Elf64_Half machine) {
 /** The loader maps segments that a truncated file no longer has; the first access would be fatal.
  */
 bool holdsItsSegments(const MappedFile& file, const Elf64_Ehdr& header) {
-  const uint64_t end = header.e_phoff + uint64_t{header.e_phnum} * sizeof(Elf64_Phdr);
-  if (header.e_phentsize != sizeof(Elf64_Phdr) || end > file.size()) return false;
+  const uint64_t table = uint64_t{header.e_phnum} * sizeof(Elf64_Phdr);
+  if (header.e_phentsize != sizeof(Elf64_Phdr) || table > file.size() ||
+      header.e_phoff > file.size() - table) {
+    return false;
+  }
   for (unsigned i = 0; i < header.e_phnum; ++i) {
     Elf64_Phdr segment{};
     std::memcpy(&segment, file.data() + header.e_phoff + i * sizeof(segment), sizeof(segment));
@@ -80,11 +84,10 @@ int releaseSegments(dl_phdr_info* library, size_t, void* address) {
 }  // namespace
 
 SharedLibrary::SharedLibrary(const std::string& path) : path_(path) {
-  // A bare name is looked up by the loader, along LD_LIBRARY_PATH, unless it is a file right here.
-  const bool bare = path.find('/') == std::string::npos;
-  if (bare && ::access(path.c_str(), F_OK) == 0) path_ = "./" + path;
-  if (path_.find('/') != std::string::npos) inspect(path_);
-  handle_ = ::dlopen(path_.c_str(), RTLD_NOW | RTLD_LOCAL);
+  inspect(path);
+  // The loader looks for a name without a slash in folders that others choose.
+  const std::string whole = std::filesystem::absolute(path).string();
+  handle_ = ::dlopen(whole.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle_ == nullptr) {
     throw Failure(Exit::library, "Cannot load " + path_ + ": " + ::dlerror() + ".");
   }
@@ -105,11 +108,11 @@ void SharedLibrary::releaseMemory() const {
 }
 
 void* SharedLibrary::address(const std::string& name) const {
-  void* found = ::dlsym(handle_, name.c_str());
-  if (found == nullptr) {
+  void* symbol = ::dlsym(handle_, name.c_str());
+  if (symbol == nullptr) {
     throw Failure(Exit::library, path_ + " does not export " + name + ".");
   }
-  return found;
+  return symbol;
 }
 
 }  // namespace openqnn

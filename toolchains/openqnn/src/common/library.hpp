@@ -8,7 +8,7 @@ namespace openqnn {
 class SharedLibrary {
  public:
   /**
-   * Load a library. A missing or truncated file, another architecture and unresolved needs are
+   * Load the library at a path, absolute or from this folder. A missing or truncated file, another architecture and unresolved needs are
    * each refused with their own words.
    */
   explicit SharedLibrary(const std::string& path);

@@ -27,6 +27,9 @@ const char* kindOf(QnnProfile_EventType_t type) {
   return type >= QNN_PROFILE_EVENTTYPE_INIT ? "INIT" : "UNKNOWN";
 }
 
+/** Of events within events; QNN has two levels. */
+constexpr int kMostDepth = 8;
+
 constexpr const char* kHeader =
     "Msg Timestamp,Message,Time,Unit of Measurement,Timing Source,Event Level,Event Identifier\n";
 
@@ -47,21 +50,21 @@ void Profile::collect() {
   uint32_t count = 0;
   backend_.check(backend_.api().profileGetEvents(handle(), &events, &count), Exit::internal,
                  "The recorded profile cannot be read");
-  for (uint32_t i = 0; i < count; ++i) collectEvent(events[i], "ROOT");
+  for (uint32_t i = 0; i < count; ++i) collectEvent(events[i], 0);
 }
 
-void Profile::collectEvent(QnnProfile_EventId_t event, const char* level) {
+void Profile::collectEvent(QnnProfile_EventId_t event, int depth) {
   const Api& api = backend_.api();
   QnnProfile_EventData_t data{};
   if (api.profileGetEventData(event, &data) != QNN_SUCCESS) return;
   rows_ += std::string("0,") + kindOf(data.type) + "," + std::to_string(data.value) + "," +
-           unitOf(data.unit) + ",BACKEND," + level + "," +
+           unitOf(data.unit) + ",BACKEND," + (depth == 0 ? "ROOT" : "SUB-EVENT") + "," +
            (data.identifier == nullptr ? "" : data.identifier) + "\n";
-  if (level_ == "basic") return;
+  if (level_ == "basic" || depth == kMostDepth) return;
   const QnnProfile_EventId_t* subEvents = nullptr;
   uint32_t count = 0;
   if (api.profileGetSubEvents(event, &subEvents, &count) != QNN_SUCCESS) return;
-  for (uint32_t i = 0; i < count; ++i) collectEvent(subEvents[i], "SUB-EVENT");
+  for (uint32_t i = 0; i < count; ++i) collectEvent(subEvents[i], depth + 1);
 }
 
 void Profile::write(const std::string& folder) const {

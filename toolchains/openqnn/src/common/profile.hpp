@@ -25,7 +25,7 @@ class Profile {
   void write(const std::string& folder) const;
 
  private:
-  void collectEvent(QnnProfile_EventId_t event, const char* level);
+  void collectEvent(QnnProfile_EventId_t event, int depth);
 
   const Backend& backend_;
   std::string level_;

@@ -1,5 +1,7 @@
 #include "session.hpp"
 
+#include <algorithm>
+
 namespace openqnn {
 
 namespace {
@@ -7,9 +9,10 @@ namespace {
 void checkNames(const Config& config, const std::vector<const GraphInfo*>& graphs) {
   for (const GraphConfig& graph : config.graphs) {
     for (const std::string& name : graph.names) {
-      bool found = false;
-      for (const GraphInfo* one : graphs) found = found || name == one->graphName;
-      if (!found)
+      const bool present =
+          std::any_of(graphs.begin(), graphs.end(),
+                      [&](const GraphInfo* graph) { return name == graph->graphName; });
+      if (!present)
         throw Failure(Exit::graph,
                       "The configuration is for a graph " + name + " that no model holds.");
     }

@@ -126,8 +126,8 @@ void packAll(const Qnn_Tensor_t& tensor, const float* values, void* native) {
   for (size_t i = 0, n = elementCount(tensor); i < n; ++i) {
     // Adding an offset of zero would turn a negative zero into a positive one.
     const double stored = q.offset == 0 ? values[i] / scale : values[i] / scale - q.offset;
-    const T one = Convert<T>::pack(stored);
-    std::memcpy(static_cast<uint8_t*>(native) + i * sizeof(T), &one, sizeof(T));
+    const T element = Convert<T>::pack(stored);
+    std::memcpy(static_cast<uint8_t*>(native) + i * sizeof(T), &element, sizeof(T));
   }
 }
 
@@ -136,9 +136,9 @@ void unpackAll(const Qnn_Tensor_t& tensor, const void* native, float* values) {
   const Qnn_ScaleOffset_t q = scaleOf(tensor);
   const double scale = q.scale;
   for (size_t i = 0, n = elementCount(tensor); i < n; ++i) {
-    T one;
-    std::memcpy(&one, static_cast<const uint8_t*>(native) + i * sizeof(T), sizeof(T));
-    const double stored = Convert<T>::unpack(one);
+    T element;
+    std::memcpy(&element, static_cast<const uint8_t*>(native) + i * sizeof(T), sizeof(T));
+    const double stored = Convert<T>::unpack(element);
     values[i] = static_cast<float>((q.offset == 0 ? stored : stored + q.offset) * scale);
   }
 }
@@ -171,18 +171,23 @@ void withType(const Qnn_Tensor_t& tensor, Action action) {
   }
 }
 
+[[noreturn]] void tooLarge(const Qnn_Tensor_t& tensor) {
+  throw Failure(Exit::input, std::string("Tensor ") + common(tensor).name + " " + shapeOf(tensor) +
+                                 " is too large for QNN.");
+}
+
 }  // namespace
 
 std::string nameOf(Qnn_DataType_t type) {
-  for (const TypeName& one : kTypes) {
-    if (one.type == type) return std::string("QNN_DATATYPE_") + one.name;
+  for (const TypeName& row : kTypes) {
+    if (row.type == type) return std::string("QNN_DATATYPE_") + row.name;
   }
   return "QNN_DATATYPE_UNDEFINED";
 }
 
 size_t elementSize(Qnn_DataType_t type) {
-  for (const TypeName& one : kTypes) {
-    if (one.type == type) return one.size;
+  for (const TypeName& row : kTypes) {
+    if (row.type == type) return row.size;
   }
   throw Failure(Exit::input,
                 "Elements of type number " + std::to_string(type) + " have no fixed width.");
@@ -190,8 +195,17 @@ size_t elementSize(Qnn_DataType_t type) {
 
 size_t elementCount(const Qnn_Tensor_t& tensor) {
   size_t count = 1;
-  for (uint32_t i = 0; i < common(tensor).rank; ++i) count *= common(tensor).dimensions[i];
+  for (uint32_t i = 0; i < common(tensor).rank; ++i) {
+    if (__builtin_mul_overflow(count, common(tensor).dimensions[i], &count)) tooLarge(tensor);
+  }
   return count;
+}
+
+uint32_t byteCount(const Qnn_Tensor_t& tensor) {
+  uint32_t bytes = 0;
+  const size_t width = elementSize(common(tensor).dataType);
+  if (__builtin_mul_overflow(elementCount(tensor), width, &bytes)) tooLarge(tensor);
+  return bytes;
 }
 
 std::string shapeOf(const Qnn_Tensor_t& tensor) {

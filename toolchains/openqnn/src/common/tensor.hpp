@@ -19,7 +19,11 @@ std::string nameOf(Qnn_DataType_t type);
 /** Bytes an element takes in memory; raises an input failure for types without a fixed width. */
 size_t elementSize(Qnn_DataType_t type);
 
+/** Raises an input failure where the number does not fit into memory. */
 size_t elementCount(const Qnn_Tensor_t& tensor);
+
+/** Bytes of a whole tensor in its own type; raises an input failure beyond what QNN can hold. */
+uint32_t byteCount(const Qnn_Tensor_t& tensor);
 
 /** `[1, 3, 224, 224]`. */
 std::string shapeOf(const Qnn_Tensor_t& tensor);

@@ -21,7 +21,9 @@ void body(int argc, char** argv) {
   const MappedFile file(path);
   checkDigest(path, file.data(), file.size());
   const BinaryInfo info(file.data(), file.size(), path);
-  const std::string text = describe(info).dump(2) + "\n";
+  // Names in a damaged context may be no UTF-8.
+  const auto replace = nlohmann::ordered_json::error_handler_t::replace;
+  const std::string text = describe(info).dump(2, ' ', false, replace) + "\n";
   writeFile(out, text.data(), text.size());
 }
 

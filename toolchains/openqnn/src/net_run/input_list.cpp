@@ -10,6 +10,8 @@ namespace openqnn {
 
 namespace {
 
+constexpr size_t kMostText = 64 << 20;
+
 void addWord(const std::string& word, const std::vector<std::string>& inputs, size_t position,
              Sample& sample) {
   const size_t mark = word.find(":=");
@@ -40,7 +42,7 @@ Sample readLine(const std::string& line, const std::vector<std::string>& inputs)
 
 std::vector<Sample> readInputList(const std::string& path, const std::vector<std::string>& inputs) {
   std::vector<Sample> samples;
-  std::istringstream lines(readText(path));
+  std::istringstream lines(readText(path, kMostText));
   int number = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;

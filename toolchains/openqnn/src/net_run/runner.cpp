@@ -29,7 +29,7 @@ Runner::Runner(const Backend& backend, Qnn_GraphHandle_t graph, std::string name
 std::vector<Qnn_Tensor_t> Runner::allocate(const Qnn_Tensor_t* tensors, uint32_t count) {
   std::vector<Qnn_Tensor_t> owned(tensors, tensors + count);
   for (Qnn_Tensor_t& tensor : owned) {
-    buffers_.emplace_back(elementCount(tensor) * elementSize(common(tensor).dataType));
+    buffers_.emplace_back(byteCount(tensor));
     common(tensor).memType = QNN_TENSORMEMTYPE_RAW;
     common(tensor).clientBuf = {buffers_.back().data(),
                                 static_cast<uint32_t>(buffers_.back().size())};

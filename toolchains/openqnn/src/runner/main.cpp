@@ -3,21 +3,26 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "arguments.hpp"
 #include "board.hpp"
 #include "build_id.hpp"
+#include "location.hpp"
+#include "manifest.hpp"
 #include "network.hpp"
+#include "npu.hpp"
 #include "picture.hpp"
 #include "tensor.hpp"
+#include "timing.hpp"
 
 namespace openqnn {
 namespace {
 
 constexpr const char* kProgram = "dinov3-run";
 constexpr const char* kBackend = "libQnnHtp.so";
+constexpr const char* kNoVote = "default";
 
 #if defined(__aarch64__)
 constexpr bool kOnBoard = true;
@@ -30,24 +35,20 @@ Arguments parse(int argc, char** argv) {
   options.push_back({"context", "BIN", "the network: an HTP context binary"});
   options.push_back({"input", "RAW", "the input as raw float32, in the network's own layout"});
   options.push_back({"rgb", "RGB", "the input as interleaved RGB bytes of the network's size"});
+  options.push_back({"manifest", "JSON", "mean and deviation for --rgb; default: the package's"});
   options.push_back({"output", "RAW", "where to write the output, as raw float32"});
-  options.push_back({"runs", "N", "run N times and say how long each took; default 1"});
+  options.push_back({"runs", "N", "run N times and say how long that took; default 1"});
+  options.push_back({"repeat", "N", "the same, and end with a line of JSON: times, configuration"});
+  options.push_back({"perf", "PROFILE", "burst, balanced, power-saver or default (no vote)"});
+  options.push_back({"npu", "N", "which NPU of the board, from 0; default: the first"});
   options.push_back({"board_skel", "", "use the board's own skel, not the one in the package"});
   options.push_back({"log_level", "LEVEL", "error, warn, info, verbose or debug"});
   Arguments arguments(kProgram, "Run a packaged network.", options, argc, argv);
   arguments.exclusive("input", "rgb");
+  arguments.exclusive("runs", "repeat");
   for (const char* required : {"context", "output"}) arguments.value(required);
   if (!arguments.has("rgb")) arguments.value("input");
   return arguments;
-}
-
-/** Qualcomm's libraries: beside this program in a package, by platform in an SDK root. */
-std::string libraryFolder() {
-  namespace fs = std::filesystem;
-  const fs::path folder = fs::read_symlink("/proc/self/exe").parent_path();
-  const fs::path packaged = folder.parent_path() / "lib";
-  if (fs::exists(packaged / kBackend)) return packaged;
-  return folder.parent_path().parent_path() / "lib" / folder.filename();
 }
 
 std::vector<float> rawInput(const std::string& path, const Qnn_Tensor_t& tensor) {
@@ -62,7 +63,8 @@ std::vector<float> rawInput(const std::string& path, const Qnn_Tensor_t& tensor)
   return values;
 }
 
-std::vector<float> picture(const std::string& path, const Qnn_Tensor_t& tensor) {
+std::vector<float> picture(const Arguments& arguments, const Qnn_Tensor_t& tensor) {
+  const std::string& path = arguments.value("rgb");
   const Qnn_TensorV1_t& t = common(tensor);
   const bool isPicture = t.rank == 4;
   const bool takesBytes = isPicture && t.dimensions[3] == 3 && elementSize(t.dataType) == 1;
@@ -74,20 +76,61 @@ std::vector<float> picture(const std::string& path, const Qnn_Tensor_t& tensor) 
   }
   const MappedFile file(path);
   if (takesBytes) return numbers(file.data(), file.size(), t.dimensions[1], t.dimensions[2], path);
-  return planes(file.data(), file.size(), t.dimensions[2], t.dimensions[3], path);
+  const std::string manifest =
+      arguments.value("manifest", manifestOf(arguments.value("context")));
+  return planes(file.data(), file.size(), t.dimensions[2], t.dimensions[3],
+                readNormalisation(manifest), path);
 }
 
-void describe(const Network& network, const BinaryInfo& info, const std::string& buildId) {
+std::string placeOfRun() { return kOnBoard ? "NPU of " + socOfBoard() : "the HTP simulator"; }
+
+void describe(const Network& network, const BinaryInfo& info, const std::string& buildId,
+              const std::string& perf) {
   std::printf("network: %s, QNN build %s, for SoC model %u (v%u)\n", network.name().c_str(),
               buildId.c_str(), info.socModel(), info.dspArch());
-  std::printf("ran on: %s\n", kOnBoard ? ("NPU of " + socOfBoard()).c_str() : "the HTP simulator");
+  std::printf("ran on: %s, clocks: %s\n", placeOfRun().c_str(), perf.c_str());
 }
 
-void printTimes(std::vector<double> times) {
-  std::printf("first inference: %.0f us\n", times.front());
-  std::sort(times.begin(), times.end());
-  std::printf("inference: %.0f us (fastest of %zu; median %.0f, slowest %.0f)\n", times.front(),
-              times.size(), times[times.size() / 2], times.back());
+void printTimes(const Timing& timing) {
+  std::printf("first inference: %.0f us\n", timing.first());
+  std::printf("inference: %.0f us (fastest of %zu; p50 %.0f, p90 %.0f, p99 %.0f, slowest %.0f)\n",
+              timing.fastest(), timing.count(), timing.percentile(50), timing.percentile(90),
+              timing.percentile(99), timing.slowest());
+}
+
+using Json = nlohmann::ordered_json;
+
+/** What `--perf` voted for; null where it is left to the board. */
+Json votes(const std::string& perf) {
+  if (perf == kNoVote) return nullptr;
+  const PowerProfile& profile = profileOf(perf);
+  return {{"voltage_corner", profile.corner},
+          {"dcvs", profile.dcvs},
+          {"sleep_latency_us", profile.sleepLatencyUs},
+          {"rpc_control_latency_us", profile.rpcLatencyUs},
+          {"rpc_polling_us", profile.rpcPollingUs}};
+}
+
+void printJson(const Network& network, const BinaryInfo& info, const std::string& buildId,
+               const std::string& perf, unsigned npu, const Timing& timing) {
+  const Json report = {{"network", network.name()},
+                       {"qnn_build", buildId},
+                       {"soc_model", info.socModel()},
+                       {"dsp_arch", info.dspArch()},
+                       {"ran_on", placeOfRun()},
+                       {"simulated", !kOnBoard},
+                       {"npu", npu},
+                       {"perf", perf},
+                       {"votes", votes(perf)},
+                       {"repeat", timing.count()},
+                       {"first_us", timing.first()},
+                       {"min_us", timing.fastest()},
+                       {"p50_us", timing.percentile(50)},
+                       {"p90_us", timing.percentile(90)},
+                       {"p99_us", timing.percentile(99)},
+                       {"max_us", timing.slowest()},
+                       {"mean_us", timing.mean()}};
+  std::printf("%s\n", report.dump(-1, ' ', true, Json::error_handler_t::replace).c_str());
 }
 
 /** Make something that the board may refuse; add to a refusal what most likely is wrong. */
@@ -110,6 +153,12 @@ std::string checkedBuild(const BinaryInfo& info, const std::string& context,
   return buildId;
 }
 
+/** The simulator has to be told which SoC it is; a board knows, and may have more than one NPU. */
+HtpDeviceConfigs deviceConfigs(const BinaryInfo& info, Npu* npu) {
+  if (!kOnBoard) return HtpDeviceConfigs(DeviceConfig{info.socModel(), info.dspArch()});
+  return npu == nullptr ? HtpDeviceConfigs(DeviceConfig{}) : HtpDeviceConfigs(npu->alone());
+}
+
 void body(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
   const std::string& path = arguments.value("context");
@@ -117,24 +166,30 @@ void body(int argc, char** argv) {
   const MappedFile file(path);
   const BinaryInfo info(file.data(), file.size(), path);
   const std::string buildId = checkedBuild(info, path, libraries + "/" + kBackend);
-  // The simulator has to be told which SoC it is; a board knows.
-  DeviceConfig device;
-  if (kOnBoard) {
-    prepareBoard({libraries, buildId, info.dspArch()}, !arguments.has("board_skel"));
-  } else {
-    device = {info.socModel(), info.dspArch()};
-  }
+  if (kOnBoard) prepareBoard({libraries, buildId, info.dspArch()}, !arguments.has("board_skel"));
   const auto backend = made<Backend>(whyNoBackend, libraries + "/" + kBackend,
                                      arguments.value("log_level", "error"));
-  const auto network = made<Network>(whyNoNpu, *backend, path, file, info, device);
-  network->load(arguments.has("rgb") ? picture(arguments.value("rgb"), network->input())
+  const std::string perf = arguments.choice("perf", profileNames(), kNoVote);
+  const unsigned number = arguments.number("npu", 0, 0);
+  const auto npu = perf != kNoVote || arguments.has("npu")
+                       ? made<Npu>(whyNoNpu, *backend, number)
+                       : std::unique_ptr<Npu>();
+  HtpDeviceConfigs configs = deviceConfigs(info, arguments.has("npu") ? npu.get() : nullptr);
+  const auto network = made<Network>(whyNoNpu, *backend, path, file, info, configs.list());
+  network->load(arguments.has("rgb") ? picture(arguments, network->input())
                                      : rawInput(arguments.value("input"), network->input()));
-  std::vector<double> times(arguments.number("runs", 1, 1));
-  for (double& time : times) time = network->run();
+  std::vector<double> times(arguments.number("repeat", arguments.number("runs", 1, 1), 1));
+  {
+    const auto vote = perf != kNoVote ? std::make_unique<ClockVote>(*backend, *npu, profileOf(perf))
+                                      : std::unique_ptr<ClockVote>();
+    for (double& time : times) time = network->run();
+  }
   const std::vector<float> result = network->result();
   writeFile(arguments.value("output"), result.data(), result.size() * sizeof(float));
-  describe(*network, info, buildId);
-  printTimes(times);
+  const Timing timing(std::move(times));
+  describe(*network, info, buildId, perf);
+  printTimes(timing);
+  if (arguments.has("repeat")) printJson(*network, info, buildId, perf, number, timing);
 }
 
 }  // namespace

@@ -7,13 +7,12 @@
 namespace openqnn {
 
 Network::Network(const Backend& backend, const std::string& path, const MappedFile& file,
-                 const BinaryInfo& info, const DeviceConfig& device)
-    : configs_(device) {
+                 const BinaryInfo& info, const QnnDevice_Config_t** configs) {
   const QnnSystemContext_GraphInfoV3_t& graph = info.get().graphs[0].graphInfoV3;
   if (info.get().numGraphs != 1 || graph.numGraphInputs != 1 || graph.numGraphOutputs != 1) {
     throw Failure(Exit::graph, path + " does not hold one network with one input and one output.");
   }
-  device_ = createDevice(backend, configs_.list());
+  device_ = createDevice(backend, configs);
   context_ = createContextFromBinary(backend, device_.get(), file.data(), file.size(), path);
   Qnn_GraphHandle_t handle = nullptr;
   backend.check(backend.api().graphRetrieve(context_.get(), graph.graphName, &handle), Exit::graph,

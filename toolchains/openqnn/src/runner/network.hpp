@@ -17,7 +17,7 @@ class Network {
  public:
   /** `file` and `info`, of the context binary at `path`, must outlive this. */
   Network(const Backend& backend, const std::string& path, const MappedFile& file,
-          const BinaryInfo& info, const DeviceConfig& device);
+          const BinaryInfo& info, const QnnDevice_Config_t** configs);
 
   const std::string& name() const { return runner_->name(); }
   const Qnn_Tensor_t& input() const { return runner_->inputs().front(); }
@@ -29,7 +29,6 @@ class Network {
   std::vector<float> result() const;
 
  private:
-  HtpDeviceConfigs configs_;
   Owned<Qnn_DeviceHandle_t> device_;
   Owned<Qnn_ContextHandle_t> context_;
   std::unique_ptr<Runner> runner_;

@@ -6,22 +6,14 @@ namespace openqnn {
 
 namespace {
 
-/** Mean and standard deviation of values in 0..1. */
-struct Channel {
-  float mean;
-  float deviation;
-};
-
-/** ImageNet's, as in preprocessor_config.json of the DINOv3 models trained on LVD-1689M. */
-constexpr Channel kChannels[] = {{0.485F, 0.229F}, {0.456F, 0.224F}, {0.406F, 0.225F}};
 constexpr size_t kCount = 3;
 
 size_t checkedPixels(size_t size, uint32_t height, uint32_t width, const std::string& name) {
-  const size_t pixels = size_t{height} * width;
-  if (size != pixels * kCount) {
+  const uint64_t pixels = uint64_t{height} * width;
+  if (size % kCount != 0 || size / kCount != pixels) {
     throw Failure(Exit::input, name + " has " + std::to_string(size) + " bytes; RGB of " +
                                    std::to_string(width) + "x" + std::to_string(height) +
-                                   " pixels has " + std::to_string(pixels * kCount) + ".");
+                                   " pixels has three a pixel.");
   }
   return pixels;
 }
@@ -35,13 +27,13 @@ std::vector<float> numbers(const uint8_t* bytes, size_t size, uint32_t height, u
 }
 
 std::vector<float> planes(const uint8_t* bytes, size_t size, uint32_t height, uint32_t width,
-                          const std::string& name) {
+                          const Normalisation& how, const std::string& name) {
   const size_t pixels = checkedPixels(size, height, width, name);
   std::vector<float> values(pixels * kCount);
   for (size_t c = 0; c < kCount; ++c) {
     for (size_t i = 0; i < pixels; ++i) {
       const float value = static_cast<float>(bytes[i * kCount + c]) / 255.0F;
-      values[c * pixels + i] = (value - kChannels[c].mean) / kChannels[c].deviation;
+      values[c * pixels + i] = (value - how.mean[c]) / how.deviation[c];
     }
   }
   return values;

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "manifest.hpp"
+
 namespace openqnn {
 
 /**
@@ -21,6 +23,6 @@ std::vector<float> numbers(const uint8_t* bytes, size_t size, uint32_t height, u
  * @param name of the picture's file, for messages
  */
 std::vector<float> planes(const uint8_t* bytes, size_t size, uint32_t height, uint32_t width,
-                          const std::string& name);
+                          const Normalisation& how, const std::string& name);
 
 }  // namespace openqnn
