@@ -32,6 +32,11 @@ def _operators(path: Path) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load(path).graph.node)
 
 
+def test_every_precision_has_its_rewrites() -> None:
+    """One that is not listed would be lowered by none, without a word."""
+    assert set(rewrites.EVERY) == set(catalog.precisions())
+
+
 @pytest.mark.parametrize("gated", [True, False])
 @pytest.mark.parametrize("precision", rewrites.EVERY)
 def test_the_function_stays(tmp_path: Path, precision: str, gated: bool) -> None:
