@@ -89,7 +89,7 @@ def _compare(builder: Builder, build: Request) -> dict[str, Any]:
 def _gains(builder: Builder, build: Request) -> dict[str, Any]:
     """Return what every rewrite of `lower` saves, on shallow twins of the model."""
     arguments = ("--model", build.model.name, "--precision", build.precision.name)
-    builder.build(build, [Stage("gains", "gains", arguments)])
+    builder.build(build, [Stage("gains", "gains", arguments, room="bench")])
     return {"lowering": summary.report(build.root / artefacts.GAINS)}
 
 
@@ -111,7 +111,7 @@ def _peer_stage(build: Request, step: str, calibration: Path) -> Stage:
     arguments = ("--step", step, "--work", "/build", "--calibration", "/calibration")
     names = ("--model", build.model.name, "--precision", build.precision.name)
     mounts = (Mount(calibration, "/calibration"),)
-    return Stage(f"peer-{step}", "peer", arguments + names, mounts=mounts)
+    return Stage(f"peer-{step}", "peer", arguments + names, mounts=mounts, room="bench")
 
 
 def _costs(builder: Builder, build: Request, stages: Sequence[Stage]) -> list[Cost]:

@@ -26,7 +26,7 @@ class Stage:
     """One program run: `inputs` are relative to `build/<model>`; `mounts` come from outside it.
 
     `describes` says that its result tells what the build was made by and from, `on_request` that a
-    build does without it.
+    build does without it, `room` where its program is.
     """
 
     name: str
@@ -37,26 +37,27 @@ class Stage:
     network: bool = False
     describes: bool = False
     on_request: bool = False
+    room: str = "stages"
 
     @property
     def module(self) -> str:
         """The program, as `python -m` takes it."""
-        return f"scripts.stages.{self.verb}"
+        return f"scripts.{self.room}.{self.verb}"
 
 
 def stages(request: Request) -> list[Stage]:
     """Return every stage of a build, each after those whose outputs it reads."""
-    return [made for made in _all(request) if not made.on_request]
+    return [stage for stage in _all(request) if not stage.on_request]
 
 
 def verbs() -> list[str]:
     """Return the names of the stages' programs, in the order of the pipeline."""
-    return [make.__name__.strip("_") for make in _ORDER]
+    return [stages_of.__name__.strip("_") for stages_of in _ORDER]
 
 
 def says(verb: str) -> str:
     """Return one line on what a stage does."""
-    return next(str(make.__doc__) for make in _ORDER if make.__name__ == f"_{verb}")
+    return next(str(stages_of.__doc__) for stages_of in _ORDER if stages_of.__name__ == f"_{verb}")
 
 
 def up_to(request: Request, verb: str) -> list[Stage]:
@@ -65,7 +66,7 @@ def up_to(request: Request, verb: str) -> list[Stage]:
     Raises:
         UsageError: this build has no such stage, e.g. quantize in fp16.
     """
-    planned = [made for made in _all(request) if made.verb == verb or not made.on_request]
+    planned = [stage for stage in _all(request) if stage.verb == verb or not stage.on_request]
     ends = [index for index, stage in enumerate(planned) if stage.verb == verb]
     if not ends:
         raise UsageError(
@@ -76,7 +77,7 @@ def up_to(request: Request, verb: str) -> list[Stage]:
 
 
 def _all(request: Request) -> list[Stage]:
-    return [made for make in _ORDER for made in make(request)]
+    return [stage for stages_of in _ORDER for stage in stages_of(request)]
 
 
 def _fetch(request: Request) -> list[Stage]:
@@ -97,8 +98,8 @@ def _calibrate(request: Request) -> list[Stage]:
     """Preprocess the calibration and the held-out pictures as DINOv3 does."""
     model = request.model
     calibration = _image_stage(request, "calibration", model.calibration_images, ())
-    seen = ("--exclude", _at(_calibration_set()))
-    return [calibration, _image_stage(request, "heldout", model.verify_images, seen)]
+    exclude = ("--exclude", _at(_calibration_set()))
+    return [calibration, _image_stage(request, "heldout", model.verify_images, exclude)]
 
 
 def _export(request: Request) -> list[Stage]:
@@ -288,8 +289,8 @@ def _names(request: Request) -> tuple[str, ...]:
 
 def _budget(request: Request) -> tuple[str, ...]:
     limits = {"--max-ms": request.max_ms, "--min-cosine": request.min_cosine}
-    given = [text for name, value in limits.items() if value for text in (name, str(value))]
-    return ("--target", request.target.name, *given) if given else ()
+    budget = [text for name, value in limits.items() if value for text in (name, str(value))]
+    return ("--target", request.target.name, *budget) if budget else ()
 
 
 def _calibration_set() -> PurePosixPath:
@@ -324,8 +325,8 @@ def _image_stage(request: Request, part: str, count: int, extra: tuple[str, ...]
     size = str(request.size)
     arguments: tuple[str, ...] = ("--images", folder, "--set", part, "--size", size)
     arguments += ("--count", str(count), *extra, *weights.preprocessor)
-    seen = (_calibration_set(),) if extra else ()
-    files = (*inputs, *weights.inputs, *seen)
+    excluded = (_calibration_set(),) if extra else ()
+    files = (*inputs, *weights.inputs, *excluded)
     return Stage(f"calibrate-{part}", "calibrate", arguments, files, mounts + weights.mounts)
 
 

@@ -26,8 +26,8 @@ def run(builder: Builder, request: Request) -> None:
     """
     parent = request.build_dir / f"reproduce-{os.getpid()}"
     try:
-        first = _build(builder, request, parent / "first", "one", 0o022)
-        second = _build(builder, request, parent / "second" / "deeper", "two", 0o077)
+        first = _build(builder, request, parent / "first", "host-a", 0o022)
+        second = _build(builder, request, parent / "second" / "deeper", "host-b", 0o077)
         files = list(compare(first, second))
     finally:
         shutil.rmtree(parent, ignore_errors=True)
@@ -35,14 +35,14 @@ def run(builder: Builder, request: Request) -> None:
 
 
 def compare(first: Path, second: Path) -> Iterator[tuple[str, int]]:
-    """Yield name and size of every artefact of two stores, once found to be equal.
+    """Yield name and size of every artefact of two stores, once it is equal in both.
 
     Raises:
         ReproducibilityError: an artefact is on one side only, or differs.
     """
     left, right = _outputs(first), _outputs(second)
-    if lonely := sorted(set(left) ^ set(right)):
-        raise ReproducibilityError(f"Only one of the two builds has {lonely[0]}.")
+    if unmatched := sorted(set(left) ^ set(right)):
+        raise ReproducibilityError(f"Only one of the two builds has {unmatched[0]}.")
     for name in sorted(left):
         offset = first_difference(first / name, second / name)
         if offset is not None:

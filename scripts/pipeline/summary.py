@@ -1,4 +1,4 @@
-"""The end of a build: what it made, how long it took, how exact and how fast it is."""
+"""The end of a build: its artefacts, how long it took, how exact and how fast it is."""
 
 from __future__ import annotations
 

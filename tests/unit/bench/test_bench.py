@@ -1,7 +1,15 @@
+from pathlib import Path
+from typing import cast
+
 import pytest
 
+from scripts import source
 from scripts.bench import bench
 from scripts.bench.bench import Cost
+from scripts.pipeline import request
+from scripts.pipeline.build import Builder
+from scripts.pipeline.plan import Stage
+from scripts.pipeline.request import Request
 
 
 def test_ratios_compare_what_makes_the_binary_with_the_whole_recipe() -> None:
@@ -28,3 +36,18 @@ def test_the_gains_are_a_row_a_rewrite() -> None:
         ("+20", "pad-tokens"),
         ("200 -> 100", "none and all of them"),
     ]
+
+
+def test_its_programs_are_where_it_looks_for_them() -> None:
+    stages: list[Stage] = []
+
+    class Recorder:
+        def build(self, build: Request, added: list[Stage]) -> None:
+            stages.extend(added)
+
+    build = request.make(model="vits16", weights="random")
+    bench._gains(cast(Builder, Recorder()), build)
+    stages.append(bench._peer_stage(build, "export", Path("calibration")))
+    assert len(stages) == 2
+    for stage in stages:
+        assert source.closure(stage.module), stage.module

@@ -10,10 +10,10 @@ from scripts.pipeline import facts, request
 IMAGE = Image("id", "tag", "bookworm", f"sha256:{1:064x}", "inputs", 0)
 
 
-def gather(**given: Path) -> str:
-    paths = {name: str(path) for name, path in given.items()}
-    asked = request.make(model="digits", precision="int8", target="iq9075", **paths)
-    return json.dumps(facts.gather(asked, IMAGE, digests.DigestCache(Path("none")).tree))
+def gather(**folders: Path) -> str:
+    paths = {name: str(path) for name, path in folders.items()}
+    build = request.make(**paths)
+    return json.dumps(facts.gather(build, IMAGE, digests.DigestCache(Path("none")).tree))
 
 
 @pytest.fixture(autouse=True)
@@ -22,23 +22,23 @@ def _revision(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_says_by_what_and_from_what() -> None:
-    told = json.loads(gather())
-    assert told["image"] == {"digest": IMAGE.content_digest}
-    assert told["source"] == {"digest": {"gitCommit": "ab"}}
-    assert told["parameters"]["weights"] == "builtin"
-    assert told["parameters"]["images"] == "built-in: digits"
-    assert told["materials"] == []
+    record = json.loads(gather())
+    assert record["image"] == {"digest": IMAGE.content_digest}
+    assert record["source"] == {"digest": {"gitCommit": "ab"}}
+    assert record["parameters"]["weights"] == "builtin"
+    assert record["parameters"]["images"] == "built-in: digits"
+    assert record["materials"] == []
 
 
 def test_folders_are_named_by_their_content_and_not_by_their_path(tmp_path: Path) -> None:
-    told = []
-    for name in ("one", "two"):
+    records = []
+    for name in ("first", "second"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text("{}")
         folder = tmp_path / name
-        told.append(gather(weights=folder, images=folder, heldout=folder))
-    assert told[0] == told[1]
-    assert str(tmp_path) not in told[0]
-    materials = json.loads(told[0])["materials"]
-    assert [one["name"] for one in materials] == ["images", "heldout"]
-    assert json.loads(told[0])["parameters"]["weights"] == "a folder"
+        records.append(gather(weights=folder, images=folder, heldout=folder))
+    assert records[0] == records[1]
+    assert str(tmp_path) not in records[0]
+    materials = json.loads(records[0])["materials"]
+    assert [material["name"] for material in materials] == ["images", "heldout"]
+    assert json.loads(records[0])["parameters"]["weights"] == "a folder"

@@ -8,13 +8,12 @@ from scripts.pipeline.plan import Stage
 from scripts.source import ROOT, closure
 
 
-def stages(**given: str) -> list[Stage]:
-    options = {"model": "digits", "precision": "int8", "target": "iq9075", **given}
-    return plan.stages(request.make(**options))
+def stages(**texts: str) -> list[Stage]:
+    return plan.stages(request.make(**texts))
 
 
-def verbs(**given: str) -> list[str]:
-    return [stage.verb for stage in stages(**given)]
+def verbs(**texts: str) -> list[str]:
+    return [stage.verb for stage in stages(**texts)]
 
 
 def test_fp16_needs_no_quantisation() -> None:
@@ -26,8 +25,8 @@ def test_ranges_are_audited_before_fp16_is_compiled_and_elsewhere_on_request() -
     built = verbs(precision="fp16")
     assert built.index("lower") < built.index("audit") < built.index("convert")
     assert "audit" not in verbs()
-    asked = request.make(model="digits", precision="int8", target="iq9075")
-    assert [stage.verb for stage in plan.up_to(asked, "audit")][-2:] == ["lower", "audit"]
+    build = request.make()
+    assert [stage.verb for stage in plan.up_to(build, "audit")][-2:] == ["lower", "audit"]
 
 
 def test_only_weights_from_the_hub_are_fetched_and_only_that_has_network() -> None:
@@ -56,22 +55,22 @@ def test_a_stage_reads_only_what_an_earlier_one_makes() -> None:
 
 
 def test_up_to_ends_at_the_last_stage_of_that_verb() -> None:
-    asked = request.make(model="digits", precision="int8", target="iq9075")
-    assert plan.up_to(asked, "calibrate")[-1].name == "calibrate-heldout"
-    asked = request.make(model="digits", precision="fp16", target="iq9075")
+    build = request.make()
+    assert plan.up_to(build, "calibrate")[-1].name == "calibrate-heldout"
+    build = request.make(precision="fp16")
     with pytest.raises(UsageError, match="no stage 'quantize'"):
-        plan.up_to(asked, "quantize")
+        plan.up_to(build, "quantize")
 
 
 def test_a_build_does_without_a_diagnosis_that_reads_what_was_quantised() -> None:
-    asked = request.make(model="digits", precision="int8", target="iq9075")
+    build = request.make()
     assert "diagnose" not in verbs()
-    assert [stage.verb for stage in plan.up_to(asked, "diagnose")][-2:] == ["quantize", "diagnose"]
+    assert [stage.verb for stage in plan.up_to(build, "diagnose")][-2:] == ["quantize", "diagnose"]
 
 
 def test_a_budget_reaches_quantize() -> None:
-    asked = request.make(model="digits", precision="mixed", target="iq9075", max_ms=0.2)
-    quantize = next(stage for stage in plan.stages(asked) if stage.verb == "quantize")
+    build = request.make(precision="mixed", max_ms=0.2)
+    quantize = next(stage for stage in plan.stages(build) if stage.verb == "quantize")
     assert quantize.arguments[-4:] == ("--target", "iq9075", "--max-ms", "0.2")
 
 
@@ -81,17 +80,17 @@ def test_the_calibration_method_reaches_quantize() -> None:
 
 
 def test_without_the_gate_verify_is_told_so() -> None:
-    asked = request.make(model="digits", precision="int8", target="iq9075", gate=False)
-    verify = next(stage for stage in plan.stages(asked) if stage.verb == "verify")
+    build = request.make(gate=False)
+    verify = next(stage for stage in plan.stages(build) if stage.verb == "verify")
     assert "--no-gate" in verify.arguments
 
 
 def test_the_input_reaches_lower_alone_and_the_golden_input_is_of_its_kind() -> None:
     floats, taken = stages(), stages(input="uint8")
     changed = [
-        (one.verb, set(other.arguments) ^ set(one.arguments))
-        for one, other in zip(floats, taken, strict=True)
-        if one.arguments != other.arguments
+        (left.verb, set(right.arguments) ^ set(left.arguments))
+        for left, right in zip(floats, taken, strict=True)
+        if left.arguments != right.arguments
     ]
     golden = {f"/build/calibration/heldout/000000.{kind}" for kind in ("raw", "rgb")}
     lower = {"--input", "uint8", "--weights", "/weights"}
