@@ -1,7 +1,19 @@
-"""One record out of the graphs of a model's pieces.
+"""One graph from the recorded graphs of a model's pieces.
 
-What one graph writes and the next one reads becomes a tensor inside; a constant that several have
-is one. Names that the provider gave twice get a number.
+A model is cut into pieces p_1 ... p_n that one tensor connects: p_i writes t_i (APP_READ), and
+p_i+1 reads a tensor of the same name (APP_WRITE). The provider composes a graph for each piece and
+numbers its tensors; the record of p_1 p_2 ... p_n is a list of calls, `tensor` before the `node`
+that uses it. The joint graph is the same list, with a map `ids` from each recorded number to the
+number that stands for it:
+
+1. t_i read by p_i+1 is t_i written by p_i: ids[read] = written, and its type becomes NATIVE. Both
+   must agree in data type, shape, quantisation and format. So the function is p_n(... p_1(x)).
+2. Two constants of one name, form and bytes are one: ids[second] = first, the second file goes.
+3. A tensor that is a node's parameter stays, even if it equals another: QNN has one a node.
+4. Any other tensor or node whose name is taken gets a number, `name.2`: names decide nothing else.
+
+Each node then reads ids[input] and writes ids[output], in the recorded order. That order stays
+topological: a piece uses only its own tensors and t_i, which earlier calls write.
 """
 
 from __future__ import annotations
@@ -19,12 +31,13 @@ ALIKE = ("dtype", "dims", "quantization", "format")
 
 
 def joined(lines: list[Line], folder: Path) -> list[Line]:
-    """Return the calls of all graphs as those of one; the raws of doubled constants go.
+    """Return the calls of all graphs as calls of one; delete the files of repeated constants.
 
     Raises:
         Refused: there is no graph, one does not end, or they do not fit together.
     """
-    begun, ended = (sum(one["call"] == kind for one in lines) for kind in ("graph", "finalize"))
+    calls = [line["call"] for line in lines]
+    begun, ended = (calls.count(kind) for kind in ("graph", "finalize"))
     if not begun or begun != ended or lines[-1]["call"] != "finalize":
         raise Refused(f"The model was not translated as a whole ({ended} of {begun} graphs).")
     params = {
@@ -62,7 +75,7 @@ class _Joint:
         yield line
 
     def _is_one(self, earlier: Line, line: Line) -> bool:
-        """Tell whether two calls mean one tensor: a constant, or what connects two graphs."""
+        """Return whether two calls mean one tensor: a constant, or the link between two graphs."""
         alike = all(earlier[key] == line[key] for key in ALIKE)
         if line["type"] == qnn.APP_WRITE:
             if not alike or earlier["type"] != qnn.APP_READ:
@@ -71,21 +84,21 @@ class _Joint:
             return True
         if not alike or not self._is_constant(earlier) or not self._is_constant(line):
             return False
-        first, second = (self._folder / f"{one['id']}.raw" for one in (earlier, line))
+        first, second = (self._folder / f"{tensor['id']}.raw" for tensor in (earlier, line))
         same = filecmp.cmp(first, second, shallow=False)
         if same:
             second.unlink()
         return same
 
     def _is_constant(self, line: Line) -> bool:
-        """Tell constants from parameters, which every node makes for itself."""
+        """Return whether a tensor is a constant that nodes may share, not a parameter of a node."""
         return bool(line["type"] == qnn.STATIC) and line["id"] not in self._params
 
     def _node(self, line: Line) -> Line:
         line["name"] = _unused(line["name"], self._nodes)
         self._nodes.add(line["name"])
         for key in ("inputs", "outputs"):
-            line[key] = [self._ids[one] for one in line[key]]
+            line[key] = [self._ids[tensor] for tensor in line[key]]
         for param in line["params"]:
             if "tensor" in param:
                 param["tensor"] = self._ids[param["tensor"]]
@@ -94,8 +107,8 @@ class _Joint:
 
 def _unused(name: str, taken: Any) -> str:
     """Return a name, with a number where it is taken."""
-    number, found = 1, name
-    while found in taken:
+    number, unused = 1, name
+    while unused in taken:
         number += 1
-        found = f"{name}.{number}"
-    return found
+        unused = f"{name}.{number}"
+    return unused

@@ -1,7 +1,15 @@
-"""Runs a network on the CPU piece by piece, each piece over all pictures before the next one opens.
+"""Runs a network on the CPU piece by piece: all pictures through a piece, then the next piece.
 
-Pictures go side by side, one a core, and every operator has one thread: what comes out does not
-depend on how many cores there are.
+A network f is cut into pieces, f = p_n(... p_1(x)), that one tensor connects (`pieces`). For
+pictures x_1 ... x_m the usual order is a loop over pictures around a loop over pieces. The relay
+swaps the loops: it has the values v_j, first x_j [1, 3, height, width], and for each piece replaces
+every v_j by p_i(v_j), mostly tokens [tokens, width]. The result f(x_j) is the same, since no
+picture's value depends on another's. A caller that opens each piece when its turn comes, as
+calibration does, holds one piece and m values in memory, and opens each piece once.
+
+The bytes do not depend on the number of cores. A core computes whole pictures, every operator runs
+with one thread, so its order of summation is fixed; and results come in the order of the pictures.
+Nothing is fused (`_options`), so every value is rounded as the single operator rounds it.
 """
 
 from __future__ import annotations
@@ -18,9 +26,9 @@ from numpy.typing import NDArray
 from openqnn.network.pieces import Piece
 
 Values = dict[str, NDArray[Any]]
-# Nodes that a session holds at least.
+# The least number of nodes in a session.
 PIECE = 100
-# ONNX Runtime's option for where a model's external data are.
+# ONNX Runtime's option with the folder of a model's external data.
 EXTERNAL_DATA = "session.model_external_initializers_file_folder_path"
 
 
@@ -41,33 +49,33 @@ class Runner:
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
-    def __call__(self, value: NDArray[Any], given: Mapping[str, NDArray[Any]]) -> Values:
-        """Return the outputs; `given` has values of other inputs than the source."""
-        feeds = {name: given[name] for name in self._reads if name in given}
+    def __call__(self, value: NDArray[Any], others: Mapping[str, NDArray[Any]]) -> Values:
+        """Return the outputs for a value of the source; `others` are values of other inputs."""
+        feeds = {name: others[name] for name in self._reads if name in others}
         values = self._session.run(self._names, {self._source: value, **feeds})
         return dict(zip(self._names, values, strict=True))
 
 
 class Relay:
-    """Pictures on their way through a network's pieces."""
+    """The values of all pictures between two pieces of a network."""
 
     def __init__(
-        self, pictures: Sequence[NDArray[Any]], given: Mapping[str, NDArray[Any]] | None = None
+        self, pictures: Sequence[NDArray[Any]], others: Mapping[str, NDArray[Any]] | None = None
     ) -> None:
         self._values = list(pictures)
-        self._given = given or {}
+        self._others = others or {}
 
     def through(self, runner: Runner) -> Iterator[Values]:
         """Run the next piece, and yield its outputs picture by picture."""
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            found = pool.map(lambda value: runner(value, self._given), self._values)
-            for index, seen in enumerate(found):
-                self._values[index] = seen[runner.result]
-                yield seen
+            results = pool.map(lambda value: runner(value, self._others), self._values)
+            for index, outputs in enumerate(results):
+                self._values[index] = outputs[runner.result]
+                yield outputs
 
     @property
     def values(self) -> Sequence[NDArray[Any]]:
-        """What the last piece made, a picture each."""
+        """The last piece's result, one a picture."""
         return self._values
 
 
@@ -78,7 +86,7 @@ def _options() -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = 1
-    # An arena keeps what a piece once took, and a trial has all pieces open at the same time.
+    # An arena does not give memory back, and a trial has all pieces open at the same time.
     options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     # Fusing would round where the HTP does not.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
