@@ -1,20 +1,22 @@
-"""One SSH connection to a board whose host key is pinned, and programs run over it.
+"""Connections to boards whose host keys are pinned, straight or through a jump host.
 
-Everything on the board is done by its own `sh` and coreutils or BusyBox: nothing is installed.
+OpenSSH's own files, `~/.ssh/config` and `known_hosts`, are not read: devices.toml says it all.
 """
 
 from __future__ import annotations
 
 import asyncio
-import shlex
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
+from typing import Any
 
 import asyncssh
 
-from scripts.boards.devices import Device
+from scripts.boards.board import Board
+from scripts.boards.devices import Hop
 from scripts.boards.login import Login
-from scripts.errors import DeviceError, HostKeyError, TransferError
+from scripts.errors import DeviceError, HostKeyError
 
 _CONNECT_SECONDS = 20
 # A board that answers none of four of these is taken for gone.
@@ -23,74 +25,59 @@ _KEEPALIVE_SECONDS = 15
 _KEY_KINDS = ("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256")
 
 
-class Board:
-    """A board that is logged in to."""
-
-    def __init__(self, device: Device, connection: asyncssh.SSHClientConnection) -> None:
-        self.device = device
-        self._connection = connection
-
-    async def start(self, script: str, *arguments: str) -> asyncssh.SSHClientProcess[bytes]:
-        """Start a shell script whose standard input and output stay open, as bytes.
-
-        Raises:
-            TransferError: the connection was lost.
-        """
-        command = shlex.join(["sh", "-c", script, "sh", *arguments])
-        with losses(self.device):
-            return await self._connection.create_process(command, encoding=None)
-
-    async def feed(self, script: str, *arguments: str, pieces: Iterable[bytes]) -> bytes:
-        """Run a shell script on the pieces, no faster than the board takes them.
-
-        Returns what the script prints.
-
-        Raises:
-            DeviceError: the script ended with an error.
-            TransferError: the connection was lost.
-        """
-        process = await self.start(script, *arguments)
-        with losses(self.device):
-            # A script that ends before its input does says why with its exit code, below.
-            with suppress(BrokenPipeError):
-                for piece in pieces:
-                    process.stdin.write(piece)
-                    await process.stdin.drain()
-                process.stdin.write_eof()
-            done = await process.wait()
-        if done.returncode is None:
-            raise lost(self.device, "the connection ended in the middle of a command")
-        if done.returncode:
-            raise _failed(self.device, bytes(done.stderr or b"").decode(errors="replace"))
-        return bytes(done.stdout or b"")
-
-    async def run(self, script: str, *arguments: str, given: str = "") -> str:
-        """Run a shell script on a text; return the text it prints.
-
-        Raises:
-            DeviceError: the script ended with an error.
-            TransferError: the connection was lost.
-        """
-        return (await self.feed(script, *arguments, pieces=[given.encode()])).decode()
-
-
 @asynccontextmanager
 async def connected(login: Login) -> AsyncIterator[Board]:
     """Log in to a board for the time of the block.
 
     Raises:
-        HostKeyError: its host key is not the one pinned, or none is pinned.
+        HostKeyError: its host key, or its jump host's, is not the one pinned, or none is pinned.
         DeviceError: it cannot be reached, or refuses the log-in.
     """
-    device = login.device
-    if not device.host_key:
-        raise _untrusted(device, await fingerprint(device))
-    guard = _Guard(device)
-    with _refusals(device, guard):
+    async with (
+        _through(login) as tunnel,
+        _opened(login.device.hop, login.options(), tunnel) as connection,
+    ):
+        yield Board(login.device, connection)
+
+
+async def fingerprint(login: Login, hop: Hop) -> str:
+    """Return the fingerprint of the host key that a board or its jump host shows now.
+
+    The hop itself is not logged in to.
+
+    Raises:
+        DeviceError: it cannot be reached.
+        HostKeyError: the jump host before it is not to be trusted.
+    """
+    straight = hop == login.device.jump_hop
+    async with nullcontext() if straight else _through(login) as tunnel:
+        return await _shown(hop, tunnel)
+
+
+@asynccontextmanager
+async def _through(login: Login) -> AsyncIterator[asyncssh.SSHClientConnection | None]:
+    """Log in to the jump host of a device, where it has one."""
+    hop = login.device.jump_hop
+    if hop is None:
+        yield None
+        return
+    async with _opened(hop, login.jump_options(), None) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def _opened(
+    hop: Hop, options: dict[str, Any], tunnel: asyncssh.SSHClientConnection | None
+) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    if not hop.host_key:
+        raise _untrusted(hop, await _shown(hop, tunnel))
+    guard = _Guard(hop)
+    with _refusals(hop, guard):
         connection = await asyncssh.connect(
-            device.host,
-            device.port,
-            username=device.user,
+            hop.host,
+            hop.port,
+            tunnel=tunnel or (),
+            username=hop.user,
             client_factory=lambda: guard,
             config=None,
             known_hosts=([], [], []),
@@ -98,57 +85,34 @@ async def connected(login: Login) -> AsyncIterator[Board]:
             connect_timeout=_CONNECT_SECONDS,
             login_timeout=_CONNECT_SECONDS,
             keepalive_interval=_KEEPALIVE_SECONDS,
-            **login.options(),
+            **options,
         )
     async with connection:
-        yield Board(device, connection)
+        yield connection
 
 
-async def fingerprint(device: Device) -> str:
-    """Return the fingerprint of the host key that a board shows now, without logging in.
-
-    Raises:
-        DeviceError: it cannot be reached.
-    """
-    with _refusals(device, _Guard(device)):
+async def _shown(hop: Hop, tunnel: asyncssh.SSHClientConnection | None) -> str:
+    with _refusals(hop, _Guard(hop)):
         key = await asyncio.wait_for(
             asyncssh.get_server_host_key(
-                device.host, device.port, config=None, server_host_key_algs=_KEY_KINDS
+                hop.host,
+                hop.port,
+                tunnel=tunnel or (),
+                config=None,
+                server_host_key_algs=_KEY_KINDS,
             ),
             _CONNECT_SECONDS,
         )
     if key is None:
-        raise DeviceError(f"{device.name} shows no host key.", cause="it is no OpenSSH server")
+        raise DeviceError(f"{hop.name} shows no host key.", cause="it is no OpenSSH server")
     return str(key.get_fingerprint("sha256"))
-
-
-@contextmanager
-def losses(device: Device) -> Iterator[None]:
-    """Name what goes wrong with an open connection.
-
-    Raises:
-        TransferError: the connection was lost.
-    """
-    try:
-        yield
-    except (asyncssh.Error, OSError) as error:
-        raise lost(device, str(error)) from error
-
-
-def lost(device: Device, why: str) -> TransferError:
-    """Return the error of a connection that ended too early."""
-    return TransferError(
-        f"The connection to {device.name} was lost: {why}.",
-        cause="the network or the board went away",
-        remedy="run the command again: what has arrived is kept",
-    )
 
 
 class _Guard(asyncssh.SSHClient):
     """Accepts one host key and no other; remembers what was shown."""
 
-    def __init__(self, device: Device) -> None:
-        self._pinned = device.host_key
+    def __init__(self, hop: Hop) -> None:
+        self._pinned = hop.host_key
         self.shown = ""
 
     def validate_host_public_key(
@@ -159,50 +123,50 @@ class _Guard(asyncssh.SSHClient):
 
 
 @contextmanager
-def _refusals(device: Device, guard: _Guard) -> Iterator[None]:
-    address = f"{device.name} ({device.host} port {device.port})"
+def _refusals(hop: Hop, guard: _Guard) -> Iterator[None]:
+    address = f"{hop.name} ({hop.host} port {hop.port})"
     try:
         yield
     except asyncssh.HostKeyNotVerifiable as error:
-        raise _changed(device, guard.shown) from error
+        raise _changed(hop, guard.shown) from error
     except (asyncssh.PermissionDenied, asyncssh.KeyImportError) as error:
         raise DeviceError(
-            f"{address} refuses to log in {device.user}: {error}",
+            f"{address} refuses to log in {hop.user}: {error}",
             cause="the key or password is wrong, or the key has a passphrase and no agent holds it",
-            remedy="try `ssh` by hand; set key, password_env or password_prompt in devices.toml",
+            remedy=f"try `ssh` by hand; set {hop.logins} in devices.toml",
         ) from error
+    except socket.gaierror as error:
+        raise _unknown_name(hop, error) from error
     except (asyncssh.Error, OSError) as error:
         raise DeviceError(
             f"{address} cannot be reached: {error or type(error).__name__}",
             cause="it is off, on another network, or devices.toml has another address",
-            remedy=f"ping {device.host}; check host and port in devices.toml",
+            remedy=f"ping {hop.host}; check its address in devices.toml",
         ) from error
 
 
-def _untrusted(device: Device, shown: str) -> HostKeyError:
-    trust = f"invoke device.trust --device {device.name}"
+def _unknown_name(hop: Hop, error: socket.gaierror) -> DeviceError:
+    return DeviceError(
+        f"{hop.name}: there is no host called {hop.host} ({error.strerror}).",
+        cause="the name is an alias in ~/.ssh/config, which is not read, or it is misspelt",
+        remedy=f"`ssh -G {hop.host}` shows what the alias stands for: put its hostname, port, user"
+        " and identityfile into devices.toml as host, port, user and key, its proxyjump as jump",
+    )
+
+
+def _untrusted(hop: Hop, shown: str) -> HostKeyError:
+    trust = f"invoke device.trust --device {hop.device}"
     return HostKeyError(
-        f"The host key of {device.name} is not known yet. The board shows {shown}.",
+        f"The host key of {hop.name} is not known yet. The board shows {shown}.",
         remedy=f"compare it with the one on the board's console, then: {trust}",
     )
 
 
-def _changed(device: Device, shown: str) -> HostKeyError:
+def _changed(hop: Hop, shown: str) -> HostKeyError:
     return HostKeyError(
-        f"{device.name} shows the host key {shown or 'of another kind'}, not {device.host_key}.",
+        f"{hop.name} shows the host key {shown or 'of another kind'}, not {hop.host_key}.",
         cause="the board was installed anew, its address belongs to another machine now, or"
         " somebody stands in between",
         remedy="find out which; only for a new installation: "
-        f"invoke device.trust --device {device.name}",
+        f"invoke device.trust --device {hop.device}",
     )
-
-
-def _failed(device: Device, said: str) -> DeviceError:
-    lines = said.strip().splitlines()[-10:] or ["it does not say why"]
-    if "No space left on device" in said:
-        return DeviceError(
-            f"The disk of {device.name} is full.",
-            cause="something else on the board wrote while the upload ran",
-            remedy=f"free space for {device.path}, then run the command again: it goes on",
-        )
-    return DeviceError(f"A command on {device.name} failed:\n    " + "\n    ".join(lines))

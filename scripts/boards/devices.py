@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,7 +14,26 @@ from scripts.errors import UsageError
 from scripts.source import ROOT
 
 FILE = ROOT / "devices.toml"
+_JUMP = re.compile(
+    r"(?P<user>[^@\s]+)@(?P<host>\[[0-9a-fA-F:.]+\]|[^@:\s]+)(?::(?P<port>\d{1,5}))?"
+)
 _LOGINS = ("key", "password_env", "password_prompt")
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One SSH server on the way to the board `device`; `name` is what messages call it.
+
+    `logins` are the keys of devices.toml that say how to log in to it.
+    """
+
+    device: str
+    name: str
+    host: str
+    port: int
+    user: str
+    host_key: str
+    logins: str
 
 
 @dataclass(frozen=True)
@@ -21,6 +41,7 @@ class Device:
     """One board. `host_key` is its fingerprint as OpenSSH prints it; empty means not yet trusted.
 
     `path` is the folder of all releases on the board; `keep` how many of them stay for a rollback.
+    `jump`, `user@host:port`, is a server on the way, with a host key and a private key of its own.
     """
 
     name: str
@@ -36,6 +57,25 @@ class Device:
     keep: int = 3
     skel: Literal["package", "board"] = "package"
     signers: str = ""
+    jump: str = ""
+    jump_host_key: str = ""
+    jump_key: str = ""
+
+    @property
+    def hop(self) -> Hop:
+        """The board's own SSH server."""
+        logins = "key, password_env or password_prompt"
+        return Hop(self.name, self.name, self.host, self.port, self.user, self.host_key, logins)
+
+    @property
+    def jump_hop(self) -> Hop | None:
+        """The SSH server through which the board is reached, if any."""
+        match = _JUMP.fullmatch(self.jump)
+        if match is None:
+            return None
+        user, host, port = match["user"], match["host"].strip("[]"), int(match["port"] or 22)
+        name = f"the jump host of {self.name}"
+        return Hop(self.name, name, host, port, user, self.jump_host_key, "jump_key")
 
 
 def load(path: Path = FILE) -> tuple[dict[str, Device], dict[str, list[str]]]:
@@ -53,8 +93,8 @@ def load(path: Path = FILE) -> tuple[dict[str, Device], dict[str, list[str]]]:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path} is not TOML: {error}") from None
     tables = document.get("devices", {})
-    made = {name: _device(path, name, table) for name, table in tables.items()}
-    return made, document.get("groups", {})
+    devices = {name: _device(path, name, table) for name, table in tables.items()}
+    return devices, document.get("groups", {})
 
 
 def select(names: Sequence[str], path: Path = FILE) -> list[Device]:
@@ -64,15 +104,15 @@ def select(names: Sequence[str], path: Path = FILE) -> list[Device]:
         UsageError: a name is unknown, or none is given.
     """
     known, groups = load(path)
-    wanted = [device for name in names for device in groups.get(name, [name])]
-    if unknown := [name for name in wanted if name not in known]:
+    members = [member for name in names for member in groups.get(name, [name])]
+    if unknown := [name for name in members if name not in known]:
         raise UsageError(
             f"{path.name} knows no device {unknown[0]!r}.",
             remedy=f"one of: {', '.join([*known, *groups])}",
         )
-    if not wanted:
+    if not members:
         raise UsageError("No device is given.", remedy=f"--device {','.join(known)}")
-    return [known[name] for name in dict.fromkeys(wanted)]
+    return [known[name] for name in dict.fromkeys(members)]
 
 
 def _device(file: Path, name: str, table: Mapping[str, Any]) -> Device:
@@ -102,6 +142,13 @@ def _check(where: str, device: Device) -> None:
         raise UsageError(f"{where}: path must be absolute, and a folder of its own.")
     if device.skel not in ("package", "board"):
         raise UsageError(f"{where}: skel is neither 'package' nor 'board'.")
+    if device.jump and not device.jump_hop:
+        raise UsageError(
+            f"{where}: jump is {device.jump!r}, not user@host:port.",
+            remedy="~/.ssh/config is not read: give the name, address and port that it stands for",
+        )
+    if not device.jump and (device.jump_host_key or device.jump_key):
+        raise UsageError(f"{where} has a key for a jump host, and no jump.")
     if device.keep < 1:
         raise UsageError(f"{where}: keep must be at least 1, the release before the current one.")
 

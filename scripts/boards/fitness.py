@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
+from scripts.boards import shell
 from scripts.boards.devices import Device
 from scripts.boards.probe import Facts, Skel
 from scripts.errors import MismatchError
@@ -38,9 +40,9 @@ def check(device: Device, facts: Facts, manifest: Manifest, size: int) -> None:
     Raises:
         MismatchError: with every reason, each with both sides and a fix.
     """
-    found = [*refusals(device, facts, manifest), *_space(device, facts, size)]
-    if found:
-        reasons = "\n".join(str(one) for one in found)
+    against = [*refusals(device, facts, manifest), *_space(device, facts, size)]
+    if against:
+        reasons = "\n".join(str(refusal) for refusal in against)
         raise MismatchError(f"{manifest.name} does not fit {device.name}:\n{reasons}")
 
 
@@ -53,9 +55,10 @@ def refusals(device: Device, facts: Facts, manifest: Manifest) -> Iterator[Refus
     if not facts.glibc or number(facts.glibc) < number(needs["glibc"]):
         fix = "install a newer system image on the board"
         yield Refusal("C library", f"glibc {needs['glibc']}", facts.glibc or "no glibc", fix)
+    linked = {PurePosixPath(path).name for path in links(facts, manifest)}
     for library in needs["libraries"]:
-        if library not in facts.libraries:
-            yield _library(library, facts)
+        if library not in facts.libraries and library not in linked:
+            yield _library(library)
     yield from _skel(device, facts, manifest.build_id)
     if facts.missing:
         commands = ", ".join(facts.missing)
@@ -69,6 +72,8 @@ def remarks(facts: Facts, manifest: Manifest) -> Iterator[str]:
     if not facts.nodes:
         shut = f": {', '.join(facts.denied)} is shut to this user" if facts.denied else ""
         yield f"no FastRPC device node can be opened{shut} (group fastrpc, cDSP running?)"
+    for path, target in links(facts, manifest).items():
+        yield f"there is {target} alone: the release gets a link to it, {path}"
     for variable, value in facts.search.items():
         if ":" in value and ";" not in value:
             yield f"{variable}={value} is one folder name to FastRPC: it separates by semicolons"
@@ -83,17 +88,26 @@ def _soc(device: Device, facts: Facts, accepted: list[str], target: str) -> Iter
     if device.soc and device.soc.upper() not in names:
         fix = f"build for this board with --target, or correct soc of {device.name}"
         yield Refusal("SoC", package, f"{device.soc} by devices.toml", fix)
-    told = {name.upper() for name in facts.socs}
-    if not names & told:
+    if not names & {name.upper() for name in facts.socs}:
         board = ", ".join(facts.socs) or "none it tells"
         yield Refusal("SoC", package, board, "build for this board with --target")
 
 
-def _library(name: str, facts: Facts) -> Refusal:
-    similar = sorted(one for one in facts.libraries if one.startswith(f"{name}."))
-    if similar:
-        fix = f"on the board, beside it: ln -s {similar[0]} {name}"
-        return Refusal("library", name, f"only {similar[0]}", fix)
+def links(facts: Facts, manifest: Manifest) -> dict[str, str]:
+    """Return the links that a release needs to run, each with the file of the board it leads to.
+
+    Where a library is there under its numbered name alone, e.g. `libcdsprpc.so.1`, programs look
+    for the other name in the release's own `lib` first.
+    """
+    found = {}
+    for name in manifest.facts["needs"]["libraries"]:
+        numbered = sorted(other for other in facts.libraries if other.startswith(f"{name}."))
+        if name.endswith(".so") and name not in facts.libraries and numbered:
+            found[f"lib/{name}"] = facts.libraries[numbered[0]]
+    return {path: target for path, target in found.items() if shell.is_plain(target[1:])}
+
+
+def _library(name: str) -> Refusal:
     packages = {"libcdsprpc.so": "FastRPC (Ubuntu: qcom-fastrpc1, Yocto: fastrpc)"}
     fix = f"install {packages.get(name, name)} on the board"
     return Refusal("library", name, "no such library", fix)
@@ -123,9 +137,18 @@ def _first_in_environment(facts: Facts) -> Skel | None:
 
 
 def _space(device: Device, facts: Facts, size: int) -> Iterator[Refusal]:
-    if not facts.writable:
-        fix = f"as root: install -d -o {device.user} {device.path}"
+    elsewhere = f"or another path of {device.name} in devices.toml"
+    if "Read-only file system" in facts.unwritable:
+        fix = f"as root: mount -o remount,rw, {elsewhere}"
+        yield Refusal("folder", f"{device.path}, writable", "a read-only file system there", fix)
+    elif not facts.writable and "No space left" not in facts.unwritable:
+        fix = f"as root: install -d -o {device.user} {device.path}, {elsewhere}"
         yield Refusal("folder", f"{device.path}, writable", "no right to write there", fix)
+    elif facts.writable and not facts.executable:
+        fix = f"as root: mount -o remount,exec, {elsewhere}"
+        yield Refusal(
+            "folder", f"{device.path}, to run programs in", "a mount that is noexec there", fix
+        )
     if size + _MARGIN > facts.free:
         needed, free = f"{(size + _MARGIN) / 1e6:.1f} MB", f"{facts.free / 1e6:.1f} MB"
         fix = f"remove files, or lower keep of {device.name} in devices.toml"

@@ -86,9 +86,9 @@ def _each(
     outcomes = asyncio.run(_side_by_side(logins(devices), action))
     console, rows, records = console or Console(), [], []
     keys = [name.replace(" ", "_") for name in columns]
-    failed: dict[str, PipelineError] = {}
+    failed: dict[str, Exception] = {}
     for device, outcome in zip(devices, outcomes, strict=True):
-        if isinstance(outcome, PipelineError):
+        if isinstance(outcome, BaseException):
             failed[device.name] = outcome
             records.append({"device": device.name, "error": _headline(outcome)})
             outcome = (f"FAILED: {_headline(outcome)}", *("" for _ in columns[1:]))
@@ -103,28 +103,34 @@ def _each(
 
 async def _side_by_side(
     all_logins: Sequence[Login], action: Action
-) -> list[tuple[str, ...] | PipelineError]:
-    async def one(login: Login) -> tuple[str, ...] | PipelineError:
+) -> list[tuple[str, ...] | Exception]:
+    """Bring every board to its own end, whatever goes wrong with another."""
+
+    async def outcome(login: Login) -> tuple[str, ...] | Exception:
         def say(text: str) -> None:
             print(f"  {login.device.name}: {text}", flush=True)
 
         try:
             return await action(login, say)
-        except PipelineError as error:
+        except Exception as error:  # also one of ours: the others are not to suffer for it
             return error
 
-    return await asyncio.gather(*(one(login) for login in all_logins))
+    return await asyncio.gather(*(outcome(login) for login in all_logins))
 
 
-def _headline(error: PipelineError) -> str:
+def _headline(error: Exception) -> str:
     """Return the first line of an error, and the second where the first only leads up to it."""
+    if not isinstance(error, PipelineError):
+        return f"unexpected {type(error).__name__}: {error}"
     first, *rest = (line.strip() for line in error.what.splitlines())
     return f"{first} {rest[0]}" if first.endswith(":") and rest else first
 
 
-def _summary(failed: dict[str, PipelineError], count: int) -> PipelineError:
-    first = next(iter(failed.values()))
-    if count == 1:
+def _summary(failed: dict[str, Exception], count: int) -> Exception:
+    """Return the error of all boards together; a fault of this program comes first, as it is."""
+    ours = [error for error in failed.values() if not isinstance(error, PipelineError)]
+    first = next(iter([*ours, *failed.values()]))
+    if count == 1 or not isinstance(first, PipelineError):
         return first
-    told = "\n".join(f"{name}: {error}" for name, error in failed.items())
-    return type(first)(f"{len(failed)} of {count} devices failed.\n{told}")
+    lines = "\n".join(f"{name}: {error}" for name, error in failed.items())
+    return type(first)(f"{len(failed)} of {count} devices failed.\n{lines}")

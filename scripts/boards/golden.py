@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 import numpy
 
-from scripts.boards.connection import Board
-from scripts.boards.resources import script
+from scripts.boards import shell
+from scripts.boards.board import ANSWER_LIMIT, Board
 from scripts.errors import DeviceError, GateError
+from scripts.package import rule
 from scripts.package.manifest import Manifest
 
 # The simulator is meant to be exact; what is allowed for is another rounding of a last bit.
 MIN_COSINE = 0.999
 OUTPUT = "golden/output.raw"
-_TAKE = 'cat "$1" && rm -f "$1"'
+# The board ends a run after 300 s by itself.
+_SECONDS = 330.0
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,13 @@ async def run(board: Board, release: str, manifest: Manifest) -> Golden:
         GateError: it runs, and gives something else than the simulator.
     """
     folder = f"{board.device.path}/{release}"
-    (runner,), (context,) = manifest.role("runner"), manifest.role("context binary")
-    (source,) = (path for path in manifest.role("golden") if path != OUTPUT)
-    how = "--rgb" if source.endswith(".rgb") else "--input"
-    option = "--board_skel" if board.device.skel == "board" else ""
-    said = await board.run(script("golden.sh"), folder, runner, context, how, source, option)
-    text, _, output = said.strip().rpartition("\n")
-    actual = await board.feed(_TAKE, output, pieces=[])
-    expected = await board.feed('cat "$1"', f"{folder}/{OUTPUT}", pieces=[])
-    golden = Golden(_cosine(board.device.name, actual, expected), text.strip())
+    limit = _size(manifest) + ANSWER_LIMIT
+    answer = await board.run(
+        "golden.sh", folder, *_arguments(board, manifest), seconds=_SECONDS, limit=limit
+    )
+    said, actual = _parts(answer)
+    expected = await board.run("read.sh", f"{folder}/{OUTPUT}", str(_size(manifest)), limit=limit)
+    golden = Golden(_cosine(board.device.name, actual, expected), shell.printable(said).strip())
     if not golden.cosine >= MIN_COSINE:
         raise GateError(
             f"{board.device.name} runs the network and gets it wrong: cosine {golden.cosine:.6f}"
@@ -57,10 +57,38 @@ async def run(board: Board, release: str, manifest: Manifest) -> Golden:
     return golden
 
 
+def _arguments(board: Board, manifest: Manifest) -> list[str]:
+    """Return program, network, input and options of a golden run."""
+    (runner,), (context,) = manifest.role("runner"), manifest.role("context binary")
+    (source,) = (path for path in manifest.role("golden") if path != OUTPUT)
+    for path in (runner, context, source):
+        rule.check_path(path)
+    options = ["--board_skel"] if board.device.skel == "board" else []
+    takes = "--rgb" if source.endswith(".rgb") else "--input"
+    return [runner, context, takes, source, "--runs", "10", *options]
+
+
+def _size(manifest: Manifest) -> int:
+    return next(entry.size for entry in manifest.entries if entry.path == OUTPUT)
+
+
+def _parts(answer: bytes) -> tuple[bytes, bytes]:
+    """Return what the runner said and its output, which the answer of `golden.sh` has in turn.
+
+    Raises:
+        DeviceError: the answer is none of that script.
+    """
+    head, _, rest = answer.partition(b"\n")
+    ((count,),) = shell.rows(head, {"said": 1})["said"] or [("?",)]
+    length = shell.number(count)
+    return rest[:length], rest[length:]
+
+
 def _cosine(device: str, actual: bytes, expected: bytes) -> float:
     """Return the cosine of two raw float32 arrays; NaN where one is all zeros or not finite."""
     if len(actual) != len(expected):
         raise DeviceError(f"{device} gives {len(actual)} bytes of output, not {len(expected)}.")
-    one, other = (numpy.frombuffer(raw, "<f4").astype("f8") for raw in (actual, expected))
+    ours, simulated = (numpy.frombuffer(raw, "<f4").astype("f8") for raw in (actual, expected))
     with numpy.errstate(invalid="ignore"):
-        return float(one @ other / (numpy.linalg.norm(one) * numpy.linalg.norm(other)))
+        norms = numpy.linalg.norm(ours) * numpy.linalg.norm(simulated)
+        return float(ours @ simulated / norms)

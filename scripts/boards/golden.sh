@@ -1,9 +1,13 @@
-# Runs the program $2 of the release $1 on the network $3 and the golden input $5, which its option $4
-# takes; $6 may be another option. Answers with what the program says, and last with the file that
-# holds the output.
+# Runs a program of the release $1: $2 is its path, $3 the network, $4 the option that takes the
+# golden input $5, the rest are further options. Answers with the number of bytes it says, those
+# bytes, and its output. What hangs is ended.
 set -e
 cd "$1"
-output=$(mktemp)
-timeout 300 "./$2" --context "$3" "$4" "$5" --output "$output" --runs 10 ${6:+"$6"} ||
-    { code=$?; rm -f "$output"; exit $code; }
-printf '\n%s\n' "$output"
+program=$2 network=$3 takes=$4 input=$5
+shift 5
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+timeout 300 "./$program" --context "$network" "$takes" "$input" --output "$folder/output" "$@" \
+    >"$folder/said"
+printf 'said\t%s\n' "$(wc -c <"$folder/said")"
+cat "$folder/said" "$folder/output"

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from scripts.boards import fitness, golden, releases
-from scripts.boards.connection import Board, connected
+from scripts.boards import fitness, golden, releases, shell
+from scripts.boards.board import Board
+from scripts.boards.connection import connected
 from scripts.boards.lock import locked
 from scripts.boards.login import Login
 from scripts.boards.probe import probe
@@ -47,40 +48,49 @@ async def install(login: Login, shipment: Unpacked, say: Say) -> str:
 
 async def _install(login: Login, shipment: Unpacked, say: Say) -> str:
     async with connected(login) as board:
-        await _preflight(board, shipment, say)
+        links = await _preflight(board, shipment, say)
         async with locked(board, say):
             await _arrive(board, shipment, say)
+            await _link(board, shipment.package.digest, links)
             tried = await _try(board, shipment, say)
             removed = await _switch(board, shipment.package.digest)
     more = f", {len(removed)} old removed" if removed else ""
     return f"{shipment.package.digest[:12]} is in use{tried}{more}"
 
 
-async def _preflight(board: Board, shipment: Unpacked, say: Say) -> None:
+async def _preflight(board: Board, shipment: Unpacked, say: Say) -> dict[str, str]:
+    """Refuse what cannot work; return the links that the release needs on this board."""
     manifest = shipment.package.manifest
     skel = f"libQnnHtp{manifest.facts['target']['arch'].upper()}Skel.so"
     facts = await probe(board, manifest.facts["needs"]["libraries"], skel)
-    found = await survey(board, shipment.package.digest)
-    there = shipment.package.digest in found.releases
-    todo = await asyncio.to_thread(plan, shipment, found)
-    fitness.check(board.device, facts, manifest, 0 if there else todo.size)
+    there = await survey(board, shipment.package.digest)
+    known = shipment.package.digest in there.releases
+    todo = await asyncio.to_thread(plan, shipment, there)
+    fitness.check(board.device, facts, manifest, 0 if known else todo.size)
     for remark in fitness.remarks(facts, manifest):
         say(f"note: {remark}")
+    return fitness.links(facts, manifest)
 
 
 async def _arrive(board: Board, shipment: Unpacked, say: Say) -> None:
     package = shipment.package
     release = f"releases/{package.digest}"
-    found = await survey(board)
-    if package.digest in found.releases:
+    there = await survey(board)
+    if package.digest in there.releases:
         damaged = await check(board, package, release, mend=True)
         if not damaged:
             say("this release is on the board already, and whole")
             return
         say(f"this release is on the board, damaged: {', '.join(damaged)}")
-    await releases.prune(board, found, coming=package.digest)
+    await releases.prune(board, there, coming=package.digest)
     await upload(board, shipment, Progress(say))
     await releases.commit(board, package.digest)
+
+
+async def _link(board: Board, digest: str, links: dict[str, str]) -> None:
+    if links:
+        orders = [shell.order("link", path, target[1:]) for path, target in links.items()]
+        await board.run("links.sh", f"{board.device.path}/releases/{digest}", orders=orders)
 
 
 async def _try(board: Board, shipment: Unpacked, say: Say) -> str:
@@ -94,7 +104,7 @@ async def _try(board: Board, shipment: Unpacked, say: Say) -> str:
 
 
 async def _switch(board: Board, digest: str) -> list[str]:
-    found = await survey(board)
-    if found.current != digest:
-        await releases.activate(board, digest, releases.succession(found, digest))
+    there = await survey(board)
+    if there.current != digest:
+        await releases.activate(board, digest, *releases.succession(there, digest))
     return await releases.prune(board, await survey(board))

@@ -7,7 +7,6 @@ connection, or within a minute where the connection dies without a word.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 import socket
 from collections.abc import AsyncIterator, Callable
@@ -15,13 +14,15 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncssh
 
-from scripts.boards.connection import Board, losses, lost
-from scripts.boards.resources import script
+from scripts.boards import shell
+from scripts.boards.board import SECONDS, Board, Talk, failed, lost, too_slow
+from scripts.boards.whoami import user
 from scripts.errors import DeviceError
 
 SECONDS_TO_WAIT = 1800.0
 SECONDS_BETWEEN_BEATS = 10.0
 _SECONDS_TO_RELEASE = 5.0
+_ANSWERS = {"held": 1, "locked": 1}
 
 
 @asynccontextmanager
@@ -32,35 +33,41 @@ async def locked(board: Board, say: Callable[[str], None]) -> AsyncIterator[None
         DeviceError: another deployment holds it for too long.
         TransferError: the lock was lost, and with it the right to go on.
     """
-    holder = await board.start(script("lock.sh"), board.device.path, _whoami())
-    try:
-        await _granted(board, holder, say)
-        async with _kept(board, holder):
-            yield
-    finally:
-        with suppress(asyncssh.Error, OSError, TimeoutError):
-            holder.stdin.write_eof()
-            await asyncio.wait_for(holder.wait_closed(), _SECONDS_TO_RELEASE)
-        holder.close()
+    async with board.talk("lock.sh", board.device.path, _whoami()) as holder:
+        try:
+            await _granted(board, holder, say)
+            async with _kept(board, holder.process):
+                yield
+        finally:
+            with suppress(asyncssh.Error, OSError, TimeoutError):
+                holder.process.stdin.write_eof()
+                await asyncio.wait_for(holder.process.wait_closed(), _SECONDS_TO_RELEASE)
 
 
-async def _granted(
-    board: Board, holder: asyncssh.SSHClientProcess[bytes], say: Callable[[str], None]
-) -> None:
+async def _granted(board: Board, holder: Talk, say: Callable[[str], None]) -> None:
+    row = await _within(holder, SECONDS, too_slow(board.device, SECONDS))
+    if row and row[0] == "held":
+        owner = shell.printable(row[1].encode()) or "unknown"
+        say(f"another deployment is under way: {owner}; waiting for it")
+        row = await _within(holder, SECONDS_TO_WAIT, _busy(board))
+    if row is None:
+        raise failed(board.device, await holder.complaint())
+
+
+async def _within(holder: Talk, seconds: float, error: DeviceError) -> tuple[str, str] | None:
+    """Return the holder's next answer, or raise the error where it takes longer than that."""
     try:
-        async with asyncio.timeout(SECONDS_TO_WAIT):
-            with losses(board.device):
-                while answer := (await holder.stdout.readline()).decode().strip():
-                    if answer == "locked":
-                        return
-                    say(f"another deployment is under way: {answer}; waiting for it")
+        async with asyncio.timeout(seconds):
+            return await holder.row(_ANSWERS)
     except TimeoutError:
-        raise DeviceError(
-            f"Another deployment has held {board.device.name} for {SECONDS_TO_WAIT:.0f} s.",
-            remedy="see who holds it with `invoke device.status`, and try again later",
-        ) from None
-    said = bytes(await holder.stderr.read()).decode().strip()
-    raise DeviceError(f"{board.device.name}: the lock cannot be taken: {said}")
+        raise error from None
+
+
+def _busy(board: Board) -> DeviceError:
+    return DeviceError(
+        f"Another deployment has held {board.device.name} for {SECONDS_TO_WAIT:.0f} s.",
+        remedy="see who holds it with `invoke device.status`, and try again later",
+    )
 
 
 @asynccontextmanager
@@ -93,4 +100,4 @@ async def _kept(board: Board, holder: asyncssh.SSHClientProcess[bytes]) -> Async
 
 
 def _whoami() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()} process {os.getpid()}"
+    return f"{user()}@{socket.gethostname()} process {os.getpid()}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.boards.devices import Device
+from scripts.boards.whoami import name_the_nameless
 from scripts.errors import UsageError
 
 
@@ -29,6 +30,13 @@ class Login:
             return {"client_keys": [key], "agent_path": None}
         return {}
 
+    def jump_options(self) -> dict[str, Any]:
+        """Return asyncssh's options for the jump host: by a key or by the agent, no password."""
+        key = self.device.jump_key or self.device.key
+        if key:
+            return {"client_keys": [str(Path(key).expanduser())], "agent_path": None}
+        return {}
+
 
 def logins(devices: Sequence[Device]) -> list[Login]:
     """Return how to log in to each device, asking for passwords one after the other.
@@ -36,12 +44,14 @@ def logins(devices: Sequence[Device]) -> list[Login]:
     Raises:
         UsageError: a variable that should hold a password is not set, or a key file is missing.
     """
+    name_the_nameless()
     return [Login(device, _password(device)) for device in devices]
 
 
 def _password(device: Device) -> str | None:
-    if device.key and not Path(device.key).expanduser().is_file():
-        raise UsageError(f"{device.name}: there is no key {device.key}.")
+    for key in filter(None, (device.key, device.jump_key)):
+        if not Path(key).expanduser().is_file():
+            raise UsageError(f"{device.name}: there is no key {key}.")
     if device.password_prompt:
         return getpass.getpass(f"password of {device.user} on {device.name}: ")
     if not device.password_env:

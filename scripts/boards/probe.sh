@@ -3,7 +3,6 @@
 # POSIX sh; runs with coreutils and with BusyBox.
 path=$1 skel=$2
 shift 2
-tab=$(printf '\t')
 
 say() { key=$1; shift; printf '%s' "$key"; printf '\t%s' "$@"; printf '\n'; }
 
@@ -32,8 +31,8 @@ folders() { # of shared libraries
 say arch "$(uname -m)"
 [ -r /sys/devices/soc0/machine ] && say soc "$(cat /sys/devices/soc0/machine)"
 tree=/sys/firmware/devicetree/base
-[ -r $tree/compatible ] && tr '\0' '\n' <$tree/compatible | while read -r one; do
-    say soc "${one#*,}"
+[ -r $tree/compatible ] && tr '\0' '\n' <$tree/compatible | while read -r name; do
+    say soc "${name#*,}"
 done
 [ -r $tree/model ] && say model "$(tr -d '\0' <$tree/model)"
 say glibc "$(glibc)"
@@ -41,14 +40,24 @@ say glibc "$(glibc)"
 existing=$path
 while [ ! -e "$existing" ]; do existing=$(dirname "$existing"); done
 say free_kb "$(df -Pk "$existing" | tail -n 1 | { read -r _ _ _ free _; echo "$free"; })"
-[ -d "$existing" ] && [ -w "$existing" ] && say writable yes
+# Only a trial shows a mount that is read-only or noexec. It takes no block of the disk.
+if [ -n "$skel" ]; then
+    if trial=$(mktemp -d "$existing/.trial.XXXXXX" 2>&1); then
+        trap 'rm -rf "$trial"' EXIT
+        say writable yes
+        : >"$trial/run" && chmod 755 "$trial/run" && "$trial/run" 2>/dev/null && say executable yes
+    else
+        say unwritable "$(printf %s "$trial" | tr '\t\n' '  ')"
+    fi
+fi
 
 known=$(ldconfig -p 2>/dev/null || /sbin/ldconfig -p 2>/dev/null)
 for library in "$@"; do
-    case $known in *"$tab$library "*) say library "$library" ;; esac
+    printf '%s\n' "$known" | sed -n "s|^$tab\($library\) (.*=> \(/.*\)|library$tab\1$tab\2|p
+s|^$tab\($library\.[^ ]*\) (.*=> \(/.*\)|library$tab\1$tab\2|p"
     folders | while read -r folder; do
         for file in "$folder/$library" "$folder/$library".*; do
-            [ -e "$file" ] && say library "${file##*/}"
+            [ -e "$file" ] && say library "${file##*/}" "$file"
         done
     done
 done
@@ -73,7 +82,7 @@ for folder in /usr/lib/rfsa/adsp /usr/lib/dsp /usr/lib/dsp/cdsp /usr/lib/dsp/cds
 done
 
 for command in cat chmod cp df find flock head ln mkdir mktemp mv readlink rm sed sha256sum sleep \
-    sync timeout wc; do
+    sync timeout tr wc; do
     command -v "$command" >/dev/null || say missing "$command"
 done
 mv --help 2>&1 | grep -q -e '-T' || say missing "mv -T"

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.boards.connection import Board
-from scripts.boards.resources import script
+from scripts.boards import shell
+from scripts.boards.board import SECONDS_OF_HASHING, Board
+from scripts.errors import DeviceError
 from scripts.package.item import Entry
 from scripts.package.package import Unpacked
 
 _CHUNK = 1 << 20
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_RELEASE = re.compile(r"[0-9a-f]{64}(\.partial)?(\.removed)?")
+_FIELDS = {"current": 1, "history": 1, "owner": 1, "release": 1, "sum": 3, "part": 3}
 
 
 @dataclass(frozen=True)
@@ -54,47 +59,70 @@ async def survey(board: Board, digest: str = "", *, locked: bool = False) -> Sur
     Raises:
         DeviceError: the folder cannot be read.
     """
-    return parse(
-        await board.run(script("survey.sh"), board.device.path, digest, "mine" if locked else "")
+    answer = await board.run(
+        "survey.sh",
+        board.device.path,
+        digest,
+        "mine" if locked else "",
+        seconds=SECONDS_OF_HASHING,
     )
+    return parse(answer, board.device.path)
 
 
-def parse(answer: str) -> Survey:
-    """Return what the answer of `survey.sh` says."""
-    said: dict[str, list[list[str]]] = {}
-    for line in answer.splitlines():
-        key, *values = line.split("\t")
-        said.setdefault(key, []).append(values)
+def parse(answer: bytes, path: str) -> Survey:
+    """Return what the answer of `survey.sh` says of the folder `path`.
+
+    Raises:
+        DeviceError: the answer is none of that script, or `current` is not of our making.
+    """
+    table = shell.rows(answer, _FIELDS)
     releases: dict[str, dict[str, str]] = {}
-    for name, digest, path in said.get("sum", []):
-        releases.setdefault(name, {})[path] = digest
+    for name, digest, file in table["sum"]:
+        if _DIGEST.fullmatch(name) and _DIGEST.fullmatch(digest) and shell.is_plain(file):
+            releases.setdefault(name, {})[file] = digest
     return Survey(
-        current="".join(values[0] for values in said.get("current", [])),
-        history=tuple(values[0] for values in said.get("history", [])),
+        current=_current(table["current"], path),
+        history=tuple(name for (name,) in table["history"] if _DIGEST.fullmatch(name)),
         releases=releases,
-        names=tuple(values[0] for values in said.get("release", [])),
-        parts={path: (int(size), digest) for size, digest, path in said.get("part", [])},
-        owner="".join(values[0] for values in said.get("owner", [])),
+        names=tuple(name for (name,) in table["release"] if _RELEASE.fullmatch(name)),
+        parts={file: (shell.number(size), digest) for size, digest, file in table["part"]},
+        owner="".join(shell.printable(name.encode()) for (name,) in table["owner"]),
     )
 
 
-def plan(shipment: Unpacked, found: Survey, *, link: bool = True) -> Plan:
+def _current(rows: list[tuple[str, ...]], path: str) -> str:
+    """Return the digest that `current` leads to; what we did not make is left alone."""
+    if not rows:
+        return ""
+    folder, _, digest = rows[0][0].partition("/")
+    if folder != "releases" or not _DIGEST.fullmatch(digest):
+        target = shell.printable(rows[0][0].encode())
+        raise DeviceError(
+            f"{path}/current on the board is {f'a link to {target}' if target else 'no link'}, and"
+            " none of our releases.",
+            cause="another program keeps its releases in this folder too",
+            remedy="give the device a path of its own in devices.toml, or move `current` away",
+        )
+    return digest
+
+
+def plan(shipment: Unpacked, survey: Survey, *, link: bool = True) -> Plan:
     """Return what to do so that all files of a package are on the board.
 
-    A part whose bytes are the beginning of its file is gone on with; any other is dropped.
+    A part whose bytes are the beginning of its file is gone on with; any other is dropped. What is
+    there of no file of the package is removed by `prepare.sh`.
     """
-    wanted = {entry.path: entry for entry in shipment.package.entries}
-    drop = [path for path in found.parts if path not in wanted]
-    links, send = [], []
-    sources = _sources(found) if link else {}
-    for path, entry in wanted.items():
-        size, digest = found.parts.get(path, (0, ""))
+    entries = {entry.path: entry for entry in shipment.package.entries}
+    drop, links, send = [], [], []
+    sources = _sources(survey) if link else {}
+    for path, entry in entries.items():
+        size, digest = survey.parts.get(path, (0, ""))
         if size == entry.size and digest == entry.sha256:
             continue
         if 0 < size < entry.size and digest == _beginning(shipment.folder / path, size):
             send.append((entry, size))
             continue
-        drop += [path] if path in found.parts else []
+        drop += [path] if path in survey.parts else []
         if source := sources.get(entry.sha256):
             links.append((source, path))
         else:
@@ -102,11 +130,11 @@ def plan(shipment: Unpacked, found: Survey, *, link: bool = True) -> Plan:
     return Plan(tuple(drop), tuple(links), tuple(send))
 
 
-def _sources(found: Survey) -> dict[str, str]:
+def _sources(survey: Survey) -> dict[str, str]:
     """Return a file on the board, relative to its folder of releases, for each SHA-256."""
     return {
         digest: f"{release}/{path}"
-        for release, files in found.releases.items()
+        for release, files in survey.releases.items()
         for path, digest in files.items()
     }
 

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Callable
 
 from scripts.boards import golden, releases
-from scripts.boards.connection import Board, connected
+from scripts.boards.board import Board
+from scripts.boards.connection import connected
 from scripts.boards.lock import locked
 from scripts.boards.login import Login
 from scripts.boards.probe import probe
@@ -18,6 +19,7 @@ from scripts.package.manifest import MANIFEST, SUMS
 from scripts.package.package import Package, from_documents
 
 Say = Callable[[str], None]
+_DOCUMENT_LIMIT = 4 << 20
 STATUS_COLUMNS = ("in use", "digest", "others", "uploads", "deploying", "free", "glibc", "board")
 
 
@@ -28,11 +30,11 @@ async def rollback(login: Login, say: Say) -> tuple[str, ...]:
         DeviceError: there is none, or it is damaged; the current one stays.
     """
     async with connected(login) as board, locked(board, say):
-        found = await survey(board)
-        digest = releases.previous(board.device.name, found)
+        there = await survey(board)
+        digest = releases.previous(board.device.name, there)
         package = await _whole(board, digest)
-        await releases.activate(board, digest, found.history)
-    return (f"{_short(found.current)} -> {_short(digest)} ({package.manifest.name})",)
+        await releases.activate(board, digest, [], releases.retreat(there, digest))
+    return (f"{_short(there.current)} -> {_short(digest)} ({package.manifest.name})",)
 
 
 async def verify(login: Login, say: Say) -> tuple[str, ...]:
@@ -47,27 +49,28 @@ async def verify(login: Login, say: Say) -> tuple[str, ...]:
         if not digest:
             raise DeviceError(f"Nothing is deployed on {board.device.name}.")
         package = await _whole(board, digest)
-        told = f"{_short(digest)} ({package.manifest.name}) is whole"
+        verdict = f"{_short(digest)} ({package.manifest.name}) is whole"
         if not golden.possible(package.manifest):
-            return (f"{told}, not tried: it brings no golden input",)
+            return (f"{verdict}, not tried: it brings no golden input",)
         outcome = await golden.run(board, f"releases/{digest}", package.manifest)
         say(outcome.said)
-    return (f"{told}, golden cosine {outcome.cosine:.6f}",)
+    return (f"{verdict}, golden cosine {outcome.cosine:.6f}",)
 
 
 async def status(login: Login, _say: Say) -> tuple[str, ...]:
-    """Return what a board runs, holds and is, in the order of `STATUS_COLUMNS`."""
+    """Return what a board runs, holds and is, in the order of `_DOCUMENT_LIMIT = 4 << 20
+    STATUS_COLUMNS`."""
     async with connected(login) as board:
-        found = await survey(board)
+        there = await survey(board)
         facts = await probe(board, (), "")
-        name = (await _read(board, found.current)).manifest.name if found.current else "nothing"
-    uploads = [one for one in found.names if one.endswith(".partial")]
+        name = (await _read(board, there.current)).manifest.name if there.current else "nothing"
+    uploads = [name for name in there.names if name.endswith(".partial")]
     return (
         name,
-        _short(found.current),
-        ", ".join(_short(one) for one in _others(found)) or "none",
-        ", ".join(_short(one) for one in uploads) or "none",
-        found.owner or "nobody",
+        _short(there.current),
+        ", ".join(_short(other) for other in _others(there)) or "none",
+        ", ".join(_short(upload) for upload in uploads) or "none",
+        there.owner or "nobody",
         size(facts.free),
         facts.glibc,
         facts.model or ", ".join(facts.socs) or facts.arch,
@@ -89,7 +92,8 @@ async def _read(board: Board, digest: str) -> Package:
     """Return the package that a release was made from, by its own documents."""
     folder = f"{board.device.path}/releases/{digest}"
     document, sums = [
-        await board.feed('cat "$1"', f"{folder}/{name}", pieces=[]) for name in (MANIFEST, SUMS)
+        await board.run("read.sh", f"{folder}/{name}", str(_DOCUMENT_LIMIT))
+        for name in (MANIFEST, SUMS)
     ]
     if hashlib.sha256(sums).hexdigest() != digest:
         raise ArtefactError(
@@ -99,8 +103,8 @@ async def _read(board: Board, digest: str) -> Package:
     return from_documents(document, sums)
 
 
-def _others(found: Survey) -> list[str]:
-    return [one for one in found.releases if one != found.current]
+def _others(survey: Survey) -> list[str]:
+    return [digest for digest in survey.releases if digest != survey.current]
 
 
 def _short(name: str) -> str:

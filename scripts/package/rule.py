@@ -3,7 +3,7 @@
 A package may come from anybody. It is regular files, each once, in folders below one root, with
 plain names and one of two modes; their number and size are bounded. Names are of an alphabet that
 no shell, terminal, tab-separated list or option parser takes for anything else. The board's side
-of it is `scripts/boards/prepare.sh`.
+of it is `plain` in `scripts/boards/prelude.sh`.
 """
 
 from __future__ import annotations

@@ -93,10 +93,10 @@ class Board:
         release = self.data / "releases" / digest
         sums = (release / "SHA256SUMS").read_bytes()
         lines = [line.split("  ") for line in sums.decode().splitlines()]
-        found = {str(file.relative_to(release)) for file in release.rglob("*") if file.is_file()}
+        files = {str(file.relative_to(release)) for file in release.rglob("*") if file.is_file()}
         return (
             hashlib.sha256(sums).hexdigest() == digest
-            and found == {path for _, path in lines} | {"SHA256SUMS"}
+            and files == {path for _, path in lines} | {"SHA256SUMS"}
             and all(_sha256(release / path) == expected for expected, path in lines)
         )
 

@@ -17,7 +17,7 @@ from tests.device.conftest import Archive, Bench
 
 pytestmark = pytest.mark.device
 Make = Callable[..., Archive]
-DEPLOY = "import sys; from pathlib import Path; from scripts.pipeline import deploy; "
+DEPLOY = "import sys; from pathlib import Path; from scripts import boards as deploy; "
 DEPLOY += "deploy.deploy(Path(sys.argv[1]), ['bench'], file=Path(sys.argv[2]))"
 
 

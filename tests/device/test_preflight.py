@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts import boards as deploy
-from scripts.errors import MismatchError
+from scripts.errors import DeviceError, MismatchError
 from tests import packages
 from tests.device import boards
 from tests.device.conftest import Archive, Bench
@@ -37,11 +37,6 @@ MISMATCHES: dict[str, tuple[Change, str, str]] = {
         "libcdsprpc.so",
         "no such library",
     ),
-    "only the numbered fastrpc": (
-        lambda b: (b.root / "usr/lib/libcdsprpc.so").rename(b.root / "usr/lib/libcdsprpc.so.1"),
-        "libcdsprpc.so",
-        "only libcdsprpc.so.1",
-    ),
     "disk": (lambda b: b.fake("df", "echo header; echo fs 0 0 4000 0%"), "MB", "4.1 MB free"),
     "folder": (lambda b: b.data.chmod(0o755), "/data, writable", "no right"),
     "command": (lambda b: (b.root / "bin/flock").unlink(), "flock", "none of them"),
@@ -59,6 +54,25 @@ def test_mismatches_are_refused_before_a_byte_is_sent(
     for part in (package, found, "fix: "):
         assert part in caught.value.what
     assert not list(board.data.iterdir())
+
+
+def test_a_numbered_fastrpc_is_linked_to_inside_the_release(
+    board: boards.Board, bench: Bench, archive: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    library = board.root / "usr/lib/libcdsprpc.so"
+    library.rename(library.with_name("libcdsprpc.so.1"))
+    for seed in "ab":
+        deploy.deploy(archive(seed).path, ["bench"], file=bench.file)
+    assert "libcdsprpc.so.1 alone" in capsys.readouterr().out
+    link = board.data / "current/lib/libcdsprpc.so"
+    assert link.readlink() == Path("/usr/lib/libcdsprpc.so.1")
+    deploy.remote_verify(["bench"], file=bench.file)
+    deploy.rollback(["bench"], file=bench.file)
+    assert link.is_symlink()
+    link.unlink()
+    link.symlink_to("/etc/passwd")
+    with pytest.raises(DeviceError, match=r"lib/libcdsprpc\.so of .* are damaged"):
+        deploy.remote_verify(["bench"], file=bench.file)
 
 
 def test_every_reason_is_given_at_once(board: boards.Board, bench: Bench, archive: Make) -> None:

@@ -30,7 +30,7 @@ BOARD = Facts(
     glibc="2.39",
     free=10**9,
     writable=True,
-    libraries=frozenset({"libcdsprpc.so", "libc.so.6"}),
+    libraries={"libcdsprpc.so": "/usr/lib/libcdsprpc.so", "libc.so.6": "/lib/libc.so.6"},
     nodes=("/dev/fastrpc-cdsp",),
     denied=(),
     search={},
@@ -55,7 +55,8 @@ def test_a_board_that_fits_is_not_refused() -> None:
         ({"arch": "armv7l"}, "architecture", "aarch64", "armv7l"),
         ({"socs": ("QCS6490",)}, "SoC", "QCS9075", "QCS6490"),
         ({"glibc": "2.9"}, "C library", "glibc 2.34", "2.9"),
-        ({"libraries": frozenset({"libc.so.6"})}, "library", "libcdsprpc.so", "no such"),
+        ({"libraries": {"libc.so.6": "/lib/libc.so.6"}}, "library", "libcdsprpc.so", "no such"),
+        ({"glibc": ""}, "C library", "glibc 2.34", "no glibc"),
         ({"missing": ("flock",)}, "commands", "flock", "none"),
         ({"skels": (Skel("/x/s.so", OTHER_BUILD_ID, "ADSP_LIBRARY_PATH"),)}, "QNN build",
          BUILD_ID, OTHER_BUILD_ID),
@@ -99,3 +100,39 @@ def test_a_build_without_gate_is_remarked_on() -> None:
     facts = {**MANIFEST.facts, "accuracy": {"gate_applied": False}}
     (remark,) = fitness.remarks(BOARD, Manifest(facts, ()))
     assert "--no-gate" in remark
+
+
+def test_a_numbered_fastrpc_is_linked_to_in_the_release() -> None:
+    libraries = {"libcdsprpc.so.1": "/usr/lib/libcdsprpc.so.1", "libc.so.6": "/lib/libc.so.6"}
+    board = dataclasses.replace(BOARD, libraries=libraries)
+    assert list(fitness.refusals(DEVICE, board, MANIFEST)) == []
+    assert fitness.links(board, MANIFEST) == {"lib/libcdsprpc.so": "/usr/lib/libcdsprpc.so.1"}
+    assert fitness.links(BOARD, MANIFEST) == {}
+    strange = {"libcdsprpc.so.1": "/usr/lib/a b/../libcdsprpc.so.1", "libc.so.6": "/lib/libc.so.6"}
+    (reason,) = reasons(libraries=strange)
+    assert reason.about == "library"
+
+
+@pytest.mark.parametrize(
+    ("changes", "board", "fix"),
+    [
+        (
+            {"writable": False, "unwritable": "mktemp: /path: Read-only file system"},
+            "read-only",
+            "remount,rw",
+        ),
+        (
+            {"writable": False, "unwritable": "mktemp: /path: Permission denied"},
+            "no right",
+            "install -d",
+        ),
+        ({"executable": False}, "noexec", "remount,exec"),
+    ],
+)
+def test_a_folder_that_does_not_serve_says_which_way(
+    changes: dict[str, Any], board: str, fix: str
+) -> None:
+    with pytest.raises(MismatchError) as caught:
+        fitness.check(DEVICE, dataclasses.replace(BOARD, **changes), MANIFEST, 1)
+    assert board in caught.value.what
+    assert fix in caught.value.what

@@ -8,7 +8,7 @@ from scripts.errors import DeviceError
 
 
 def board(current: str, history: str, present: str) -> Survey:
-    return Survey(current, tuple(history), {one: {} for one in present}, tuple(present), {}, "")
+    return Survey(current, tuple(history), {name: {} for name in present}, tuple(present), {}, "")
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,10 @@ def test_rollback_goes_to_what_was_before(
     assert releases.previous("bench", board(current, history, present)) == expected
 
 
-@pytest.mark.parametrize("found", [board("", "", ""), board("a", "a", "a"), board("a", "", "ab")])
-def test_without_a_release_before_there_is_no_rollback(found: Survey) -> None:
+@pytest.mark.parametrize("survey", [board("", "", ""), board("a", "a", "a"), board("a", "", "ab")])
+def test_without_a_release_before_there_is_no_rollback(survey: Survey) -> None:
     with pytest.raises(DeviceError, match="no release before"):
-        releases.previous("bench", found)
+        releases.previous("bench", survey)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,20 @@ def test_without_a_release_before_there_is_no_rollback(found: Survey) -> None:
 def test_history_leads_up_to_what_is_in_use(
     current: str, history: str, new: str, expected: str
 ) -> None:
-    assert "".join(releases.succession(board(current, history, history), new)) == expected
+    survey = board(current, history, history + current)
+    before, after = releases.succession(survey, new)
+    assert "".join(after) == expected
+    # Cut off anywhere, a board can go back: to what it could before, or to what was in use.
+    present = history + current
+    assert back(current, before, present) == back(current, list(history), present)
+    assert back(new, before, present) == back(new, after, present) == current
+
+
+def back(current: str, history: list[str], present: str) -> str:
+    try:
+        return releases.previous("bench", board(current, "".join(history), present + current))
+    except DeviceError:
+        return ""
 
 
 @pytest.mark.parametrize(
@@ -54,3 +67,30 @@ def test_history_leads_up_to_what_is_in_use(
 )
 def test_what_stays(current: str, history: str, count: int, expected: str) -> None:
     assert releases.keep(current, tuple(history), count) == set(expected)
+
+
+A, B, C = (64 * letter for letter in "abc")
+
+
+def test_nothing_is_pruned_that_the_history_cannot_place() -> None:
+    names = (A, B, C, f"{C}.partial", f"{B}.partial.removed")
+    for current, history in ((A, ()), (A, (B,)), ("", (B,))):
+        survey = Survey(current, history, {}, names, {}, "")
+        assert releases.removable(survey, 1) == [f"{C}.partial", f"{B}.partial.removed"]
+    assert releases.removable(Survey("", (), {}, (A,), {}, ""), 1) == [A]  # a first one that failed
+    assert releases.removable(Survey(C, (A, B, C), {}, names, {}, ""), 1) == [
+        A,
+        f"{C}.partial",
+        f"{B}.partial.removed",
+    ]
+
+
+def test_going_back_twice_ends_at_the_first_release() -> None:
+    survey = Survey(C, (A, B, C), {A: {}, B: {}, C: {}}, (), {}, "")
+    for expected, left in ((B, [A, B]), (A, [A])):
+        digest = releases.previous("bench", survey)
+        history = releases.retreat(survey, digest)
+        assert (digest, history) == (expected, left)
+        survey = Survey(digest, tuple(history), survey.releases, (), {}, "")
+    with pytest.raises(DeviceError, match="no release before"):
+        releases.previous("bench", survey)

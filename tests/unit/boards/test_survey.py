@@ -7,6 +7,7 @@ import pytest
 
 from scripts.boards import survey
 from scripts.boards.survey import Survey
+from scripts.errors import DeviceError
 from scripts.package import package
 from scripts.package.item import Entry
 from scripts.package.package import Unpacked
@@ -23,7 +24,7 @@ def shipment(tmp_path: Path) -> Unpacked:
 
 
 def entry(shipment: Unpacked, path: str) -> Entry:
-    return next(one for one in shipment.package.entries if one.path == path)
+    return next(entry for entry in shipment.package.entries if entry.path == path)
 
 
 def with_part(path: str, content: bytes) -> Survey:
@@ -33,7 +34,7 @@ def with_part(path: str, content: bytes) -> Survey:
 
 def test_an_empty_board_gets_everything(shipment: Unpacked) -> None:
     todo = survey.plan(shipment, NOTHING)
-    assert {one.path for one, _ in todo.send} == {one.path for one in shipment.package.entries}
+    assert {entry for entry, _ in todo.send} == set(shipment.package.entries)
     assert todo.size == shipment.package.size
     assert (todo.drop, todo.link) == ((), ())
 
@@ -49,7 +50,7 @@ def test_a_beginning_is_gone_on_with(shipment: Unpacked, length: int) -> None:
 def test_a_whole_part_is_left_alone(shipment: Unpacked) -> None:
     content = (shipment.folder / CONTEXT).read_bytes()
     todo = survey.plan(shipment, with_part(CONTEXT, content))
-    assert CONTEXT not in {one.path for one, _ in todo.send}
+    assert CONTEXT not in {entry.path for entry, _ in todo.send}
 
 
 @pytest.mark.parametrize(
@@ -69,28 +70,50 @@ def test_a_part_that_is_no_beginning_is_dropped(shipment: Unpacked, change: obje
     assert (entry(shipment, CONTEXT), 0) in todo.send
 
 
-def test_a_part_of_no_file_is_dropped(shipment: Unpacked) -> None:
-    assert survey.plan(shipment, with_part("surplus", b"x")).drop == ("surplus",)
-
-
 def test_what_a_release_has_is_linked(shipment: Unpacked) -> None:
     skel = entry(shipment, "lib/libQnnHtpV73Skel.so")
     found = Survey("", (), {"old": {"lib/other.so": skel.sha256}}, ("old",), {}, "")
     todo = survey.plan(shipment, found)
     assert todo.link == (("old/lib/other.so", skel.path),)
-    assert skel not in {one for one, _ in todo.send}
+    assert skel not in {entry for entry, _ in todo.send}
     assert survey.plan(shipment, found, link=False).link == ()
 
 
+A, B = 64 * "a", 64 * "b"
+HASH = 64 * "1"
+
+
 def test_the_boards_answer_is_understood() -> None:
-    answer = "current\tab\nhistory\tcd\nhistory\tab\nowner\tme@here process 7\n"
-    answer += "release\tab\nsum\tab\t12\tlib/a b.so\nrelease\tef.partial\npart\t5\t34\tlib/x.so\n"
-    assert survey.parse(answer) == Survey(
-        current="ab",
-        history=("cd", "ab"),
-        releases={"ab": {"lib/a b.so": "12"}},
-        names=("ab", "ef.partial"),
-        parts={"lib/x.so": (5, "34")},
+    answer = f"current\treleases/{A}\nhistory\t{B}\nhistory\t{A}\nowner\tme@here process 7\n"
+    answer += f"release\t{A}\nsum\t{A}\t{HASH}\tlib/a.so\nrelease\t{B}.partial\n"
+    answer += f"part\t5\t{HASH}\tlib/x.so\n"
+    assert survey.parse(answer.encode(), "/data") == Survey(
+        current=A,
+        history=(B, A),
+        releases={A: {"lib/a.so": HASH}},
+        names=(A, f"{B}.partial"),
+        parts={"lib/x.so": (5, HASH)},
         owner="me@here process 7",
     )
-    assert survey.parse("") == NOTHING
+    assert survey.parse(b"", "/data") == NOTHING
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["hello", "part\tmany\thash\tfile", "release", "current\ta\tb", "\0\xff", "total 12\t3"],
+)
+def test_nonsense_is_an_error_of_that_board(answer: str) -> None:
+    with pytest.raises(DeviceError, match="none of our scripts says"):
+        survey.parse(answer.encode("latin-1"), "/data")
+
+
+def test_names_that_are_not_ours_are_left_alone() -> None:
+    answer = f"release\t..\nrelease\t/etc\nrelease\tbackup\nsum\t{A}\t{HASH}\t../../etc/passwd\n"
+    answer += "history\tyesterday\n"
+    assert survey.parse(answer.encode(), "/data") == NOTHING
+
+
+@pytest.mark.parametrize("target", ["", "/opt/other", "releases/../../etc", "releases/v1.2"])
+def test_a_current_of_somebody_else_is_not_touched(target: str) -> None:
+    with pytest.raises(DeviceError, match="none of our releases"):
+        survey.parse(f"current\t{target}\n".encode(), "/data")

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts import boards
+from scripts.boards import shell
 from scripts.errors import ArtefactError
 from scripts.package import document, rule
 
-PREPARE = Path(boards.__file__).with_name("prepare.sh")
 PLAIN = ["a", "lib/libQnnHtp.so", "licences/c++/NOTICE_1-2.txt", "A_b/c.d+e", "_x"]
 STRANGE = ["", "/", "/etc", "a//b", "a/", "..", "a/../b", ".x", "a/.x", "-rf", "a/-rf", "+x", "a b"]
 STRANGE += [
@@ -31,9 +30,9 @@ STRANGE += [
 
 
 def on_a_board(folder: Path, order: str) -> subprocess.CompletedProcess[bytes]:
-    (folder / "releases/d.partial").mkdir(parents=True, exist_ok=True)
-    command = ["sh", "-c", PREPARE.read_text(), "sh", str(folder), "d"]
-    return subprocess.run(command, input=order.encode(), capture_output=True, check=False)
+    command = ["sh", "-c", shell.rendered("prepare.sh").text, "sh", str(folder), 64 * "d"]
+    orders = shell.document([order])
+    return subprocess.run(command, input=orders, capture_output=True, check=False)
 
 
 def accepted(path: str) -> bool:
@@ -50,7 +49,7 @@ def accepted(path: str) -> bool:
 def test_the_host_and_the_board_take_the_same_names(tmp_path: Path, path: str) -> None:
     assert accepted(path) is (path in PLAIN)
     if path and "\t" not in path:
-        assert (on_a_board(tmp_path, f"drop\t{path}\n").returncode == 0) is accepted(path)
+        assert (on_a_board(tmp_path, f"drop\t{path}").returncode == 0) is accepted(path)
 
 
 def test_a_name_that_is_an_order_deletes_nothing(tmp_path: Path) -> None:
@@ -59,15 +58,15 @@ def test_a_name_that_is_an_order_deletes_nothing(tmp_path: Path) -> None:
     victim.write_text("precious")
     name = f"x\ndrop\t{victim}"
     assert not accepted(name)
-    done = on_a_board(tmp_path, f"folder\t{name}\n")
-    assert (done.returncode, victim.read_text()) == (1, "precious")
-    assert b"is no name for a file of a package" in done.stderr
+    done = on_a_board(tmp_path, f"folder\t{name}")
+    assert (done.returncode, victim.read_text()) == (65, "precious")
+    assert b"no name of ours" in done.stderr
 
 
 def test_a_link_on_a_board_stays_within_its_releases(tmp_path: Path) -> None:
-    for order in ("link\t../../../etc/passwd\tx\n", "link\ta/x\t../../y\n"):
-        assert on_a_board(tmp_path, order).returncode == 1
-    assert not (tmp_path / "releases/d.partial/x").exists()
+    for order in ("link\t../../../etc/passwd\tx", "link\ta/x\t../../y"):
+        assert on_a_board(tmp_path, order).returncode == 65
+    assert not (tmp_path / f"releases/{64 * 'd'}.partial/x").exists()
 
 
 def test_number_and_size_are_bounded() -> None:

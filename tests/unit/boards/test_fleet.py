@@ -1,0 +1,35 @@
+"""Many boards: each is brought to its own end, whatever another one does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts.boards import fleet
+from scripts.boards.login import Login
+from scripts.errors import DeviceError
+
+TABLE = '[devices.{}]\nhost = "h"\nuser = "u"\npath = "/p"\n'
+
+
+@pytest.mark.parametrize("error", [DeviceError("it is ill"), ValueError("a fault of ours")])
+def test_one_board_that_fails_does_not_stop_the_others(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    async def action(login: Login, say: fleet.Say) -> tuple[str, ...]:
+        if login.device.name == "ill":
+            raise error
+        return ("is well",)
+
+    monkeypatch.setattr(fleet.upkeep, "rollback", action)
+    file = tmp_path / "devices.toml"
+    file.write_text("".join(TABLE.format(name) for name in ("ill", "a", "b")))
+    with pytest.raises(type(error), match="it is ill|a fault of ours"):
+        fleet.rollback(["ill", "a", "b"], file=file)
+    table = capsys.readouterr().out
+    assert table.count("is well") == 2
+    assert "FAILED: " in table
