@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.boards import fleet
+from scripts.boards import fleet, upkeep
 from scripts.boards.login import Login
 from scripts.errors import DeviceError
 
@@ -20,15 +20,15 @@ def test_one_board_that_fails_does_not_stop_the_others(
     capsys: pytest.CaptureFixture[str],
     error: Exception,
 ) -> None:
-    async def action(login: Login, say: fleet.Say) -> tuple[str, ...]:
+    async def action(login: Login, say: object) -> tuple[str, ...]:
         if login.device.name == "ill":
             raise error
         return ("is well",)
 
-    monkeypatch.setattr(fleet.upkeep, "rollback", action)
+    monkeypatch.setattr(upkeep, "rollback", action)
     file = tmp_path / "devices.toml"
     file.write_text("".join(TABLE.format(name) for name in ("ill", "a", "b")))
-    with pytest.raises(type(error), match="it is ill|a fault of ours"):
+    with pytest.raises(type(error), match=r"it is ill|a fault of ours"):
         fleet.rollback(["ill", "a", "b"], file=file)
     table = capsys.readouterr().out
     assert table.count("is well") == 2
