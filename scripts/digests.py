@@ -1,16 +1,18 @@
 """SHA-256 of files and folders, cached, so that an unchanged 3 GB file is not read again.
 
 A cached digest is valid while size, times and inode stay the same: the rule of git's index.
-No user program can set a file's ctime, so any write after the digest was taken is noticed.
+No user program can set a file's ctime, so a write after the digest was taken is noticed, with two
+exceptions: one within the same step of the clock that stamps files, and one after that clock was
+set back. As in git, so young a file is not cached; once the clock went back, nothing cached counts.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +20,9 @@ _CHUNK = 1 << 22
 # Linux stamps files with the last timer tick. A file younger than this could change once more
 # without its ctime moving, so reading it waits until it is older.
 _TICK_SECONDS = 0.02
+# A stamp of whole seconds is of a file system that counts in seconds (ext4 with small inodes) or in
+# two (FAT).
+_COARSE_TICK_SECONDS = 2.0
 
 
 def of_bytes(data: bytes) -> str:
@@ -40,18 +45,32 @@ def of_stream(stream: BinaryIO) -> str:
 
 
 def files_below(path: Path) -> Iterator[Path]:
-    """Yield every regular file at or below `path`, in a fixed order."""
+    """Yield every regular file at or below `path`, in a fixed order.
+
+    Links are followed, except one to a folder that it is itself in.
+    """
     if path.is_file():
         yield path
-        return
-    for child in sorted(path.iterdir()):
-        yield from files_below(child)
+    elif path.is_dir():
+        for child in sorted(path.iterdir()):
+            if not _leads_back(child):
+                yield from files_below(child)
+
+
+def _leads_back(path: Path) -> bool:
+    return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
 
 
 def of_listing(entries: Iterable[tuple[str, str]]) -> str:
     """Return one digest for a set of (name, digest) pairs, whatever their order."""
     listing = "".join(f"{digest}  {name}\n" for name, digest in sorted(entries))
-    return of_bytes(listing.encode())
+    return of_bytes(listing.encode(errors="surrogateescape"))
+
+
+@dataclass(frozen=True)
+class _Entry:
+    stamp: tuple[int, ...]
+    sha256: str
 
 
 class DigestCache:
@@ -59,17 +78,14 @@ class DigestCache:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known = _read(path)
+        self._clock, self._entries = _load(path)
 
     def file(self, path: Path) -> str:
         """Return the SHA-256 of one file, from the cache where its stamp is unchanged."""
         path = path.resolve()
-        known = self._known.get(str(path))
-        if known is None or known["stamp"] != _stamp(path):
-            _let_age(path)
-            known = {"stamp": _stamp(path), "sha256": of_file(path)}
-            self._known[str(path)] = known
-        return str(known["sha256"])
+        self._watch_clock()
+        entry = self._entries.get(str(path))
+        return entry.sha256 if entry and entry.stamp == _stamp(path) else self._read(path)
 
     def tree(self, path: Path) -> str:
         """Return the SHA-256 of a file, or of the names and digests of all files below a folder."""
@@ -80,27 +96,59 @@ class DigestCache:
 
     def save(self) -> None:
         """Write the cache to disk, without files that are gone; losing it only costs time."""
-        known = {name: entry for name, entry in self._known.items() if Path(name).is_file()}
+        self._watch_clock()
+        files = {
+            name: asdict(entry) for name, entry in self._entries.items() if Path(name).is_file()
+        }
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self._path.with_suffix(f".{os.getpid()}")
-        scratch.write_text(json.dumps(known))
+        scratch = self._path.with_suffix(".partial")
+        scratch.write_text(json.dumps({"clock": self._clock, "files": files}))
         scratch.replace(self._path)
 
+    def _read(self, path: Path) -> str:
+        self._entries.pop(str(path), None)
+        _let_age(path)
+        is_settled, stamp = _age(path) >= _tick(path), _stamp(path)
+        sha256 = of_file(path)
+        if is_settled:
+            self._entries[str(path)] = _Entry(stamp, sha256)
+        return sha256
 
-def _read(path: Path) -> dict[str, dict[str, object]]:
+    def _watch_clock(self) -> None:
+        now = time.time()
+        if now < self._clock:
+            self._entries.clear()
+        self._clock = now
+
+
+def _load(path: Path) -> tuple[float, dict[str, _Entry]]:
+    """Return when a cache was saved, and what is in it; nothing where it is damaged."""
     try:
-        known = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
+        document = json.loads(path.read_text())
+        entries = {
+            name: _Entry(tuple(entry["stamp"]), entry["sha256"])
+            for name, entry in document["files"].items()
+        }
+        return float(document["clock"]), entries
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return 0.0, {}
 
 
-def _stamp(path: Path) -> list[int]:
+def _stamp(path: Path) -> tuple[int, ...]:
     status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def _age(path: Path) -> float:
+    """Return how many seconds ago a file was stamped; below 0 where the clock was set back."""
+    return time.time() - path.stat().st_ctime_ns / 1e9
+
+
+def _tick(path: Path) -> float:
+    """Return the longest that two writes of a file can share a stamp, in seconds."""
+    return _TICK_SECONDS if path.stat().st_ctime_ns % 10**9 else _COARSE_TICK_SECONDS
 
 
 def _let_age(path: Path) -> None:
-    age = time.time() - path.stat().st_ctime
-    if 0 <= age < _TICK_SECONDS:
+    if 0 <= (age := _age(path)) < _TICK_SECONDS:
         time.sleep(_TICK_SECONDS - age)

@@ -7,8 +7,10 @@ exactly the files that can change its result: its module and all it imports from
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from scripts import digests
 ROOT = Path(__file__).resolve().parents[1]
 # The sources of a build: the stages, and what is in the image.
 FOLDERS = ("scripts", "toolchains", "docker")
+_FILE_NAME = re.compile(r"[\w-][\w.-]*\.\w+")
 
 
 @cache
@@ -48,7 +51,7 @@ def closure(module: str) -> set[Path]:
         if path is None or path in files:
             continue
         files.add(path)
-        pending += [_path(name) for name in _imports(path)]
+        pending += [_path(name) for name in _names(path.read_text()).modules]
     return files
 
 
@@ -83,8 +86,24 @@ def _path(module: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+@dataclass(frozen=True)
+class _Names:
+    """The modules that a source file imports, and its texts that can be the name of a file."""
+
+    modules: tuple[str, ...]
+    files: frozenset[str]
+
+
+@cache
+def _names(text: str) -> _Names:
+    nodes = list(ast.walk(ast.parse(text)))
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    names = {name for name in texts if isinstance(name, str) and _FILE_NAME.fullmatch(name)}
+    return _Names(tuple(_imports(nodes)), frozenset(names))
+
+
+def _imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -93,6 +112,18 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def _with_data(path: Path) -> Iterator[Path]:
+    """Yield a source file and the data that it reads: what it names, what a package holds.
+
+    A file of data counts where a text of the code is its name, and it is beside that code or in a
+    toolchain's folder. openqnn is read out of the image, whose digest holds it.
+    """
     yield path
     if path.name == "__init__.py":
         yield from sorted(path.parent.glob("*.toml"))
+    files = _names(path.read_text()).files
+    beside = (path.parent / name for name in files)
+    yield from (file for file in beside if file.is_file())
+    toolchains = ROOT / "toolchains"
+    for file in [*toolchains.glob("*.*"), *toolchains.glob("*/*.*")]:
+        if file.name in files and file.is_file() and file.parent.name != "openqnn":
+            yield file

@@ -13,7 +13,7 @@ from scripts import artefacts, digests, errors, source
 from scripts.console import Console
 from scripts.image.image import Image
 from scripts.package.runtime import texts
-from scripts.pipeline import container, facts
+from scripts.pipeline import container, facts, hub
 from scripts.pipeline.container import Mount, Program
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
@@ -37,12 +37,11 @@ class Done:
 
 @dataclass(frozen=True)
 class Builder:
-    """Everything a run of stages needs; `secrets` reach only stages with network."""
+    """Everything a run of stages needs."""
 
     client: docker.DockerClient
     image: Image
     console: Console
-    secrets: dict[str, str]
     memory_bytes: int = 0
     hostname: str = "dinov3-qnn"
 
@@ -54,17 +53,19 @@ class Builder:
         """
         store = Store(request.root)
         with store.lock():
+            # An earlier build that was killed may still write here.
+            container.sweep(self.client)
             return [self._bring(request, store, stage) for stage in stages]
 
     def _bring(self, request: Request, store: Store, stage: Stage) -> Done:
-        told = self._facts(request, store) if stage.describes else ""
-        key, inputs = self._key(request, store, stage, told)
+        description = self._facts(request, store) if stage.describes else ""
+        key, inputs = self._key(request, store, stage, description)
         if store.is_whole(stage.name, key):
             self.console.skipped(stage.name)
             store.digests.save()
             return Done(stage, store.manifest(stage.name) or {}, ran=False)
         self._say_damage(store, stage)
-        seconds = self._run(request, store, stage, told)
+        seconds = self._run(request, store, stage, description)
         recorded = {
             "inputs": inputs,
             "image": self.image.content_digest,
@@ -80,28 +81,30 @@ class Builder:
         return json.dumps(facts.gather(request, self.image, store.digests.tree), sort_keys=True)
 
     def _key(
-        self, request: Request, store: Store, stage: Stage, told: str
+        self, request: Request, store: Store, stage: Stage, description: str
     ) -> tuple[str, dict[str, str]]:
-        inputs = {str(path): _digest(store, request.root / path) for path in stage.inputs}
-        inputs |= {mount.target: _digest(store, mount.source) for mount in stage.mounts}
+        inputs = {str(path): store.digest(path) for path in stage.inputs}
+        inputs |= {mount.target: store.digests.tree(mount.source) for mount in stage.mounts}
         parts = {
             "code": source.digest(stage.module),
+            "container": container.digest(),
             "image": self.image.content_digest,
             "sdk": _sdk_digest(request, store),
             "arguments": "\0".join(stage.arguments),
-            **({"facts": told} if told else {}),
+            **({"facts": description} if description else {}),
             **{f"input {name}": value for name, value in inputs.items()},
         }
         return digests.of_listing(parts.items()), inputs
 
-    def _run(self, request: Request, store: Store, stage: Stage, told: str) -> float:
+    def _run(self, request: Request, store: Store, stage: Stage, description: str) -> float:
         self.console.started(stage.name)
         out = store.partial(stage.name)
         program = Program(
             command=["python", "-m", stage.module, "--out", "/out", *stage.arguments],
             mounts=[*_standing_mounts(request, out), *stage.mounts],
-            environment={artefacts.FACTS_VARIABLE: told, **(self.secrets if stage.network else {})},
-            network=stage.network,
+            environment={artefacts.FACTS_VARIABLE: description},
+            network=hub.network() if stage.network else "none",
+            private=hub.private() if stage.network else {},
             memory_bytes=self.memory_bytes,
             hostname=self.hostname,
         )
@@ -140,12 +143,6 @@ def _standing_mounts(request: Request, out: Path) -> list[Mount]:
     return mounts + ([Mount(request.sdk, "/opt/qairt")] if request.sdk else [])
 
 
-def _digest(store: Store, path: Path) -> str:
-    if not path.exists():
-        raise errors.ArtefactError(f"{path} is missing.", remedy="run `invoke build` to make it")
-    return store.digests.tree(path)
-
-
 def _sdk_id(request: Request) -> str:
     """Return what names the mounted SDK; openqnn is pinned by the digest of the image."""
     return (request.sdk / "sdk.yaml").read_text().strip() if request.sdk else "openqnn"
@@ -154,9 +151,9 @@ def _sdk_id(request: Request) -> str:
 def _sdk_digest(request: Request, store: Store) -> str:
     if request.sdk is None:
         return "openqnn"
-    found = [request.sdk / name for name in _SDK_USED if (request.sdk / name).exists()]
-    found += sorted((request.sdk / "lib").glob(f"*-{request.target.arch}"))
-    found += texts(request.sdk)
+    paths = [request.sdk / name for name in _SDK_USED if (request.sdk / name).exists()]
+    paths += sorted((request.sdk / "lib").glob(f"*-{request.target.arch}"))
+    paths += texts(request.sdk)
     return digests.of_listing(
-        (str(path.relative_to(request.sdk)), store.digests.tree(path)) for path in found
+        (str(path.relative_to(request.sdk)), store.digests.tree(path)) for path in paths
     )

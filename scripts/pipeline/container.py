@@ -6,28 +6,27 @@ Its output is shown as it comes; its exit code is an integer; it never outlives 
 
 from __future__ import annotations
 
-import io
+import json
 import os
 import signal
-import socket
 import sys
-import tarfile
-import tempfile
 import threading
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from docker.errors import APIError, NotFound
 from docker.types import Mount as DockerMount
 
 import docker
+from scripts import digests
+from scripts.pipeline import copies, engine, owner
+from scripts.pipeline.copies import Mount
 from scripts.source import ROOT
 
-LABEL = "dinov3-qnn.owner"
+__all__ = ["Mount", "Outcome", "Program", "digest", "run", "sweep"]
+
 SECCOMP = ROOT / "docker" / "seccomp.json"
 # /opt/openqnn and the official SDK are found by fixed paths; the rest keeps runs alike.
 ENVIRONMENT = {
@@ -40,28 +39,28 @@ ENVIRONMENT = {
     "SOURCE_DATE_EPOCH": "1704067200",
     "TQDM_MININTERVAL": "0.5",
 }
-_KEPT_LINES = 15
-
-
-@dataclass(frozen=True)
-class Mount:
-    """A host path as the container sees it; read-only unless `writable`."""
-
-    source: Path
-    target: str
-    writable: bool = False
+TMPFS = {"/tmp": "rw,exec,nosuid,nodev,mode=1777"}  # noqa: S108
+# Where a program finds its private files: in memory, gone with the container.
+PRIVATE = "/run/private"
+# They come through standard input, so that no configuration of a container holds them.
+_RECEIVE = f'umask 077; tar -xC {PRIVATE} && . {PRIVATE}/environment && exec "$@" </dev/null'
+_KEPT_LINES, _KEPT_BYTES = 15, 8000
 
 
 @dataclass(frozen=True)
 class Program:
-    """What to run, and what it may see."""
+    """What to run, and what it may see.
+
+    `private` are files by name for `PRIVATE`; its `environment`, in the shell's words, is set.
+    """
 
     command: Sequence[str]
     mounts: Sequence[Mount] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    network: bool = False
+    network: str = "none"
     memory_bytes: int = 0
     hostname: str = "dinov3-qnn"
+    private: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,12 @@ class Outcome:
     exit_code: int
     out_of_memory: bool
     tail: str
+
+
+def digest() -> str:
+    """Return the SHA-256 of what is the same for every program and can change its result."""
+    surroundings = [ENVIRONMENT, TMPFS, digests.of_file(SECCOMP)]
+    return digests.of_bytes(json.dumps(surroundings, sort_keys=True).encode())
 
 
 def run(client: docker.DockerClient, image: str, program: Program) -> Outcome:
@@ -83,92 +88,132 @@ def run(client: docker.DockerClient, image: str, program: Program) -> Outcome:
         tail = _stream(client, container, program)
         state = client.api.inspect_container(container)["State"]
         code = int(state["ExitCode"])
-        if not _is_local(client):
-            _download(client, container, program.mounts)
-        return Outcome(code, bool(state["OOMKilled"]) or code == 137, tail)
+        if not engine.is_local():
+            copies.receive(client, container, program.mounts)
+        return Outcome(code, bool(state.get("OOMKilled")) or code == 137, tail)
 
 
 def sweep(client: docker.DockerClient) -> None:
-    """Remove containers of runs on this machine that were killed before they could clean up."""
-    for container in client.containers.list(all=True, filters={"label": LABEL}):
-        host, _, pid = container.labels[LABEL].partition(":")
-        if host == socket.gethostname() and not Path(f"/proc/{pid}").exists():
-            _remove(client, str(container.id))
+    """Remove the containers of processes that were killed before they could clean up."""
+    found = client.api.containers(all=True, filters={"label": owner.LABEL})
+    labels = {str(container["Id"]): str(container["Labels"][owner.LABEL]) for container in found}
+    gone = {label for label in labels.values() if owner.is_gone(label)}
+    for container, label in labels.items():
+        if label in gone:
+            _remove(client, container)
+    for label in gone:
+        owner.forget(label)
 
 
 @contextmanager
 def _created(client: docker.DockerClient, image: str, program: Program) -> Iterator[str]:
     with _termination_as_interrupt():
-        options = _options(client, program)
+        traits = engine.traits(client)
         container = client.api.create_container(
-            image, list(program.command), **options["container"], host_config=options["host"]
+            image,
+            **container_options(program, traits),
+            host_config=client.api.create_host_config(**host_options(program, traits)),
         )["Id"]
         try:
-            if not _is_local(client):
-                _upload(client, container, program.mounts)
+            if not engine.is_local():
+                copies.send(client, container, program.mounts, _user(traits))
             yield container
         finally:
             _remove(client, container)
 
 
-def _options(client: docker.DockerClient, program: Program) -> dict[str, Any]:
-    info = client.info()
-    environment = {**ENVIRONMENT, **program.environment}
-    memory = program.memory_bytes or int(info["MemTotal"] * 0.95)
-    host = client.api.create_host_config(
-        mounts=[_docker_mount(client, mount) for mount in program.mounts],
-        network_mode="bridge" if program.network else "none",
-        read_only=True,
-        cap_drop=["ALL"],
-        security_opt=["no-new-privileges", f"seccomp={SECCOMP.read_text()}"],
-        tmpfs={"/tmp": "rw,exec,nosuid,nodev,mode=1777"},  # noqa: S108
-        mem_limit=memory,
-        memswap_limit=memory,
-        init=True,
-    )
-    container = {
-        "environment": environment,
-        "user": _user(info),
+def container_options(program: Program, traits: engine.Traits) -> dict[str, Any]:
+    """Return what a container is to be, as `create_container` takes it."""
+    receive = ["sh", "-c", _RECEIVE, "sh"] if program.private else []
+    uid, gid = _user(traits)
+    return {
+        "command": [*receive, *program.command],
+        "environment": {**ENVIRONMENT, **program.environment},
+        "user": f"{uid}:{gid}",
         "working_dir": "/src",
         "hostname": program.hostname,
-        "labels": {LABEL: f"{socket.gethostname()}:{os.getpid()}"},
-        "tty": sys.stdout.isatty(),
+        "labels": {owner.LABEL: owner.label()},
+        "stdin_open": bool(program.private),
+        # A terminal would change the bytes of private files.
+        "tty": sys.stdout.isatty() and not program.private,
+        # Else the client adds the proxies of ~/.docker/config.json, with their passwords.
+        "use_config_proxy": False,
     }
-    return {"container": container, "host": host}
 
 
-def _user(info: Mapping[str, Any]) -> str:
+def host_options(program: Program, traits: engine.Traits) -> dict[str, Any]:
+    """Return what a container may see and use, as `create_host_config` takes it."""
+    memory = program.memory_bytes or int(traits.memory * 0.95)
+    return {
+        "mounts": _mounts(program),
+        "network_mode": program.network,
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": _security(traits),
+        "tmpfs": {
+            **TMPFS,
+            **({PRIVATE: "rw,noexec,nosuid,nodev,mode=1777"} if program.private else {}),
+        },
+        # Other users' ids in the container would be strangers to the caller's files.
+        **({"userns_mode": "host"} if traits.remaps_users else {}),
+        **({"mem_limit": memory, "memswap_limit": memory} if traits.limits_memory else {}),
+        # Debian's Podman comes without a program for it.
+        "init": not traits.podman,
+    }
+
+
+def _security(traits: engine.Traits) -> list[str]:
+    # Docker takes the profile's text, Podman the path of a file that it can see.
+    profile = str(SECCOMP) if traits.podman else SECCOMP.read_text()
+    # SELinux would keep the container from the caller's files; to relabel them is not for us.
+    label = ["label=disable"] if traits.selinux else []
+    return ["no-new-privileges", f"seccomp={profile}", *label]
+
+
+def _user(traits: engine.Traits) -> tuple[int, int]:
     # A rootless engine maps its container's root to the caller, and every other uid to a stranger.
-    rootless = any("rootless" in option for option in info.get("SecurityOptions") or [])
-    return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
+    return (0, 0) if traits.rootless else (os.getuid(), os.getgid())
 
 
-def _docker_mount(client: docker.DockerClient, mount: Mount) -> DockerMount:
-    if _is_local(client):
-        return DockerMount(
+def _mounts(program: Program) -> list[DockerMount]:
+    if not engine.is_local():
+        places = dict.fromkeys(copies.place(mount) for mount in program.mounts)
+        return [DockerMount(place, None, type="volume") for place in places]
+    return [
+        DockerMount(
             mount.target, str(mount.source.resolve()), type="bind", read_only=not mount.writable
         )
-    return DockerMount(mount.target, None, type="volume")
-
-
-def _is_local(client: docker.DockerClient) -> bool:
-    """Tell whether the engine sees this machine's files; elsewhere they are copied both ways."""
-    chosen = os.environ.get("DINOV3_QNN_MOUNTS")
-    if chosen:
-        return chosen == "bind"
-    return str(client.api.base_url).startswith(("http+docker://", "http+unix://", "npipe://"))
+        for mount in program.mounts
+    ]
 
 
 def _stream(client: docker.DockerClient, container: str, program: Program) -> str:
-    tail: deque[bytes] = deque(maxlen=_KEPT_LINES)
+    tail = b""
     output = client.api.attach(container, stdout=True, stderr=True, stream=True, logs=True)
-    client.api.start(container)
+    with _hand_over(client, container, program.private):
+        client.api.start(container)
     for chunk in output:
         sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
-        tail.extend(chunk.splitlines())
+        tail = (tail + chunk)[-_KEPT_BYTES:]
     client.api.wait(container, timeout=None)
-    return b"\n".join(tail).decode(errors="replace")
+    return b"\n".join(tail.splitlines()[-_KEPT_LINES:]).decode(errors="replace")
+
+
+@contextmanager
+def _hand_over(
+    client: docker.DockerClient, container: str, private: Mapping[str, bytes]
+) -> Iterator[None]:
+    """Send private files to a container's standard input once it is started."""
+    if not private:
+        yield
+        return
+    stream = client.api.attach_socket(container, params={"stdin": 1, "stream": 1})
+    yield
+    # A container that ended already says why by its exit code.
+    with suppress(OSError):
+        getattr(stream, "_sock", stream).sendall(copies.packed(private))
+    stream.close()
 
 
 def _remove(client: docker.DockerClient, container: str) -> None:
@@ -184,7 +229,7 @@ def _remove(client: docker.DockerClient, container: str) -> None:
 
 @contextmanager
 def _termination_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM unwind like Ctrl-C, so that the container is removed on either.
+    """Let a lost terminal and SIGTERM unwind like Ctrl-C: the container is removed on each.
 
     SIGINT is set too: a shell starts background jobs with it ignored.
     """
@@ -195,38 +240,10 @@ def _termination_as_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return
-    before = {one: signal.signal(one, interrupt) for one in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
-
-
-def _upload(client: docker.DockerClient, container: str, mounts: Sequence[Mount]) -> None:
-    for mount in mounts:
-        with tempfile.TemporaryFile() as scratch:
-            with tarfile.open(fileobj=scratch, mode="w") as archive:
-                archive.add(mount.source.resolve(), arcname=".", filter=_owned)
-            scratch.seek(0)
-            client.api.put_archive(container, mount.target, scratch)
-
-
-def _owned(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    if member.name.startswith(("./.git", "./build", "./.venv", "./.cache")):
-        return None
-    member.uid, member.gid = os.getuid(), os.getgid()
-    return member
-
-
-def _download(client: docker.DockerClient, container: str, mounts: Sequence[Mount]) -> None:
-    for mount in mounts:
-        if not mount.writable:
-            continue
-        chunks, _ = client.api.get_archive(container, f"{mount.target}/.")
-        with tempfile.TemporaryFile() as scratch:
-            for chunk in chunks:
-                scratch.write(chunk)
-            scratch.seek(0, io.SEEK_SET)
-            with tarfile.open(fileobj=scratch) as archive:
-                archive.extractall(mount.source, filter="data")
+        for number, handler in before.items():
+            signal.signal(number, handler)

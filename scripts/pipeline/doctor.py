@@ -14,7 +14,7 @@ import docker
 from scripts.console import Console, size
 from scripts.errors import PipelineError
 from scripts.image import image
-from scripts.pipeline import engine, session
+from scripts.pipeline import engine, hub
 from scripts.pipeline.request import Request
 
 # Per parameter, over the largest stage of each kind: measured on ViT-H+ (docs/figures.md).
@@ -90,8 +90,11 @@ def _engine(lane: str) -> list[Finding]:
         client = engine.connect(start=False)
     except PipelineError as error:
         return [Finding("engine", False, error.what, error.remedy or remedy)]
-    version = client.version()["Version"]
-    return [Finding("engine", True, f"Docker {version}"), _image(client, lane)]
+    try:
+        traits = engine.traits(client)
+    except PipelineError as error:
+        return [Finding("engine", False, error.what, error.remedy)]
+    return [Finding("engine", True, engine.describe(traits)), _image(client, lane)]
 
 
 def _image(client: docker.DockerClient, lane: str) -> Finding:
@@ -138,7 +141,7 @@ def _weights(request: Request) -> Finding:
         return Finding("weights", True, f"{request.weights}: synthetic, features mean nothing")
     if request.from_hub:
         remedy = "accept the licence on the model's page, then set HF_TOKEN; or give --weights DIR"
-        token = session.secrets().get("HF_TOKEN")
+        token = hub.token()
         state = f"{request.model.weights} from the hub, {'with' if token else 'without'} a token"
         return Finding("weights", bool(token), state, remedy)
     files = list(request_weights(request))

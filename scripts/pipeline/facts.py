@@ -17,13 +17,14 @@ from scripts.pipeline.request import Request
 def gather(request: Request, image: Image, digest: Callable[[Path], str]) -> dict[str, Any]:
     """Return image, source, parameters and materials; `digest` gives the SHA-256 of a folder."""
     folders = {"images": request.images, "heldout": request.heldout}
-    given = {name: folder for name, folder in folders.items() if folder}
     return {
         "image": {"digest": image.content_digest},
         "source": {"digest": source.revision()},
         "parameters": _parameters(request, image),
         "materials": [
-            {"name": name, "digest": {"sha256": digest(folder)}} for name, folder in given.items()
+            {"name": name, "digest": {"sha256": digest(folder)}}
+            for name, folder in folders.items()
+            if folder
         ],
     }
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from scripts.console import Console
 from scripts.image import image, lanes
@@ -12,8 +10,6 @@ from scripts.pipeline import declared_size, engine, summary
 from scripts.pipeline.build import Builder
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
-
-_TOKEN_FILE = Path("~/.cache/huggingface/token")
 
 
 def builder(
@@ -25,7 +21,6 @@ def builder(
         client=client,
         image=image.ensure(client, lane),
         console=console or Console(),
-        secrets=secrets(),
         memory_bytes=int(memory_gb * 10**9),
     )
 
@@ -40,12 +35,3 @@ def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
     steps = builder.build(request, stages)
     summary.show(builder.console, request, steps)
     builder.console.result(summary.lines(request, steps), **summary.record(request, steps))
-
-
-def secrets() -> dict[str, str]:
-    """Return the hub's token, from the environment or where `hf auth login` keeps it."""
-    token = os.environ.get("HF_TOKEN", "")
-    if not token and (path := _TOKEN_FILE.expanduser()).is_file():
-        token = path.read_text().strip()
-    variables = {"HF_TOKEN": token, "HF_ENDPOINT": os.environ.get("HF_ENDPOINT", "")}
-    return {name: value for name, value in variables.items() if value}

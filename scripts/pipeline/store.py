@@ -1,8 +1,10 @@
 """Artefacts of one model on disk: whole, or not there.
 
-A stage writes under `.partial/<stage>`. To commit it, every file is fsynced, the stage's old
-manifest is removed, the files are renamed into place, and the new manifest is written last. So a
-manifest on disk always speaks of files that were whole when it was written.
+A stage writes into a folder of its own under `.partial`, with a name that no earlier run had: what
+was killed may go on writing into the old one. To commit a stage, every file is fsynced, its old
+manifest makes way for a list of all files that it had and will have, the files are renamed into
+place, and the new manifest is written last. So a manifest on disk always speaks of files that were
+whole when it was written, and a file of no manifest is known and does not count.
 """
 
 from __future__ import annotations
@@ -11,15 +13,19 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+from scripts import digests
 from scripts.artefacts import USAGE_FILE
 from scripts.digests import DigestCache, files_below
+from scripts.errors import ArtefactError
 
 Manifest = dict[str, Any]
+_NONE: Manifest = {"outputs": {}}
 
 
 class Store:
@@ -28,30 +34,54 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.digests = DigestCache(self.root / ".digests.json")
+        self._partials: dict[str, Path] = {}
 
     def manifest(self, stage: str) -> Manifest | None:
         """Return what a stage's last whole run recorded, or None."""
-        try:
-            found = json.loads(self._manifest_path(stage).read_text())
-        except (OSError, ValueError):
-            return None
-        return found if isinstance(found, dict) and "outputs" in found else None
+        document = self._document(stage)
+        return document if "outputs" in document else None
 
     def is_whole(self, stage: str, key: str) -> bool:
         """Tell whether a stage ran with this key and every output still has its digest."""
-        found = self.manifest(stage)
-        return found is not None and found.get("key") == key and not self.damaged(stage)
+        manifest = self.manifest(stage)
+        return manifest is not None and manifest.get("key") == key and not self.damaged(stage)
 
     def damaged(self, stage: str) -> list[str]:
         """Return the outputs of a stage that are gone or no longer what its manifest says."""
-        found = self.manifest(stage) or {"outputs": {}}
-        return [name for name, kept in found["outputs"].items() if not self._holds(name, kept)]
+        manifest = self.manifest(stage) or _NONE
+        outputs = manifest["outputs"].items()
+        return [name for name, output in outputs if not self._holds(name, output)]
+
+    def digest(self, path: PurePath) -> str:
+        """Return the SHA-256 of an output, or of names and digests of all outputs below a folder.
+
+        Raises:
+            ArtefactError: no stage made it, or it is gone.
+        """
+        names = [name for name in self._outputs() if PurePath(name).is_relative_to(path)]
+        missing = [name for name in names if not (self.root / name).is_file()]
+        if missing or not names:
+            raise ArtefactError(
+                f"{self.root / (missing[0] if missing else path)} is missing.",
+                remedy="run `invoke build` to make it",
+            )
+        if names == [str(path)]:
+            return self.digests.file(self.root / path)
+        return digests.of_listing(
+            (str(PurePath(name).relative_to(path)), self.digests.file(self.root / name))
+            for name in names
+        )
 
     def partial(self, stage: str) -> Path:
         """Return an empty folder for a stage to write under."""
-        folder = self.root / ".partial" / stage
-        shutil.rmtree(folder, ignore_errors=True)
+        parent = self.root / ".partial"
+        for old in parent.glob("*"):
+            if old not in self._partials.values():
+                # What still writes there, or whose files are not ours, is in nobody's way.
+                shutil.rmtree(old, ignore_errors=True)
+        folder = parent / f"{stage}-{uuid.uuid4().hex[:8]}"
         folder.mkdir(parents=True)
+        self._partials[stage] = folder
         return folder
 
     def commit(self, stage: str, key: str, facts: Mapping[str, Any]) -> Manifest:
@@ -60,17 +90,17 @@ class Store:
         Returns:
             The manifest: key, facts, usage, and size, mode and SHA-256 of every output.
         """
-        partial = self.root / ".partial" / stage
+        partial = self._partials.pop(stage)
         usage = _take_usage(partial)
         names = [str(file.relative_to(partial)) for file in files_below(partial)]
         _sync_tree(partial)
-        self._retire(stage, keep=names)
+        self._retire(stage, names)
         for name in names:
             _move(partial / name, self.root / name)
-        shutil.rmtree(partial)
+        shutil.rmtree(partial, ignore_errors=True)
         outputs = {name: self._describe(name) for name in names}
         manifest = {"stage": stage, "key": key, **facts, "usage": usage, "outputs": outputs}
-        _write_synced(self._manifest_path(stage), json.dumps(manifest, indent=1, sort_keys=True))
+        self._record(stage, manifest)
         self.digests.save()
         return manifest
 
@@ -89,24 +119,41 @@ class Store:
     def _manifest_path(self, stage: str) -> Path:
         return self.root / "manifests" / f"{stage}.json"
 
-    def _holds(self, name: str, kept: Mapping[str, Any]) -> bool:
-        path = self.root / name
-        if not path.is_file() or path.stat().st_size != kept["size"]:
-            return False
-        return self.digests.file(path) == kept["sha256"]
+    def _document(self, stage: str) -> dict[str, Any]:
+        try:
+            document = json.loads(self._manifest_path(stage).read_text())
+        except (OSError, ValueError):
+            return {}
+        return document if isinstance(document, dict) else {}
 
-    def _retire(self, stage: str, keep: list[str]) -> None:
-        old = self.manifest(stage) or {"outputs": {}}
-        self._manifest_path(stage).unlink(missing_ok=True)
-        for name in set(old["outputs"]) - set(keep):
+    def _record(self, stage: str, document: Mapping[str, Any]) -> None:
+        text = json.dumps(document, indent=1, sort_keys=True)
+        _write_synced(self._manifest_path(stage), text)
+
+    def _outputs(self) -> list[str]:
+        stages = sorted(path.stem for path in (self.root / "manifests").glob("*.json"))
+        return [name for stage in stages for name in (self.manifest(stage) or _NONE)["outputs"]]
+
+    def _holds(self, name: str, output: Mapping[str, Any]) -> bool:
+        path = self.root / name
+        if not path.is_file() or path.stat().st_size != output["size"]:
+            return False
+        return self.digests.file(path) == output["sha256"]
+
+    def _retire(self, stage: str, coming: Iterable[str]) -> None:
+        """Replace a stage's manifest by a list of its files, and remove those that do not come."""
+        document = self._document(stage)
+        old = {*document.get("outputs", ()), *document.get("files", ())}
+        self._record(stage, {"stage": stage, "files": sorted(old.union(coming))})
+        for name in old.difference(coming):
             (self.root / name).unlink(missing_ok=True)
 
     def _describe(self, name: str) -> dict[str, Any]:
         path = self.root / name
-        found = path.stat()
+        status = path.stat()
         return {
-            "size": found.st_size,
-            "mode": f"{found.st_mode & 0o7777:04o}",
+            "size": status.st_size,
+            "mode": f"{status.st_mode & 0o7777:04o}",
             "sha256": self.digests.file(path),
         }
 

@@ -1,5 +1,6 @@
 import hashlib
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,84 @@ def test_tree_digest_sees_names_and_contents(tmp_path: Path, cache: DigestCache)
     second = cache.tree(tmp_path / "t")
     (tmp_path / "t" / "sub" / "b").write_text("2")
     assert len({first, second, cache.tree(tmp_path / "t")}) == 3
+
+
+@pytest.fixture
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that stamps in whole seconds, like ext4 with inodes of 128 bytes."""
+    stat = Path.stat
+
+    def in_seconds(path: Path, **options: bool) -> os.stat_result:
+        status = stat(path, **options)
+        fields, times = list(status), {"st_mtime_ns": 0, "st_ctime_ns": 0}
+        for name in times:
+            times[name] = getattr(status, name) // 10**9 * 10**9
+        return os.stat_result(fields, times)
+
+    monkeypatch.setattr(Path, "stat", in_seconds)
+
+
+@pytest.mark.usefixtures("coarse")
+def test_a_write_within_the_same_second_is_noticed_where_stamps_are_that_coarse(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a"
+    for _ in range(3):  # two writes can fall into two seconds once
+        path.write_bytes(b"0")
+        first = DigestCache(tmp_path / "digests.json")
+        before = first.file(path)
+        first.save()
+        path.write_bytes(b"1")
+        assert first.file(path) != before
+        assert DigestCache(tmp_path / "digests.json").file(path) != before
+
+
+@pytest.mark.usefixtures("coarse")
+def test_an_old_file_is_not_read_again_there_either(
+    tmp_path: Path, cache: DigestCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"0")
+    later = time.time() + 3
+    monkeypatch.setattr("time.time", lambda: later)
+    before = cache.file(path)
+    monkeypatch.setattr(digests, "of_file", lambda _: pytest.fail("was read again"))
+    assert cache.file(path) == before
+
+
+def test_nothing_is_remembered_once_the_clock_went_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stamp can come again then: here the file gets back the very one that it had."""
+    path, kept = tmp_path / "a", tmp_path / "digests.json"
+    path.write_bytes(b"0")
+    first = DigestCache(kept)
+    before, stamp = first.file(path), digests._stamp(path)
+    first.save()
+    path.write_bytes(b"1")
+    monkeypatch.setattr(digests, "_stamp", lambda _: stamp)
+    an_hour_ago = time.time() - 3600
+    monkeypatch.setattr("time.time", lambda: an_hour_ago)
+    assert first.file(path) != before
+    assert DigestCache(kept).file(path) != before
+
+
+def test_a_folder_with_pipes_loops_and_dangling_links_has_a_digest(
+    tmp_path: Path, cache: DigestCache
+) -> None:
+    (tmp_path / "t" / "sub").mkdir(parents=True)
+    (tmp_path / "t" / "a").write_text("1")
+    before = cache.tree(tmp_path / "t")
+    os.mkfifo(tmp_path / "t" / "pipe")
+    (tmp_path / "t" / "sub" / "loop").symlink_to(tmp_path / "t")
+    (tmp_path / "t" / "nowhere").symlink_to(tmp_path / "missing")
+    assert cache.tree(tmp_path / "t") == before
+
+
+def test_a_name_that_is_not_utf8_counts(tmp_path: Path, cache: DigestCache) -> None:
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "a").write_text("1")
+    before = cache.tree(tmp_path / "t")
+    (tmp_path / "t" / "a").rename(os.fsdecode(bytes(tmp_path / "t") + b"/\xff"))
+    assert cache.tree(tmp_path / "t") != before
+    cache.save()

@@ -14,8 +14,16 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "scripts" / "data" / "__init__.py").touch()
     (tmp_path / "scripts" / "data" / "x.toml").write_text("a = 1")
     (tmp_path / "scripts" / "one.py").write_text("from scripts import two\nimport json\n")
-    (tmp_path / "scripts" / "two.py").write_text("from scripts.data import thing\n")
+    (tmp_path / "scripts" / "two.py").write_text(
+        "from scripts.data import thing\nFILES = ('abi.toml', 'library.toml', 'net.npz')\n"
+    )
     (tmp_path / "scripts" / "three.py").touch()
+    (tmp_path / "scripts" / "net.npz").write_text("weights")
+    (tmp_path / "scripts" / "other.npz").write_text("weights")
+    for name in ("arm", "x86", "openqnn"):
+        (tmp_path / "toolchains" / name).mkdir(parents=True)
+        (tmp_path / "toolchains" / name / "abi.toml").write_text("ceiling = 1")
+    (tmp_path / "toolchains" / "library.toml").write_text("exports = 1")
     monkeypatch.setattr(source, "ROOT", tmp_path)
     source.digest.cache_clear()
     return tmp_path / "scripts"
@@ -32,7 +40,10 @@ def test_closure_follows_imports_within_the_repository(tree: Path) -> None:
     assert "three.py" not in names
 
 
-@pytest.mark.parametrize("name", ["one.py", "two.py", "data/x.toml"])
+READ = ["../toolchains/arm/abi.toml", "../toolchains/x86/abi.toml", "../toolchains/library.toml"]
+
+
+@pytest.mark.parametrize("name", ["one.py", "two.py", "data/x.toml", "net.npz", *READ])
 def test_a_change_that_can_matter_changes_the_digest(tree: Path, name: str) -> None:
     before = digest()
     with (tree / name).open("a") as file:
@@ -40,9 +51,10 @@ def test_a_change_that_can_matter_changes_the_digest(tree: Path, name: str) -> N
     assert digest() != before
 
 
-def test_a_change_elsewhere_does_not(tree: Path) -> None:
+@pytest.mark.parametrize("name", ["three.py", "other.npz", "../toolchains/openqnn/abi.toml"])
+def test_a_change_elsewhere_does_not(tree: Path, name: str) -> None:
     before = digest()
-    (tree / "three.py").write_text("x = 1")
+    (tree / name).write_text("x = 1")
     assert digest() == before
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from scripts.console import Console
 from scripts.errors import EngineError, PipelineError
-from scripts.pipeline import doctor, engine, request, session
+from scripts.pipeline import doctor, engine, hub, request
 from scripts.pipeline.request import Request
 
 
@@ -39,7 +39,7 @@ def test_too_little_memory_is_found(
 
 
 def test_hub_weights_need_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "secrets", dict)
+    monkeypatch.setattr(hub, "token", str)
     finding = doctor._weights(request_for("vits16", "hf"))
     assert not finding.well
     assert "licence" in finding.remedy

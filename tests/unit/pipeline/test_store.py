@@ -2,10 +2,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from scripts import digests
+from scripts.errors import ArtefactError
 from scripts.pipeline.store import Store
 
 
@@ -87,6 +91,8 @@ def test_killed_between_any_two_steps_of_a_commit_nothing_half_is_taken_for_whol
             assert (root / "models" / "b").read_text() == "old"
         commit(store, "next", a="next")
         assert store.is_whole("export", "next")
+        # What the killed one brought does not stay: a stage reads the folder.
+        assert [path.name for path in (root / "models").iterdir()] == ["a"]
         if ended.returncode == 0:
             break
         steps += 1
@@ -101,7 +107,7 @@ left = int(sys.argv[2])
 partial = store.partial("export")
 (partial / "models").mkdir()
 (partial / "models" / "a").write_text("new")
-(partial / "models" / "b").write_text("new")
+(partial / "models" / "c").write_text("new")
 def dying(call):
     def wrapped(*arguments, **options):
         global left
@@ -135,3 +141,43 @@ def test_a_second_build_waits_for_the_first(store: Store) -> None:
         busy = subprocess.run([sys.executable, "-c", probe, lock], capture_output=True, check=False)
         assert b"BlockingIOError" in busy.stderr
     assert os.access(store.root, os.W_OK)
+
+
+def test_what_a_killed_run_still_writes_is_in_nobodys_way(store: Store) -> None:
+    """Its container may outlive it where another user's engine, or another machine's, runs it."""
+    old = store.partial("export")
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            with suppress(OSError):
+                (old / "deep" / "er").mkdir(parents=True, exist_ok=True)
+                (old / "deep" / "er" / "file").write_text("old")
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        for number in range(60):
+            commit(Store(store.root), str(number), a=str(number))
+    finally:
+        stop.set()
+        writing.join()
+    assert (store.root / "models" / "a").read_text() == "59"
+    assert not (store.root / "deep").exists()
+
+
+def test_a_file_of_no_manifest_is_in_no_digest(store: Store) -> None:
+    commit(store, a="1", b="2")
+    before = store.digest(Path("models"))
+    (store.root / "models" / "stray").write_text("3")
+    assert store.digest(Path("models")) == before
+    assert store.digest(Path("models/a")) == digests.of_bytes(b"1")
+    with pytest.raises(ArtefactError, match=r"models/stray is missing"):
+        store.digest(Path("models/stray"))
+
+
+def test_an_input_that_is_gone_is_named(store: Store) -> None:
+    commit(store, a="1", b="2")
+    (store.root / "models" / "b").unlink()
+    with pytest.raises(ArtefactError, match=r"models/b is missing"):
+        store.digest(Path("models"))

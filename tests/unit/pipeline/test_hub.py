@@ -1,0 +1,91 @@
+"""What reaches the stage that fetches weights, and where it is looked for."""
+
+from pathlib import Path
+
+import pytest
+
+from scripts.errors import UsageError
+from scripts.pipeline import hub
+
+VARIABLES = (
+    *("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HOME", "XDG_CACHE_HOME"),
+    *("HF_ENDPOINT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_the_token_is_looked_for_in_the_order_of_huggingface_hub(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last place first: each that is added comes before those that are there."""
+    assert hub.token() == ""
+    places = [
+        (None, home / ".cache/huggingface"),
+        ("XDG_CACHE_HOME", home / "xdg/huggingface"),
+        ("HF_HOME", home / "hf"),
+    ]
+    for variable, folder in places:
+        folder.mkdir(parents=True)
+        (folder / "token").write_text(f"of {folder.name}, {variable}\n")
+        if variable:
+            root = folder.parent if variable == "XDG_CACHE_HOME" else folder
+            monkeypatch.setenv(variable, str(root))
+        assert hub.token() == f"of {folder.name}, {variable}"
+    (home / "mine").write_text(" of a path\r\n")
+    monkeypatch.setenv("HF_TOKEN_PATH", "~/mine")
+    assert hub.token() == "of a path"
+    for variable in ("HUGGING_FACE_HUB_TOKEN", "HF_TOKEN"):
+        monkeypatch.setenv(variable, f"of {variable}\n")
+        assert hub.token() == f"of {variable}"
+    monkeypatch.setenv("HF_TOKEN", "")
+    assert hub.token() == "of HUGGING_FACE_HUB_TOKEN"
+
+
+def test_proxies_and_certificates_come_along(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "company.pem").write_bytes(b"a certificate")
+    monkeypatch.setenv("https_proxy", "http://me:it's@proxy.test:3128")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(home / "company.pem"))
+    monkeypatch.setenv("HF_TOKEN", "hf_x")
+    files = hub.private()
+    lines = files.pop("environment").decode().splitlines()
+    assert files == {"token": b"hf_x", "certificates.pem": b"a certificate"}
+    assert """export https_proxy='http://me:it'"'"'s@proxy.test:3128'""" in lines
+    assert "export HF_TOKEN_PATH=/run/private/token" in lines
+    assert "export SSL_CERT_FILE=/run/private/certificates.pem" in lines
+    assert not [line for line in lines if "hf_x" in line]
+
+
+def test_a_machine_without_any_of_it_passes_nothing() -> None:
+    assert hub.private() == {"environment": b""}
+
+
+def test_certificates_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere.pem")
+    with pytest.raises(UsageError, match=r"SSL_CERT_FILE=/nowhere\.pem cannot be read"):
+        hub.private()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "network"),
+    [
+        ("HTTPS_PROXY", "http://proxy.test:3128", "bridge"),
+        ("HTTPS_PROXY", "http://127.0.0.1:3128", "host"),
+        ("https_proxy", "localhost:3128", "host"),
+        ("HF_ENDPOINT", "http://[::1]:8000", "host"),
+        ("NO_PROXY", "localhost,127.0.0.1", "bridge"),
+    ],
+)
+def test_a_proxy_on_this_machine_needs_its_network(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, network: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert hub.network() == network
