@@ -90,7 +90,8 @@ def read_traits(info: Mapping[str, Any], version: Mapping[str, Any]) -> Traits:
         name=f"{'Podman' if podman else 'Docker'} {version.get('Version', '')}",
         memory=int(info["MemTotal"]),
         podman=podman,
-        rootless="rootless" in options,
+        # Docker's way to say so, and Podman's.
+        rootless="rootless" in options or bool(info.get("Rootless")),
         remaps_users="userns" in options,
         selinux="selinux" in options,
         limits_memory=bool(info.get("MemoryLimit", True)),

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+POLICY = Path("/usr/sbin/policy-rc.d")
 NEEDED = {
     "/usr/sbin/sshd": "openssh-server",
     "/bin/busybox": "busybox-static",
@@ -25,8 +28,28 @@ def ready() -> None:
     if not shutil.which("apt-get"):
         raise RuntimeError(f"the device tests need {' and '.join(missing)}: install them")
     print(f"installing {' '.join(missing)} for the device tests")
-    # Nothing of them is to run on this machine: without a policy, apt would start a server.
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-    install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
-    for command in (["apt-get", "update", "-qq"], install):
-        subprocess.run(command, env=environment, check=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    apt = ["apt-get", "-o", "DPkg::Lock::Timeout=600"]
+    install = [*apt, "install", "--yes", "--no-install-recommends", *missing]
+    with nothing_starts():
+        for command in ([*apt, "update", "-qq"], install):
+            subprocess.run(command, env=environment, check=True)
+    if "openssh-server" in missing and shutil.which("systemctl"):
+        # Its package enables it; nobody asked for a server at the next start of the machine.
+        subprocess.run(
+            ["systemctl", "disable", "--quiet", "ssh.service", "ssh.socket"], check=False
+        )
+
+
+@contextmanager
+def nothing_starts() -> Iterator[None]:
+    """Keep packages from starting what they install, in Debian's way: a policy that refuses."""
+    if POLICY.exists():
+        yield  # the machine's own; image builders have one that refuses
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()

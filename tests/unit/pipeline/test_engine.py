@@ -86,7 +86,8 @@ def _local(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({}, VERSION, "Docker 28.0"),
         ({"SecurityOptions": None}, VERSION, "Docker 28.0"),
-        ({"SecurityOptions": ["name=rootless"]}, PODMAN, "Podman 4.3; rootless"),
+        ({"SecurityOptions": ["name=rootless"]}, VERSION, "Docker 28.0; rootless"),
+        ({"Rootless": True}, PODMAN, "Podman 4.3; rootless"),
         ({"SecurityOptions": ["name=userns"]}, VERSION, "users are remapped"),
         ({"SecurityOptions": ["name=selinux"]}, VERSION, "SELinux"),
         ({"MemoryLimit": False}, VERSION, "no memory limits"),
