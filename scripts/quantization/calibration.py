@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,10 @@ from openqnn.progress import say
 from openqnn.quantization import observe, qdq, recipe
 from openqnn.quantization.encodings import Encodings
 from openqnn.quantization.observe import Range
-from scripts.metrics import FP16_MAX
-from scripts.quantization import equalise
+from scripts.metrics import FP16_MAX, Features
+from scripts.quantization import equalise, norms
 from scripts.quantization.scaling import Scaling
-from scripts.quantization.search import Search
+from scripts.quantization.search import Pins, Search
 from scripts.quantization.trial import Trial
 
 # With at least FEW pictures, the last UNSEEN of them are kept from calibration.
@@ -45,12 +46,32 @@ def encoded(
     return encodings
 
 
-def search(path: Path, made: Encodings, unseen: Sequence[Path], scratch: Path) -> Search:
+@dataclass(frozen=True)
+class Unseen:
+    """Pictures that calibration has not seen, and the float network's features of them."""
+
+    pictures: Sequence[Features]
+    reference: Features
+
+    @classmethod
+    def of(cls, network: Network, files: Sequence[Path]) -> Unseen:
+        """Run a float network over raw pictures."""
+        pictures = [samples.read(file, network) for file in files]
+        return cls(pictures, np.concatenate(observe.outputs(network, pictures, "reference")))
+
+    def same(self, network: Network) -> bool:
+        """Tell whether another network is the same function of them."""
+        return norms.same(
+            self.reference, np.concatenate(observe.outputs(network, self.pictures, "other norms"))
+        )
+
+
+def search(
+    network: Network, made: Encodings, unseen: Unseen, scratch: Path, pins: Pins | None = None
+) -> Search:
     """Return a search for the activations of an 8-bit network that need 16 bits."""
-    network = Network.load(path)
-    pictures = [samples.read(file, network) for file in unseen]
-    reference = np.concatenate(observe.outputs(network, pictures, "reference"))
-    return Search(network, Trial(path, made, scratch), pictures, reference)
+    trial = Trial(network, made, scratch)
+    return Search(network, trial, unseen.pictures, unseen.reference, pins)
 
 
 def scaled(

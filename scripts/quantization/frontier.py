@@ -1,21 +1,21 @@
 """Accuracy against latency: every width that pays, and the choice of one within a budget.
 
-Cosines are measured, on pictures that calibration has not seen. The compiler simulates the two ends
-and whatever is chosen; between the ends a point's time is told by what its 16 bits cost elsewhere.
+Cosines are measured, on pictures that calibration has not seen; times are the compiler's.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from openqnn.progress import say, track
 from scripts.errors import GateError
-from scripts.quantization.search import Kind, Search, tensors
-
-Simulate = Callable[[set[str]], float]
+from scripts.quantization.forms import Form, Forms
+from scripts.quantization.search import LEAST_COST, Kind, Search, tensors
 
 
 @dataclass(frozen=True)
@@ -54,58 +54,83 @@ class Budget:
                 f"most exact {points[-1].milliseconds:.3f} ms with {points[-1].cosine:.5f}.",
                 remedy="a --max-ms or --min-cosine between these",
             )
-        return held[0] if self.most_ms is None else held[-1]
+        if self.most_ms is None:
+            return min(held, key=lambda point: point.milliseconds)
+        return max(held, key=lambda point: point.cosine)
 
 
 class Frontier:
-    """The points of a network that nothing cheaper is as exact as, cheapest first."""
+    """The points of a network that nothing cheaper is as exact as, cheapest first.
 
-    def __init__(self, search: Search, simulate: Simulate) -> None:
+    The compiler simulates the two ends, and every point that is about to be chosen. Between points
+    that were simulated, time goes with what 16 bits cost elsewhere; so each simulation corrects its
+    neighbours, and the choice is made again until it is one that was simulated.
+    """
+
+    def __init__(self, search: Search, forms: Forms) -> None:
         self._kinds = {kind.name: kind for kind in search.kinds}
-        self._simulate = simulate
+        self._search, self._forms = search, forms
         order = _by_worth(search)
-        ends = [simulate(tensors(chosen)) for chosen in (search.free, search.kinds)]
-        dear = sum(kind.cost for kind in order)
+        self._costs = {kind.name: max(kind.cost, LEAST_COST) for kind in order}
         self.points: list[Point] = []
         for count in track(range(len(order) + 1), "frontier"):
-            chosen = [*search.free, *order[:count]]
-            share = sum(kind.cost for kind in order[:count]) / dear
-            time = ends[0] + share * (ends[1] - ends[0])
-            cosine = 1 - search.loss(tensors(chosen))
+            names = tuple(kind.name for kind in order[:count])
+            cosine = 1 - search.loss(self._tensors(names))
             if not self.points or cosine > self.points[-1].cosine:
-                names = tuple(kind.name for kind in chosen)
-                self.points.append(Point(names, cosine, time, share in (0, 1)))
+                self.points.append(Point(names, cosine, 0.0))
+        for place in {0, len(self.points) - 1}:
+            self._time(place)
 
-    def choose(self, budget: Budget) -> set[str]:
-        """Return the tensors to raise; what is chosen is simulated, and must stay in the budget.
+    def choose(self, budget: Budget) -> Form:
+        """Return the form to build; what is chosen is simulated, and must stay in the budget.
 
         Raises:
             GateError: no point is within it.
         """
-        while not (chosen := budget.choose(self.points)).simulated:
-            time = self._simulate(self._tensors(chosen))
-            place = self.points.index(chosen)
-            self.points[place] = replace(chosen, milliseconds=time, simulated=True)
-        say(f"  {chosen.milliseconds:.3f} ms, cosine {chosen.cosine:.5f}; 16 bits for:")
-        for name in chosen.kinds:
+        while not (point := budget.choose(self.points)).simulated:
+            self._time(self.points.index(point))
+        say(f"  {point.milliseconds:.3f} ms, cosine {point.cosine:.5f}; 16 bits for:")
+        for name in point.kinds:
             say(f"    {name}")
-        return self._tensors(chosen)
+        self._point = point
+        return self._forms.fastest({"chosen": self._tensors(point.kinds)})
+
+    def facts(self) -> dict[str, object]:
+        """Return what a report says of the choice."""
+        return {"reason": "the budget", "reached": round(self._point.cosine, 6)}
 
     def save(self, path: Path) -> None:
         """Write all points as JSON."""
         path.write_text(json.dumps([asdict(point) for point in self.points], indent=1) + "\n")
 
-    def _tensors(self, point: Point) -> set[str]:
-        return tensors([self._kinds[name] for name in point.kinds])
+    def _time(self, place: int) -> None:
+        """Simulate a point, and tell those that were not from those that were."""
+        point = self.points[place]
+        form = self._forms.fastest({f"{len(point.kinds)} kinds": self._tensors(point.kinds)})
+        self.points[place] = replace(point, milliseconds=form.milliseconds, simulated=True)
+        known = [point for point in self.points if point.simulated]
+        costs, times = [self._cost(one) for one in known], [one.milliseconds for one in known]
+        self.points = [
+            point
+            if point.simulated
+            else replace(point, milliseconds=float(np.interp(self._cost(point), costs, times)))
+            for point in self.points
+        ]
+
+    def _cost(self, point: Point) -> float:
+        return sum(self._costs[name] for name in point.kinds)
+
+    def _tensors(self, names: Sequence[str]) -> set[str]:
+        chosen = tensors(self._kinds[name] for name in names)
+        return self._search.start | (chosen & self._search.most)
 
 
 def _by_worth(search: Search) -> list[Kind]:
-    """Return the kinds that cost time by the loss that 16 bits for them save in it, best first."""
-    everything = tensors(search.kinds)
-    costly = search.kinds[len(search.free) :]
-    least = search.loss(everything)
-    worth = {
-        kind.name: (search.loss(everything.difference(kind.tensors)) - least) / kind.cost
-        for kind in track(costly, "sensitivity")
-    }
-    return sorted(costly, key=lambda kind: (-worth[kind.name], kind.name))
+    """Return the kinds whose width is open, those that save the most for their cost first."""
+    losses: dict[str, float] = {}
+    for group in search.groups():
+        losses[group.kind] = losses.get(group.kind, 0.0) + group.loss
+    found = [kind for kind in search.kinds if kind.name in losses]
+    return sorted(
+        found, key=lambda kind: (-losses[kind.name] / max(kind.cost, LEAST_COST), kind.name)
+    )

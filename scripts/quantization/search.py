@@ -1,29 +1,38 @@
-"""Finds the activations of an 8-bit network that must have 16 bits, at the least simulated cost.
+"""Finds the activations of an 8-bit network that must have 16 bits.
 
-Rounding errors of different tensors add up, and what a kind of tensor costs in 16 bits is known.
-So kinds are raised in the order of their cost until what is left, measured on pictures that
-calibration has not seen, is small enough; then those that were not needed go back, dearest first.
+What 8 bits lose is measured for all activations in one pass, those that one operator of a layer
+ties together in a group (`Trial.losses`). Rounding errors of different tensors add up, so groups
+are raised in the order of what they save for their cost until what is left is small enough: how
+many are needed is told by trials of the whole network on pictures that calibration has not seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from openqnn.network.onnx_network import Network
 from openqnn.progress import say
 from openqnn.quantization import sharing
 from scripts import catalog, metrics
+from scripts.errors import UsageError
 from scripts.metrics import Features
 from scripts.quantization import widths
 from scripts.quantization.trial import Trial
 
-# A network's depth is cut into this many parts, each judged on its own.
-PARTS = 4
-# Where 8-bit weights alone lose too much, activations may lose this many times as much, no less.
-OF_WEIGHTS = 3
-# Trials take time: a kind goes back to 8 bits only if it has this share of what 16 bits cost.
+# Where 8-bit weights lose this share of what may be lost, more 16 bits buy next to nothing.
+CEILING = 0.75
+# The share of the gate's loss that is then enough.
+SETTLED = 0.8
+# Where 8-bit weights alone lose more than the gate, activations may lose this much beside them.
+BESIDE_WEIGHTS = 1.25
+# A trial takes time: a kind goes back to 8 bits only if it has this share of what 16 bits cost.
 WORTH = 0.1
+# What a kind costs at least, in the catalog's microseconds: free ones go by what they save.
+LEAST_COST = 10.0
+PINS = 'the form of widths.json: {"16": {kind: [tensors] or "all"}, "8": {...}}'
 
 
 @dataclass(frozen=True)
@@ -34,14 +43,72 @@ class Kind:
     tensors: tuple[str, ...]
     cost: float
 
-    def parts(self) -> list[set[str]]:
-        """Return its tensors cut by depth, where there are enough of them."""
-        if len(self.tensors) < PARTS:
-            return []
-        size = -(-len(self.tensors) // PARTS)
-        return [
-            set(self.tensors[first : first + size]) for first in range(0, len(self.tensors), size)
-        ]
+
+@dataclass(frozen=True)
+class Group:
+    """Activations of one kind in one layer: what 8 bits lose, and what 16 bits cost."""
+
+    kind: str
+    tensors: tuple[str, ...]
+    loss: float
+    cost: float
+
+    @property
+    def worth(self) -> float:
+        """Return what 16 bits save for what they cost."""
+        return self.loss / self.cost
+
+
+@dataclass(frozen=True)
+class Pins:
+    """Tensors whose width the user has chosen."""
+
+    wide: frozenset[str] = frozenset()
+    narrow: frozenset[str] = frozenset()
+
+    @classmethod
+    def load(cls, file: Path, network: Network) -> Pins:
+        """Return the pins of a file: {"16": {kind: [tensors] or "all"}, "8": {...}}.
+
+        That is the form of `widths.json`; what else is in it does not count.
+
+        Raises:
+            UsageError: it is of another form, or names what the network does not have.
+        """
+        known = widths.kinds(network)
+        try:
+            raw = json.loads(file.read_text())
+            wide, narrow = (_named(raw.get(width, {}), known) for width in ("16", "8"))
+        except (OSError, ValueError, AttributeError, TypeError) as error:
+            raise UsageError(f"{file} is no file of widths: {error}.", remedy=PINS) from error
+        except KeyError as error:
+            raise UsageError(
+                f"{file} names {error.args[0]!r}, which this network does not have.",
+                remedy=f"one of its kinds: {', '.join(sorted(known))}",
+            ) from error
+        return cls(frozenset(wide), frozenset(narrow - wide))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came to: the tensors to raise, and cosines on unseen pictures."""
+
+    wide: frozenset[str]
+    cosine: float
+    eight_bits: float
+    ceiling: float
+    wanted: float
+    reason: str
+
+    def facts(self) -> dict[str, object]:
+        """Return what a report says of it."""
+        cosines = {
+            "wanted": self.wanted,
+            "reached": self.cosine,
+            "with_8_bits": self.eight_bits,
+            "with_16_bits": self.ceiling,
+        }
+        return {"reason": self.reason, **{name: round(c, 6) for name, c in cosines.items()}}
 
 
 def kinds(network: Network) -> list[Kind]:
@@ -56,9 +123,9 @@ def kinds(network: Network) -> list[Kind]:
     return sorted(made, key=lambda kind: (kind.cost, kind.name))
 
 
-def tensors(chosen: Sequence[Kind]) -> set[str]:
-    """Return the activations of some kinds."""
-    return {name for kind in chosen for name in kind.tensors}
+def tensors(chosen: Iterable[Kind | Group]) -> set[str]:
+    """Return the activations of some kinds or groups."""
+    return {name for some in chosen for name in some.tensors}
 
 
 class Search:
@@ -70,59 +137,129 @@ class Search:
         trial: Trial,
         pictures: Sequence[Features],
         reference: Features,
+        pins: Pins | None = None,
     ) -> None:
         self._trial = trial
         self._pictures, self._reference = pictures, reference
+        self.pins = pins or Pins()
         self.kinds = kinds(network)
-        self.free = [kind for kind in self.kinds if kind.cost <= 0]
+        self._free: set[str] = set()
+        self._losses: dict[frozenset[str], float] = {}
+        self._groups: list[Group] = []
+
+    def take(self, free: Iterable[Kind]) -> None:
+        """Have some kinds at 16 bits from the start: they are faster so."""
+        self._free = tensors(free)
+
+    @property
+    def start(self) -> set[str]:
+        """Return what has 16 bits whatever the accuracy."""
+        return (self._free - self.pins.narrow) | self.pins.wide
+
+    @property
+    def most(self) -> set[str]:
+        """Return all that may have 16 bits."""
+        return tensors(self.kinds) - self.pins.narrow
 
     def loss(self, wide: Iterable[str]) -> float:
         """Return 1 minus the worst CLS cosine or the tokens' mean, with some tensors at 16 bits."""
-        found = self._trial(set(wide), self._pictures)
-        cosines = metrics.cosine(self._reference, found)
-        return 1 - float(min(cosines[:, 0].min(), cosines.mean()))
+        key = frozenset(wide)
+        if key not in self._losses:
+            cosines = metrics.cosine(self._reference, self._trial(key, self._pictures))
+            self._losses[key] = 1 - float(min(cosines[:, 0].min(), cosines.mean()))
+        return self._losses[key]
 
-    def run(self, bound: float) -> set[str]:
-        """Return the activations to raise for a cosine of `bound`, or one as near as pays.
+    def groups(self) -> list[Group]:
+        """Return all groups whose width is open, those that save the most for their cost first."""
+        if not self._groups:
+            fixed = self.start | self.pins.narrow
+            kind_of = {name: kind for kind in self.kinds for name in kind.tensors}
+            names = {name: kind.name for name, kind in kind_of.items() if name not in fixed}
+            self._groups = [
+                Group(names[group[0]], group, loss, max(kind_of[group[0]].cost, LEAST_COST))
+                for group, loss in self._trial.losses(names, self._pictures[:1]).items()
+            ]
+            self._groups.sort(key=lambda group: (-group.worth, group.tensors))
+        return self._groups
 
-        Those that 16 bits make faster are always among them.
+    def run(self, bound: float, gate: float) -> Found:
+        """Return the activations to raise for a cosine of `bound`, or of about `gate` at least.
+
+        Where 8-bit weights alone come near the bound, more 16 bits would buy next to nothing for
+        much time: then what is enough for the gate is enough.
         """
-        wide = tensors(self.free)
-        most, now = 1 - bound, self.loss(wide)
+        now = self.loss(self.start)
         say(f"  8 bits: cosine {1 - now:.5f} on unseen pictures, wanted {bound:.5f}")
-        if now <= most:
-            return wide
-        least = self.loss(tensors(self.kinds))
-        if least > most:
-            say(f"  warning: with 8-bit weights it cannot be better than {1 - least:.5f}")
-            most = OF_WEIGHTS * least
-        raised = self._enough(most)
-        return self._thinned(wide | tensors(raised), raised, most)
+        if now <= 1 - bound:
+            return self._found(self.start, now, 0.0, bound, "8 bits are enough")
+        least = self.loss(self.most)
+        wanted, reason = self._settled(bound, gate, least)
+        wide = self._thinned(self._enough(1 - wanted), 1 - wanted)
+        return self._found(wide, now, least, wanted, reason)
 
     def named(self, raised: Collection[str]) -> dict[str, list[str]]:
         """Return raised activations by their kinds, in the order of the network."""
         found = {kind.name: [one for one in kind.tensors if one in raised] for kind in self.kinds}
         return {name: tensors for name, tensors in found.items() if tensors}
 
-    def _enough(self, most: float) -> list[Kind]:
-        """Return as few kinds that cost, cheapest first, as are needed: by bisection."""
-        low, high = len(self.free) + 1, len(self.kinds)
+    def _found(self, wide: set[str], now: float, least: float, wanted: float, reason: str) -> Found:
+        reached = 1 - self.loss(wide)
+        return Found(frozenset(wide), reached, 1 - now, 1 - least, wanted, reason)
+
+    def _settled(self, bound: float, gate: float, least: float) -> tuple[float, str]:
+        """Return the cosine to reach, and why."""
+        if least <= CEILING * (1 - bound):
+            return bound, "the cheapest that reaches what is wanted"
+        enough = max(SETTLED * (1 - gate), 1 - bound)
+        if least <= CEILING * enough:
+            reason = f"with 8-bit weights it cannot be better than {1 - least:.5f}: settled"
+            say(f"  {reason} for {1 - enough:.5f}, within the gate of {gate:.5f}")
+            return 1 - enough, reason
+        reason = f"with 8-bit weights it cannot be better than {1 - least:.5f}"
+        say(f"  warning: {reason}; the gate is {gate:.5f}")
+        return 1 - max(BESIDE_WEIGHTS * least, enough), reason
+
+    def _enough(self, most: float) -> list[Group]:
+        """Return as few groups, best first, as are needed: by bisection."""
+        groups = self.groups()
+        low, high = 0, len(groups)
         while low < high:
             middle = (low + high) // 2
-            if self.loss(tensors(self.kinds[:middle])) <= most:
+            if self.loss(self.start | tensors(groups[:middle])) <= most:
                 high = middle
             else:
                 low = middle + 1
-        return self.kinds[len(self.free) : high]
+        return groups[:high]
 
-    def _thinned(self, wide: set[str], raised: Sequence[Kind], most: float) -> set[str]:
-        """Return what is left of the raised kinds without those, or their parts, not needed."""
-        total = sum(kind.cost for kind in raised)
-        for kind in reversed(raised):
-            tries = [set(kind.tensors), *kind.parts()] if kind.cost > WORTH * total else []
-            for chosen in tries:
-                if chosen & wide and self.loss(wide - chosen) <= most:
-                    wide = wide - chosen
-            if kept := len(wide.intersection(kind.tensors)):
-                say(f"  16 bits: {kind.name}, {kept} of {len(kind.tensors)}")
-        return wide
+    def _thinned(self, raised: Sequence[Group], most: float) -> set[str]:
+        """Return what is raised without the kinds that turn out not to be needed, dearest first."""
+        costs: dict[str, float] = {}
+        for group in raised:
+            costs[group.kind] = costs.get(group.kind, 0.0) + group.cost
+        kept = list(raised)
+        for kind in sorted(costs, key=lambda name: (-costs[name], name)):
+            without = [group for group in kept if group.kind != kind]
+            dear = costs[kind] >= WORTH * sum(costs.values())
+            if dear and self.loss(self.start | tensors(without)) <= most:
+                kept = without
+        self._say(kept)
+        return self.start | tensors(kept)
+
+    def _say(self, raised: Sequence[Group]) -> None:
+        counts = {kind.name: len(kind.tensors) for kind in self.kinds}
+        for kind, names in self.named(tensors(raised)).items():
+            say(f"  16 bits: {kind}, {len(names)} of {counts[kind]}")
+
+
+def _named(
+    entries: Mapping[str, str | Sequence[str]], known: Mapping[str, Sequence[str]]
+) -> set[str]:
+    """Return the tensors of entries by kind; KeyError names what is not known."""
+    found: set[str] = set()
+    for kind, names in entries.items():
+        here = known[kind]
+        for name in here if names == widths.ALL else names:
+            if name not in here:
+                raise KeyError(name)
+            found.add(name)
+    return found

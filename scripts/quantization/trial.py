@@ -7,17 +7,20 @@ take, so one session tries any choice.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
-from openqnn.network import pieces
+from openqnn.network import pieces, roles
 from openqnn.network.onnx_network import Network, SharedConstants
+from openqnn.network.pieces import Piece
 from openqnn.network.relay import PIECE, Relay, Runner
+from openqnn.progress import track
 from openqnn.quantization import qdq, recipe, sharing
 from openqnn.quantization.encodings import Encoding, Encodings
 from scripts.metrics import Features
@@ -26,34 +29,110 @@ from scripts.quantization.widths import NARROW, WIDE
 
 CHOICE = "trial.wide"
 ENDS = "low", "high"
+# The least power of a signal: that of tokens that are nought throughout.
+TINY = 1e-30
 
 
 class Trial:
     """A network to be run with any of its activations at 16 bits, and the others at 8."""
 
-    def __init__(self, path: Path, encodings: Encodings, scratch: Path) -> None:
+    def __init__(self, network: Network, encodings: Encodings, scratch: Path) -> None:
         """Write the trial's files into the folder `scratch`."""
-        network = Network.load(path)
         source = sharing.quantized_as(network)
-        self._tensors = [name for name in source if source[name] == name]
+        self.tensors = [name for name in source if source[name] == name]
+        self._activations = encodings.activations
+        self._gains = _gains(network)
         everything = widths.at(encodings.activations, source, WIDE)
         # Weights have scales for biases in the units of 16-bit inputs, whatever is chosen later.
         widest = recipe.fitted(network, Encodings(everything, encodings.params))
         model = qdq.write(network, widest, scratch / "trial.onnx")
-        _Switch(model, {name: encodings.activations[name] for name in self._tensors}).install()
+        _Switch(model, {name: encodings.activations[name] for name in self.tensors}).install()
         integers = Network(model, scratch)
         extractor = pieces.Extractor(integers)
-        self._runners = [
-            Runner(piece, extractor.model(piece), scratch) for piece in pieces.cut(integers, PIECE)
-        ]
+        self._pieces = pieces.cut(integers, PIECE)
+        self._runners = [Runner(piece, extractor.model(piece), scratch) for piece in self._pieces]
 
     def __call__(self, wide: Collection[str], pictures: Sequence[Features]) -> Features:
         """Return the features of pictures [1, 3, height, width], some activations at 16 bits."""
-        choice = np.array([name in wide for name in self._tensors])
-        relay = Relay(pictures, {CHOICE: choice})
+        values: Sequence[Features] = pictures
         for runner in self._runners:
-            deque(relay.through(runner), maxlen=0)
-        return np.concatenate(relay.values)
+            values = self._through(runner, values, wide)
+        return np.concatenate(values)
+
+    def losses(
+        self, kinds: Mapping[str, str], pictures: Sequence[Features]
+    ) -> dict[tuple[str, ...], float]:
+        """Return what 8 bits cost tensors of one kind in one piece of the network, all in one pass.
+
+        Every piece is run with 16 bits throughout, then with each of its groups at 8 bits alone.
+        The loss is half the noise-to-signal ratio of what leaves the piece, as the next norm sees
+        it (1 - cosine of a vector with that much noise), of CLS or of the mean token if that is
+        more. The residual stream carries it on to the output.
+        """
+        everything, values = set(self.tensors), pictures
+        found = {}
+        for piece, runner in track([*zip(self._pieces, self._runners, strict=True)], "losses"):
+            exact = self._through(runner, values, everything)
+            for group in _groups(piece, kinds):
+                narrow = self._through(runner, values, everything.difference(group))
+                found[group] = self._loss(piece.result, exact, narrow, set(group))
+            values = exact
+        return found
+
+    def _through(
+        self, runner: Runner, values: Sequence[Features], wide: Collection[str]
+    ) -> Sequence[Features]:
+        relay = Relay(values, {CHOICE: np.array([name in wide for name in self.tensors])})
+        deque(relay.through(runner), maxlen=0)
+        return relay.values
+
+    def _loss(
+        self,
+        result: str,
+        exact: Sequence[Features],
+        found: Sequence[Features],
+        group: Collection[str],
+    ) -> float:
+        tensor = result.removesuffix(".q")
+        bits = NARROW if tensor in group else WIDE
+        ratios = []
+        for one, other in zip(exact, found, strict=True):
+            signal = self._seen(result, one, WIDE)
+            noise = self._seen(result, other, bits) - signal
+            ratio = (noise**2).sum(axis=-1) / np.maximum((signal**2).sum(axis=-1), TINY)
+            ratios.append(max(ratio[0], ratio.mean()))
+        return float(np.mean(ratios)) / 2
+
+    def _seen(self, result: str, values: Features, bits: int) -> NDArray[np.float64]:
+        """Return rows [tokens, channels] of what leaves a piece, as the norm that reads it does."""
+        rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
+        tensor = result.removesuffix(".q")
+        if tensor != result:
+            grid = self._activations[tensor].anew(bits)
+            rows = (rows - grid.zero_point) * grid.scale
+        if tensor not in self._gains:
+            return rows
+        rows = rows / np.sqrt(np.maximum((rows**2).mean(axis=-1, keepdims=True), TINY))
+        return np.asarray(rows * self._gains[tensor])
+
+
+def _gains(network: Network) -> dict[str, NDArray[Any]]:
+    """Return the gains of norms by the tensors that these read."""
+    return {
+        node.input[0]: np.asarray(network.array(node.input[1]), np.float64)
+        for node in network.graph.node
+        if node.op_type in roles.NORMS
+    }
+
+
+def _groups(piece: Piece, kinds: Mapping[str, str]) -> Sequence[tuple[str, ...]]:
+    """Return the tensors that a piece quantises, those of one kind together."""
+    made: dict[str, list[str]] = {}
+    for node in piece.nodes:
+        name = node.output[0].removesuffix(".q")
+        if node.op_type == "QuantizeLinear" and name in kinds:
+            made.setdefault(kinds[name], []).append(name)
+    return [tuple(names) for names in made.values()]
 
 
 class _Switch:

@@ -13,6 +13,8 @@ from openqnn.quantization.encodings import Encoding, Encodings
 from openqnn.quantization.sharing import quantized_as
 
 NARROW, WIDE = 8, 16
+# In a file of widths: every tensor of a kind.
+ALL = "all"
 
 
 def at(activations: Mapping[str, Encoding], names: Iterable[str], bits: int) -> dict[str, Encoding]:
@@ -34,6 +36,16 @@ def kinds(network: Network) -> dict[str, list[str]]:
         kind = f"{writer} to {' and '.join(sorted(reading)) or 'output'}"
         made.setdefault(kind, []).append(name)
     return made
+
+
+def of_stream(kind: str) -> bool:
+    """Tell whether a kind is of the residual stream: a norm reads it."""
+    return "Norm" in kind.split(" to ")[1].split(" and ")
+
+
+def of_softmax(kind: str) -> bool:
+    """Tell whether a kind is of attention scores or of probabilities."""
+    return "Softmax" in kind.split()
 
 
 def _operation(node: onnx.NodeProto) -> str:

@@ -61,7 +61,7 @@ def check(network: Network, encodings: Encodings) -> None:
     if version < OPSET:
         raise Refused(f"The network has opset {version}; quantising needs {OPSET}.")
     _same("activation", set(network.float_tensors()), set(encodings.activations))
-    _same("constant", _encoded_constants(network), set(encodings.params))
+    _same("constant", encoded_constants(network), set(encodings.params))
 
 
 def quantize(array: NDArray[Any], encoding: Encoding, axis: int = 0) -> NDArray[Any]:
@@ -217,7 +217,8 @@ class _Inserter:
         return self._grids.name(scales, "scale"), self._grids.name(zeros, "zero")
 
 
-def _encoded_constants(network: Network) -> set[str]:
+def encoded_constants(network: Network) -> set[str]:
+    """Return the float constants that have encodings of their own."""
     return {
         name
         for node in network.graph.node

@@ -1,0 +1,107 @@
+"""What a choice of widths becomes: a network, its encodings and its simulated time.
+
+A choice can be had in two forms of its norms, and with more 16 bits than it asks for, which is at
+times faster: fewer conversions between widths. The compiler tells which is the fastest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from openqnn.network.onnx_network import Network
+from openqnn.progress import say
+from openqnn.quantization.encodings import Encodings
+from scripts.quantization import norms, widths
+from scripts.quantization.search import Kind, Search, tensors
+
+# The milliseconds of a quantised network, or of a part that tells which of two is faster.
+Time = Callable[[Network, Encodings], float]
+
+
+@dataclass(frozen=True)
+class Form:
+    """A network with some activations raised, and the time that it, or a twin of it, takes."""
+
+    what: str
+    norm: str
+    wide: frozenset[str]
+    milliseconds: float
+    network: Network
+    encodings: Encodings
+
+    def facts(self) -> dict[str, object]:
+        """Return what a report says of it."""
+        return {"what": self.what, "norm": self.norm, "milliseconds": round(self.milliseconds, 4)}
+
+
+class Forms:
+    """The forms of a network that was calibrated with 8 bits."""
+
+    def __init__(self, plain: Mapping[str, tuple[Network, Encodings]], time: Time) -> None:
+        """Take the network and its encodings, before any is raised, by the name of its norms."""
+        self._plain, self._time = plain, time
+        self.tried: list[Form] = []
+
+    def fastest(self, candidates: Mapping[str, Collection[str]]) -> Form:
+        """Return the fastest form of any of some choices, the first of which says whose norms."""
+        what, *others = candidates
+        form = min(
+            (self._form(what, norm, candidates[what]) for norm in self._plain), key=_milliseconds
+        )
+        more = [self._form(other, form.norm, candidates[other]) for other in others]
+        return min([form, *more], key=_milliseconds)
+
+    def free(self, kinds: Iterable[Kind]) -> list[Kind]:
+        """Return the kinds of attention scores and probabilities, if 16 bits make them faster."""
+        softmax = [kind for kind in kinds if widths.of_softmax(kind.name)]
+        norm = next(iter(self._plain))
+        narrow = self._form("8 bits", norm, ())
+        wide = self._form("8 bits, softmax at 16", norm, tensors(softmax))
+        return softmax if wide.milliseconds < narrow.milliseconds else []
+
+    def report(self) -> Sequence[dict[str, object]]:
+        """Return what was simulated."""
+        return [form.facts() for form in self.tried]
+
+    def _form(self, what: str, norm: str, wide: Collection[str]) -> Form:
+        known = (form for form in self.tried if (form.norm, form.wide) == (norm, frozenset(wide)))
+        if (form := next(known, None)) is not None:
+            return form
+        network, encodings = self._plain[norm]
+        made = widths.raised(network, encodings, wide)
+        form = Form(what, norm, frozenset(wide), self._time(network, made), network, made)
+        say(f"  {what}, {norm}: {form.milliseconds:.3f} ms")
+        self.tried.append(form)
+        return form
+
+
+def candidates(search: Search, wide: Collection[str]) -> dict[str, Collection[str]]:
+    """Return a search's choice, and those with more 16 bits that may be faster."""
+    stream = tensors(kind for kind in search.kinds if widths.of_stream(kind.name)) & search.most
+    raised = frozenset(wide) - search.start
+    found: dict[str, Collection[str]] = {"the choice": frozenset(wide)}
+    if raised and not raised >= stream:
+        found["with the whole stream"] = frozenset(wide) | stream
+    if raised - stream:
+        found["all at 16 bits"] = frozenset(search.most)
+    return found
+
+
+def plain(
+    network: Network, encodings: Encodings, *, exact: Callable[[Network], bool]
+) -> dict[str, tuple[Network, Encodings]]:
+    """Return a network and its encodings by the name of its norms, and in their other form.
+
+    `exact` tells whether that computes the same: it does where the stream is centred.
+    """
+    found = {norms.name(network): (network, encodings)}
+    if norms.has_other_form(network):
+        other = norms.as_layer_norms(network, encodings)
+        if exact(other[0]):
+            found[norms.LAYER] = other
+    return found
+
+
+def _milliseconds(form: Form) -> float:
+    return form.milliseconds

@@ -1,0 +1,68 @@
+"""The other form of a norm on a centred stream: LayerNormalization with a shift of nought.
+
+`lower` takes the mean out of all that writes to the residual stream, so RMSNormalization does for
+LayerNormalization: both give x / sqrt(mean(x^2) + epsilon) where mean(x) = 0. The HTP is fast at
+the one where it reads 8 bits, and at the other where it reads 16. Which of them a network gets is
+chosen by simulation, once the stream's width is known.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import NodeProto, numpy_helper
+
+from openqnn.network import roles
+from openqnn.network.onnx_network import Network
+from openqnn.quantization import recipe
+from openqnn.quantization.encodings import Encodings, symmetric
+from scripts import metrics
+from scripts.metrics import Features
+
+RMS, LAYER = "RMSNormalization", "LayerNormalization"
+# What the cosine of features may lose where both forms are the same function, in float32.
+EXACT = 1e-6
+
+
+def has_other_form(network: Network) -> bool:
+    """Tell whether a network has an RMSNormalization."""
+    return any(node.op_type == RMS for node in network.graph.node)
+
+
+def as_layer_norms(network: Network, encodings: Encodings) -> tuple[Network, Encodings]:
+    """Return a network and its encodings with a LayerNormalization for every RMSNormalization.
+
+    RMSNormalization(x, gain) -> LayerNormalization(x, gain, 0)
+    """
+    model = onnx.ModelProto()
+    model.CopyFrom(network.model)
+    made = Network(model, network.folder)
+    params = dict(encodings.params)
+    for node in [node for node in model.graph.node if node.op_type == RMS]:
+        shift = _shift(made, node)
+        node.op_type = LAYER
+        node.input.append(shift)
+        params[shift] = symmetric([0.0], recipe.SHIFT_BITS)
+    return made, Encodings(encodings.activations, params)
+
+
+def same(reference: Features, found: Features) -> bool:
+    """Tell whether features of both forms are those of one function."""
+    return bool(metrics.cosine(reference, found).min() > 1 - EXACT)
+
+
+def name(network: Network) -> str:
+    """Return the operator of a network's first norm, "none" if it has none."""
+    operators = (node.op_type for node in network.graph.node)
+    return next((operator for operator in operators if operator in roles.NORMS), "none")
+
+
+def _shift(network: Network, node: NodeProto) -> str:
+    """Return a constant of noughts for a norm, one for all of its width."""
+    (width,) = network.constants[node.input[1]].dims
+    name = f"no_shift.{width}"
+    if name not in network.constants:
+        tensor = numpy_helper.from_array(np.zeros(width, np.float32), name)
+        network.graph.initializer.append(tensor)
+        network.constants[name] = tensor
+    return name
