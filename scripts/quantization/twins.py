@@ -30,11 +30,12 @@ def twin(network: Network, encodings: Encodings) -> tuple[Network, Encodings]:
     """Return `LAYERS` layers of a network, with their encodings; all if it has no more."""
     streams = [node.input[0] for node in network.graph.node if node.op_type in roles.NORMS]
     starts = streams[::NORMS_A_LAYER]
-    layers = [round(place * (len(starts) - 2) / (LAYERS - 1)) for place in range(LAYERS)]
-    if len(starts) - 1 <= LAYERS:
-        layers = list(range(len(starts) - 1))
+    depth = len(starts) - 1
+    if depth <= LAYERS or len(streams) != NORMS_A_LAYER * depth + 1:
+        return network, encodings
+    layers = [round(place * (depth - 1) / (LAYERS - 1)) for place in range(LAYERS)]
     # What is read at the start of a layer, and at the end: what the layer before it wrote.
-    ends = [*layers, len(starts) - 1]
+    ends = [*layers, depth]
     written = [starts[0], *(starts[layer + 1] for layer in layers)]
     moved = {starts[end]: source for end, source in zip(ends, written, strict=True)}
     return _restricted(network, encodings, moved)

@@ -8,12 +8,11 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
 
-from openqnn.network.onnx_network import Network
 from openqnn.progress import say
 from openqnn.quantization import clipping
 from openqnn.quantization.encodings import Encodings
@@ -23,15 +22,9 @@ from scripts.errors import UsageError
 from scripts.htp import simulation
 from scripts.pictures import image_set
 from scripts.pictures.picture_input import PictureInput
-from scripts.quantization import calibration, forms, widths
-from scripts.quantization.calibration import Unseen
-from scripts.quantization.forms import Form, Forms
-from scripts.quantization.frontier import Budget, Frontier
-from scripts.quantization.search import Pins, Search, tensors
-from scripts.quantization.twins import Clock
-
-# The share of the gate's loss that quantising may use up; the rest is for other pictures.
-MARGIN = 0.6
+from scripts.quantization import calibration, widths
+from scripts.quantization.choice import Chooser
+from scripts.quantization.frontier import Budget
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -55,73 +48,38 @@ def main(arguments: argparse.Namespace) -> None:
         equal=arguments.equalise,
     )
     if precision.activations == widths.NARROW:
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            form, report = chosen(arguments, precision, made, unseen, Path(scratch))
-        made = form.encodings
-        onnx.save(form.network.model, target)
-        file = arguments.out / artefacts.widths(arguments.model, arguments.precision)
-        file.write_text(json.dumps(report, indent=1) + "\n")
+        made = choose(arguments, precision, target, made, unseen)
     made.save(arguments.out / artefacts.encodings(arguments.model, arguments.precision))
     say(f"  {len(made.activations)} activations and {len(made.params)} constants have encodings")
 
 
-def chosen(
+def choose(
     arguments: argparse.Namespace,
     precision: Precision,
+    path: Path,
     made: Encodings,
-    files: Sequence[Path],
-    scratch: Path,
-) -> tuple[Form, dict[str, object]]:
-    """Return the network with the widths that it gets, and a report on why."""
-    path = arguments.out / artefacts.quantized_onnx(arguments.model, arguments.precision)
+    unseen: Sequence[Path],
+) -> Encodings:
+    """Return encodings with the widths that are chosen; write their network, and why."""
     target = catalog.pick(catalog.targets(), arguments.target, "target")
-    network = Network.load(path)
-    unseen = Unseen.of(network, files)
-    plain = forms.plain(network, made, exact=unseen.same)
-    pins = read_pins(arguments.widths, network)
-    # The trial takes the last form: a LayerNormalization's gain has 8 bits whatever is raised.
-    search = calibration.search(*list(plain.values())[-1], unseen, scratch, pins)
+    names = (arguments.model, arguments.precision)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        scratch = Path(folder)
 
-    def simulate(file: Path, encodings: Encodings) -> float:
-        return simulation.milliseconds(file, encodings, precision, target, scratch)
+        def simulate(file: Path, encodings: Encodings) -> float:
+            return simulation.milliseconds(file, encodings, precision, target, scratch)
 
-    clock = Clock(simulate, path.with_suffix(".onnx_data"))
-    twins = Forms(plain, clock)
-    search.take(twins.free(search.kinds))
-    if precision.budgeted:
-        whole = Forms(plain, clock.whole)
-        frontier = Frontier(search, whole)
-        form = frontier.choose(Budget(arguments.max_ms, arguments.min_cosine))
-        frontier.save(arguments.out / artefacts.frontier(arguments.model, arguments.precision))
-        return form, _report(search, form, whole.report(), frontier.facts())
-    gate = precision.gate["cls_mean"]
-    found = search.run(1 - MARGIN * (1 - gate), gate)
-    form = twins.fastest(forms.candidates(search, found.wide))
-    return form, _report(search, form, twins.report(), found.facts())
-
-
-def read_pins(file: Path | None, network: Network) -> Pins:
-    """Return the widths that a user has pinned.
-
-    Raises:
-        UsageError: the file is none of widths, or names what the network has not.
-    """
-    return Pins.load(file, network) if file else Pins()
-
-
-def _report(
-    search: Search,
-    form: Form,
-    simulated: Sequence[Mapping[str, object]],
-    why: Mapping[str, object],
-) -> dict[str, object]:
-    """Return what `widths.json` says; of 8 bits and 16 bits it is a file of pins as well."""
-    raised = {name for name in form.encodings.activations if name in form.wide}
-    return {
-        "why": {**why, "simulated": simulated, "form": form.facts()},
-        "16": search.named(raised),
-        "8": search.named(tensors(search.kinds) - raised),
-    }
+        chooser = Chooser(path, made, simulate)
+        pins, budget = chooser.pins(arguments.widths), Budget()
+        if precision.budgeted:
+            budget = Budget(arguments.max_ms, arguments.min_cosine)
+        chosen = chooser.choose(precision, budget, pins, unseen, scratch)
+    onnx.save(chosen.form.network.model, path)
+    report = arguments.out / artefacts.widths(*names)
+    report.write_text(json.dumps(chosen.report, indent=1) + "\n")
+    if chosen.frontier:
+        chosen.frontier.save(arguments.out / artefacts.frontier(*names))
+    return chosen.form.encodings
 
 
 def _arguments() -> argparse.Namespace:

@@ -82,7 +82,8 @@ def network(name: str, root: Path) -> Network:
         stage("lower", root, *names, "--onnx", made.eager)
         lowered = root / artefacts.lowered_onnx(name, precision)
         if precision != "fp16":
-            stage("quantize", root, *names, "--onnx", lowered, "--calibration", calibration)
+            how = ("--calibration", calibration, "--target", TARGET.name)
+            stage("quantize", root, *names, "--onnx", lowered, *how)
     return made
 
 

@@ -69,6 +69,8 @@ class Build:
                     calibration=self.root / artefacts.image_set("calibration"),
                     method="min-max",
                     equalise=True,
+                    target="iq9075",
+                    widths=None,
                 )
             )
             network = out / artefacts.quantized_onnx("digits", precision)

@@ -76,7 +76,7 @@ def test_a_budget_reaches_quantize() -> None:
 
 def test_the_calibration_method_reaches_quantize() -> None:
     quantize = next(stage for stage in stages(method="mse") if stage.verb == "quantize")
-    assert quantize.arguments[-2:] == ("--method", "mse")
+    assert quantize.arguments[-4:] == ("--method", "mse", "--target", "iq9075")
 
 
 def test_without_the_gate_verify_is_told_so() -> None:

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from openqnn.network.onnx_network import Network
 from openqnn.quantization.encodings import Encodings
 from scripts import artefacts
 from scripts.errors import GateError
 from scripts.quantization import calibration, widths
+from scripts.quantization.calibration import Unseen
+from scripts.quantization.forms import Forms
 from scripts.quantization.frontier import Budget, Frontier, Point
 from tests.networks import vit
 from tests.unit.quantization.test_equalise import _pictures
@@ -32,33 +35,63 @@ def test_a_budget_out_of_reach_is_refused_with_what_is_in_reach(budget: Budget) 
         budget.choose(POINTS)
 
 
+class Invented:
+    """A real network with an invented time, told of half of what the search expects."""
+
+    def __init__(self, folder: Path) -> None:
+        _pictures(folder / "calibration", 10, seed=1)
+        _, made = _int8(folder, vit.write(folder))
+        narrow = Encodings(
+            widths.at(made.activations, made.activations, widths.NARROW), made.params
+        )
+        network = Network.load(folder / artefacts.quantized_onnx("digits", "int8"))
+        unseen = Unseen.of(network, _pictures(folder / "unseen", 2, seed=3))
+        (folder / "scratch").mkdir()
+        self.search = calibration.search(network, narrow, unseen, folder / "scratch")
+        plain = {"LayerNormalization": (network, narrow)}
+        self.forms = Forms(plain, lambda _, encodings: self.time(encodings))
+        self.frontier = Frontier(self.search, self.forms)
+
+    def time(self, encodings: Encodings) -> float:
+        wide = sum(one.bits == widths.WIDE for one in encodings.activations.values())
+        return 1 + (wide / 100) ** 2
+
+
 @pytest.fixture
-def frontier(tmp_path: Path) -> Frontier:
-    """A real network; an invented time, a millisecond for 100 wide activations."""
-    _pictures(tmp_path / "calibration", 10, seed=1)
-    _, made = _int8(tmp_path, vit.write(tmp_path))
-    narrow = Encodings(widths.at(made.activations, made.activations, widths.NARROW), made.params)
-    (tmp_path / "scratch").mkdir()
-    path = tmp_path / artefacts.quantized_onnx("digits", "int8")
-    unseen = _pictures(tmp_path / "unseen", 2, seed=3)
-    search = calibration.search(path, narrow, unseen, tmp_path / "scratch")
-    return Frontier(search, lambda wide: 1 + len(wide) / 100)
+def invented(tmp_path: Path) -> Invented:
+    return Invented(tmp_path)
 
 
-def test_a_frontier_pays_for_accuracy_with_time(frontier: Frontier, tmp_path: Path) -> None:
-    assert len(frontier.points) > 3
-    for cheap, dear in pairwise(frontier.points):
+def test_a_frontier_pays_for_accuracy(invented: Invented, tmp_path: Path) -> None:
+    points = invented.frontier.points
+    assert len(points) > 3
+    assert [point.simulated for point in points[:: len(points) - 1]] == [True, True]
+    for cheap, dear in pairwise(points):
         assert cheap.cosine < dear.cosine
-        assert cheap.milliseconds < dear.milliseconds
-    frontier.save(tmp_path / "frontier.json")
+    invented.frontier.save(tmp_path / "frontier.json")
     saved = json.loads((tmp_path / "frontier.json").read_text())
-    assert [one["cosine"] for one in saved] == [one.cosine for one in frontier.points]
+    assert [one["cosine"] for one in saved] == [one.cosine for one in points]
 
 
-def test_what_is_chosen_was_simulated_and_is_in_the_budget(frontier: Frontier) -> None:
-    middle = frontier.points[len(frontier.points) // 2]
-    wide = frontier.choose(Budget(most_ms=middle.milliseconds))
-    assert 0 < 1 + len(wide) / 100 <= middle.milliseconds
-    held = [one for one in frontier.points if one.milliseconds <= middle.milliseconds]
-    assert held[-1].simulated
-    assert 1 + len(wide) / 100 == held[-1].milliseconds
+@pytest.mark.parametrize("place", [0, 1, 2, -2, -1])
+def test_what_is_chosen_was_simulated_and_is_in_the_budget(invented: Invented, place: int) -> None:
+    frontier = invented.frontier
+    wanted = frontier.points[place].cosine
+    form = frontier.choose(Budget(least_cosine=wanted))
+    assert form.milliseconds == invented.time(form.encodings)
+    point = next(one for one in frontier.points if one.milliseconds == form.milliseconds)
+    assert point.simulated
+    assert point.cosine >= wanted
+
+
+def test_a_simulation_corrects_the_points_beside_it(invented: Invented) -> None:
+    frontier = invented.frontier
+    told = [point.milliseconds for point in frontier.points]
+    middle = len(told) // 2
+    form = frontier.choose(Budget(most_ms=told[middle], least_cosine=None))
+    corrected = [point.milliseconds for point in frontier.points]
+    assert corrected != told
+    assert form.milliseconds <= told[middle]
+    # Of those that are in the budget, none that is more exact was left out.
+    better = [p for p in frontier.points if p.milliseconds <= told[middle]]
+    assert max(better, key=lambda point: point.cosine).milliseconds == form.milliseconds

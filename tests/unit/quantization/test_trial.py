@@ -19,7 +19,7 @@ def test_a_trial_predicts_the_quantised_network(tmp_path: Path) -> None:
     made, encodings = _int8(tmp_path, vit.write(tmp_path))
     (tmp_path / "scratch").mkdir()
     path = tmp_path / artefacts.quantized_onnx("digits", "int8")
-    trial = Trial(path, encodings, tmp_path / "scratch")
+    trial = Trial(Network.load(path), encodings, tmp_path / "scratch")
     pixels = np.fromfile(picture, np.float32).reshape(1, 3, vit.SIZE, vit.SIZE)
     exact = _features(path, [picture])
     activations = encodings.activations

@@ -30,6 +30,8 @@ def _quantize(folder: Path, precision: str, method: str = "min-max") -> tuple[Pa
             calibration=raws,
             method=method,
             equalise=True,
+            target="iq9075",
+            widths=None,
             out=out,
         )
     )
