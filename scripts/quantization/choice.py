@@ -9,7 +9,7 @@ from pathlib import Path
 from openqnn.network.onnx_network import Network
 from openqnn.quantization.encodings import Encodings
 from scripts.catalog import Precision
-from scripts.quantization import calibration, forms
+from scripts.quantization import calibration, forms, widths
 from scripts.quantization.calibration import Unseen
 from scripts.quantization.forms import Form, Forms
 from scripts.quantization.frontier import Budget, Frontier
@@ -74,8 +74,10 @@ def _budgeted(search: Search, whole: Forms, budget: Budget) -> Chosen:
 
 def _report(search: Search, form: Form, tried: Forms, why: dict[str, object]) -> dict[str, object]:
     """Return what `widths.json` says; what has 16 and 8 bits in it is a file of pins as well."""
+    narrow = search.named(tensors(search.kinds) - form.wide)
+    whole = {kind.name for kind in search.kinds if not form.wide.intersection(kind.tensors)}
     return {
         "why": {**why, "simulated": tried.report(), "form": form.facts()},
         "16": search.named(form.wide),
-        "8": search.named(tensors(search.kinds) - form.wide),
+        "8": {kind: widths.ALL if kind in whole else names for kind, names in narrow.items()},
     }

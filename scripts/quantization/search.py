@@ -32,6 +32,7 @@ BESIDE_WEIGHTS = 1.25
 WORTH = 0.1
 # What a kind costs at least, in the catalog's microseconds: free ones go by what they save.
 LEAST_COST = 10.0
+EIGHT = "8 bits are enough"
 PINS = 'the form of widths.json: {"16": {kind: [tensors] or "all"}, "8": {...}}'
 
 
@@ -96,7 +97,7 @@ class Found:
     wide: frozenset[str]
     cosine: float
     eight_bits: float
-    ceiling: float
+    ceiling: float | None
     wanted: float
     reason: str
 
@@ -108,7 +109,8 @@ class Found:
             "with_8_bits": self.eight_bits,
             "with_16_bits": self.ceiling,
         }
-        return {"reason": self.reason, **{name: round(c, 6) for name, c in cosines.items()}}
+        known = {name: round(value, 6) for name, value in cosines.items() if value is not None}
+        return {"reason": self.reason, **known}
 
 
 def kinds(network: Network) -> list[Kind]:
@@ -191,20 +193,17 @@ class Search:
         now = self.loss(self.start)
         say(f"  8 bits: cosine {1 - now:.5f} on unseen pictures, wanted {bound:.5f}")
         if now <= 1 - bound:
-            return self._found(self.start, now, 0.0, bound, "8 bits are enough")
+            return Found(frozenset(self.start), 1 - now, 1 - now, None, bound, EIGHT)
         least = self.loss(self.most)
         wanted, reason = self._settled(bound, gate, least)
         wide = self._thinned(self._enough(1 - wanted), 1 - wanted)
-        return self._found(wide, now, least, wanted, reason)
+        reached = 1 - self.loss(wide)
+        return Found(frozenset(wide), reached, 1 - now, 1 - least, wanted, reason)
 
     def named(self, raised: Collection[str]) -> dict[str, list[str]]:
         """Return raised activations by their kinds, in the order of the network."""
         found = {kind.name: [one for one in kind.tensors if one in raised] for kind in self.kinds}
         return {name: tensors for name, tensors in found.items() if tensors}
-
-    def _found(self, wide: set[str], now: float, least: float, wanted: float, reason: str) -> Found:
-        reached = 1 - self.loss(wide)
-        return Found(frozenset(wide), reached, 1 - now, 1 - least, wanted, reason)
 
     def _settled(self, bound: float, gate: float, least: float) -> tuple[float, str]:
         """Return the cosine to reach, and why."""
