@@ -16,6 +16,8 @@ from scripts.pipeline.container import Mount
 from scripts.pipeline.request import Request
 
 BUILD = PurePosixPath("/build")
+# Where a stage sees the user's file of widths.
+WIDTHS = "/widths.json"
 # The first picture of a set, as a network takes it.
 FIRST = {catalog.FLOATS: "000000.raw", catalog.BYTES: "000000.rgb"}
 HOST_TOOLCHAIN, BOARD_TOOLCHAIN = "x86_64-linux-clang", "aarch64-ubuntu-gcc9.4"
@@ -145,7 +147,10 @@ def _quantize(request: Request) -> list[Stage]:
     how = (*calibration, "--method", request.method, *_budget(request))
     arguments = (*_names(request), "--onnx", _at(source), *how)
     inputs = (*_network_files(source), _calibration_set())
-    return [Stage(f"quantize-{request.precision.name}", "quantize", arguments, inputs)]
+    mounts: tuple[Mount, ...] = ()
+    if request.widths:
+        mounts, arguments = (Mount(request.widths, WIDTHS),), (*arguments, "--widths", WIDTHS)
+    return [Stage(f"quantize-{request.precision.name}", "quantize", arguments, inputs, mounts)]
 
 
 def _diagnose(request: Request) -> list[Stage]:

@@ -56,6 +56,15 @@ def _precision(text: str) -> Precision:
     return catalog.pick(catalog.precisions(), text, "precision")
 
 
+def _widths(text: str) -> Path | None:
+    if not text:
+        return None
+    file = options.path(text)
+    if not file.is_file():
+        raise UsageError(f"{text} is not a file of widths.", remedy="see docs/options.md")
+    return file
+
+
 def _target(text: str) -> Target:
     return catalog.pick(catalog.targets(), text, "target")
 
@@ -151,6 +160,15 @@ class Request:
         "mixed: the fastest network with this cosine on unseen pictures",
         options.number("a number between 0 and 1", lambda value: 0 <= value < 1),
         metavar="COSINE",
+    )
+    widths: Path | None = option(
+        "",
+        "int8, mixed: file that pins activations to 8 or 16 bits; the others are still searched",
+        _widths,
+        metavar="FILE",
+        details='`{"16": {"Softmax to MatMul": "all"}, "8": {"Add to Norm": ["layer.3.Add_2"]}}`: '
+        "kinds of activations, all of one or some of its tensors. The `widths.json` of a build, "
+        "which also says why it chose so, is such a file: it pins everything.",
     )
     target: Target = option(
         "iq9075",
@@ -274,6 +292,10 @@ def _require_budget(request: Request) -> None:
         )
     if not request.precision.budgeted and budget:
         raise UsageError(f"Precision {name} takes no budget.", remedy="choose --precision mixed")
+    if request.widths and request.precision.activations != 8:
+        raise UsageError(
+            f"Precision {name} has no widths to choose.", remedy="leave --widths out, or int8"
+        )
 
 
 def _with_size(request: Request) -> Request:

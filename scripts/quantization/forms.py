@@ -46,9 +46,8 @@ class Forms:
     def fastest(self, candidates: Mapping[str, Collection[str]]) -> Form:
         """Return the fastest form of any of some choices, the first of which says whose norms."""
         what, *others = candidates
-        form = min(
-            (self._form(what, norm, candidates[what]) for norm in self._plain), key=_milliseconds
-        )
+        plain = [*self._plain, *self._by_width(candidates[what])]
+        form = min((self._form(what, norm, candidates[what]) for norm in plain), key=_milliseconds)
         more = [self._form(other, form.norm, candidates[other]) for other in others]
         return min([form, *more], key=_milliseconds)
 
@@ -64,11 +63,25 @@ class Forms:
         """Return what was simulated."""
         return [form.facts() for form in self.tried]
 
+    def _by_width(self, wide: Collection[str]) -> list[str]:
+        """Return the form with both kinds of norms, where some read 16 bits, and some 8."""
+        if not {norms.RMS, norms.LAYER} <= self._plain.keys():
+            return []
+        every = _norms(self._plain[norms.RMS][0])
+        return [norms.BY_WIDTH] if 0 < len(_reading(every, wide)) < len(every) else []
+
+    def _network(self, norm: str, wide: Collection[str]) -> tuple[Network, Encodings]:
+        """Return the network of a form, nothing raised."""
+        if norm != norms.BY_WIDTH:
+            return self._plain[norm]
+        network, encodings = self._plain[norms.RMS]
+        return norms.as_layer_norms(network, encodings, _reading(_norms(network), wide))
+
     def _form(self, what: str, norm: str, wide: Collection[str]) -> Form:
         known = (form for form in self.tried if (form.norm, form.wide) == (norm, frozenset(wide)))
         if (form := next(known, None)) is not None:
             return form
-        network, encodings = self._plain[norm]
+        network, encodings = self._network(norm, wide)
         made = widths.raised(network, encodings, wide)
         form = Form(what, norm, frozenset(wide), self._time(network, made), network, made)
         say(f"  {what}, {norm}: {form.milliseconds:.3f} ms")
@@ -101,6 +114,18 @@ def plain(
         if exact(other[0]):
             found[norms.LAYER] = other
     return found
+
+
+def _norms(network: Network) -> dict[str, str]:
+    """Return what every RMSNormalization reads, by what it writes."""
+    return {
+        node.output[0]: node.input[0] for node in network.graph.node if node.op_type == norms.RMS
+    }
+
+
+def _reading(read: Mapping[str, str], wide: Collection[str]) -> set[str]:
+    """Return the outputs of the norms that read one of some tensors."""
+    return {output for output, source in read.items() if source in wide}
 
 
 def _milliseconds(form: Form) -> float:

@@ -8,6 +8,8 @@ chosen by simulation, once the stream's width is known.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import onnx
 from onnx import NodeProto, numpy_helper
@@ -20,6 +22,7 @@ from scripts import metrics
 from scripts.metrics import Features
 
 RMS, LAYER = "RMSNormalization", "LayerNormalization"
+BY_WIDTH = f"{LAYER} of 16 bits, {RMS} of 8"
 # What the cosine of features may lose where both forms are the same function, in float32.
 EXACT = 1e-6
 
@@ -29,21 +32,26 @@ def has_other_form(network: Network) -> bool:
     return any(node.op_type == RMS for node in network.graph.node)
 
 
-def as_layer_norms(network: Network, encodings: Encodings) -> tuple[Network, Encodings]:
-    """Return a network and its encodings with a LayerNormalization for every RMSNormalization.
+def as_layer_norms(
+    network: Network, encodings: Encodings, readers: Collection[str] | None = None
+) -> tuple[Network, Encodings]:
+    """Return a network and its encodings with a LayerNormalization for RMSNormalizations.
 
     RMSNormalization(x, gain) -> LayerNormalization(x, gain, 0)
+
+    That is for those whose outputs are in `readers`, or for all.
     """
     model = onnx.ModelProto()
     model.CopyFrom(network.model)
-    made = Network(model, network.folder)
+    other = Network(model, network.folder)
     params = dict(encodings.params)
-    for node in [node for node in model.graph.node if node.op_type == RMS]:
-        shift = _shift(made, node)
-        node.op_type = LAYER
-        node.input.append(shift)
-        params[shift] = symmetric([0.0], recipe.SHIFT_BITS)
-    return made, Encodings(encodings.activations, params)
+    for node in model.graph.node:
+        if node.op_type == RMS and (readers is None or node.output[0] in readers):
+            shift = _shift(other, node)
+            node.op_type = LAYER
+            node.input.append(shift)
+            params[shift] = symmetric([0.0], recipe.SHIFT_BITS)
+    return other, Encodings(encodings.activations, params)
 
 
 def same(reference: Features, found: Features) -> bool:

@@ -79,6 +79,18 @@ def test_the_calibration_method_reaches_quantize() -> None:
     assert quantize.arguments[-4:] == ("--method", "mse", "--target", "iq9075")
 
 
+def test_pinned_widths_reach_quantize(tmp_path: Path) -> None:
+    file = tmp_path / "pins.json"
+    file.write_text("{}")
+    quantize = next(stage for stage in stages(widths=str(file)) if stage.verb == "quantize")
+    assert quantize.arguments[-2:] == ("--widths", "/widths.json")
+    assert [mount.source for mount in quantize.mounts] == [file]
+    with pytest.raises(UsageError, match="no widths to choose"):
+        stages(precision="w8a16", widths=str(file))
+    with pytest.raises(UsageError, match="not a file of widths"):
+        stages(widths=str(tmp_path / "other.json"))
+
+
 def test_without_the_gate_verify_is_told_so() -> None:
     build = request.make(gate=False)
     verify = next(stage for stage in plan.stages(build) if stage.verb == "verify")

@@ -152,3 +152,20 @@ def test_kinds_know_stream_and_softmax(tmp_path: Path) -> None:
         "Softmax to MatMul",
         "Mul to Softmax",
     }
+
+
+def test_norms_have_the_form_that_is_fast_at_what_they_read(tmp_path: Path) -> None:
+    network = _centred(tmp_path)
+    encodings = _encoded(network)
+    plain = forms.plain(network, encodings, exact=lambda _: True)
+    streams = [n.input[0] for n in network.graph.node if n.op_type == norms.RMS]
+
+    def time(other: Network, _: Encodings) -> float:
+        fast = {streams[0]: norms.LAYER} | dict.fromkeys(streams[1:], norms.RMS)
+        found = {n.input[0]: n.op_type for n in other.graph.node if n.input[0] in fast}
+        return float(sum(found[name] != operator for name, operator in fast.items()))
+
+    form = Forms(plain, time).fastest({"the choice": {streams[0]}})
+    assert form.norm == norms.BY_WIDTH
+    assert form.milliseconds == 0
+    qdq.check(form.network, form.encodings)
