@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 
 from openqnn.network import onnx_network
 from openqnn.progress import say
@@ -26,7 +27,7 @@ from scripts.htp import estimate, provider
 from scripts.lowering import rewrites
 from scripts.lowering.lower import lower
 from scripts.picture_size import PictureSize
-from scripts.quantization import calibration, widths
+from scripts.quantization import calibration, norms, widths
 
 DEPTHS = (1, 3)
 WEIGHTS = "random:0"
@@ -91,35 +92,65 @@ class Bench:
             CompileError: the compiler has no cost for some operator, which would look free.
         """
         free = [name for name, cost in catalog.width_costs().items() if cost <= 0]
-        shallow, deep = (self._time(path, without, free) for path in self._twins.values())
+        return self._apart(*(self._time(path, without, free) for path in self._twins.values()))
+
+    @staticmethod
+    def _apart(shallow: Time, deep: Time) -> float:
         if deep.missing != shallow.missing:
             raise CompileError("The compiler's estimate leaves out operators of a layer.")
         return (deep.microseconds - shallow.microseconds) / (DEPTHS[1] - DEPTHS[0])
 
+    def norm_forms(self) -> dict[str, dict[str, float]]:
+        """Return the microseconds of a layer in both forms of its norms, by what has 16 bits."""
+        return {
+            what: {
+                form: self._apart(
+                    *(self._time(path, [], wide, form) for path in self._twins.values())
+                )
+                for form in (norms.RMS, norms.LAYER)
+            }
+            for what, wide in self._choices().items()
+        }
+
     def width_costs(self) -> dict[str, int]:
         """Return the cost of 16 bits in the deeper twin, by kind of activation."""
         twin = self._twins[DEPTHS[1]]
+        narrow = self._time(twin, [], []).microseconds
+        return {kind: self._time(twin, [], [kind]).microseconds - narrow for kind in self._kinds()}
+
+    def _kinds(self) -> list[str]:
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             network = Path(name) / "lowered.onnx"
-            lower(twin, network, self._precision.name, [])
-            kinds = list(widths.kinds(onnx_network.Network.load(network)))
-        narrow = self._time(twin, [], []).microseconds
-        return {kind: self._time(twin, [], [kind]).microseconds - narrow for kind in kinds}
+            lower(self._twins[DEPTHS[1]], network, self._precision.name, [])
+            return list(widths.kinds(onnx_network.Network.load(network)))
 
-    def _time(self, twin: Path, without: Sequence[str], wide: Sequence[str]) -> Time:
+    def _choices(self) -> dict[str, list[str]]:
+        kinds = self._kinds()
+        softmax = [kind for kind in kinds if widths.of_softmax(kind)]
+        stream = [kind for kind in kinds if widths.of_stream(kind)]
+        return {
+            "nothing": [],
+            "softmax": softmax,
+            "softmax and stream": softmax + stream,
+            "everything": kinds,
+        }
+
+    def _time(
+        self, twin: Path, without: Sequence[str], wide: Sequence[str], form: str = norms.RMS
+    ) -> Time:
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             folder = Path(name)
             network = folder / "lowered.onnx"
             lower(twin, network, self._precision.name, without)
             if self._precision.weights != 16:
-                network = self._quantized(network, folder, wide)
+                network = self._quantized(network, folder, wide, form)
             scratch = folder / "scratch"
             scratch.mkdir()
             context = folder / "context.bin"
             provider.compile_context(network, context, scratch, self._settings)
             return Time.read(scratch / provider.TRACE)
 
-    def _quantized(self, path: Path, folder: Path, wide: Sequence[str]) -> Path:
+    def _quantized(self, path: Path, folder: Path, wide: Sequence[str], form: str) -> Path:
         """Write integers of a network in which some kinds of activations have 16 bits."""
         scaled = folder / "scaled.onnx"
         bits = self._precision.activations
@@ -127,6 +158,9 @@ class Bench:
             path, scaled, [self._noise], bits, method="min-max", equal=False
         )
         network = onnx_network.Network.load(scaled)
+        if form == norms.LAYER:
+            network, encodings = norms.as_layer_norms(network, encodings)
+            onnx.save(network.model, scaled)
         kinds = widths.kinds(network)
         raised = [tensor for kind in wide for tensor in kinds.get(kind, [])]
         widths.raised(network, encodings, raised).save(folder / "encodings.json")
@@ -164,7 +198,9 @@ def main(arguments: argparse.Namespace) -> None:
         none = bench.layer([rewrite.name for rewrite in rewrites.REWRITES])
         say(f"  no rewrite: {none:.0f} us a layer")
         full, gains = measure(bench, precision.name)
-        costs = bench.width_costs() if precision.activations == widths.NARROW else {}
+        narrow = precision.activations == widths.NARROW
+        costs = bench.width_costs() if narrow else {}
+        forms = bench.norm_forms() if narrow else {}
     report = {
         "model": model.name,
         "precision": precision.name,
@@ -172,6 +208,7 @@ def main(arguments: argparse.Namespace) -> None:
         "microseconds_with_all": full,
         "rewrites": [vars(gain) for gain in gains],
         "microseconds_of_16_bits": costs,
+        "microseconds_by_norm": forms,
     }
     (arguments.out / artefacts.GAINS).write_text(json.dumps(report, indent=1) + "\n")
 

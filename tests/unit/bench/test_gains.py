@@ -8,6 +8,7 @@ from scripts.bench.gains import Bench, Gain, Time
 from scripts.errors import CompileError
 from scripts.htp import estimate
 from scripts.lowering import rewrites
+from scripts.quantization import norms, widths
 
 
 def _trace(path: Path, missing: int) -> Path:
@@ -28,9 +29,14 @@ class _Layers(Bench):
         self._twins = {depth: Path(f"{depth}") for depth in gains.DEPTHS}
         self._missing = missing_a_layer
 
-    def _time(self, twin: Path, without: Sequence[str], wide: Sequence[str]) -> Time:
-        depth = int(twin.name)
-        return Time(50 + depth * (100 + 10 * len(without)), 4 + depth * self._missing)
+    def _time(
+        self, twin: Path, without: Sequence[str], wide: Sequence[str], form: str = norms.RMS
+    ) -> Time:
+        depth, slow = int(twin.name), 7 * (form == norms.RMS) * any(map(widths.of_stream, wide))
+        return Time(50 + depth * (100 + 10 * len(without) + slow), 4 + depth * self._missing)
+
+    def _kinds(self) -> list[str]:
+        return ["MatMul to Softmax", "Gemm to Add", "Add to Add and Norm"]
 
 
 def test_a_rewrite_is_worth_what_a_layer_takes_longer_without_it() -> None:
@@ -42,3 +48,11 @@ def test_a_rewrite_is_worth_what_a_layer_takes_longer_without_it() -> None:
 def test_operators_of_a_layer_without_a_cost_are_not_taken_for_free() -> None:
     with pytest.raises(CompileError, match="leaves out"):
         _Layers(missing_a_layer=1).layer([])
+
+
+def test_both_forms_of_norms_are_timed_at_both_ends() -> None:
+    times = _Layers().norm_forms()
+    assert times["nothing"] == {norms.RMS: 100, norms.LAYER: 100}
+    assert times["softmax"] == {norms.RMS: 100, norms.LAYER: 100}
+    assert times["softmax and stream"] == {norms.RMS: 107, norms.LAYER: 100}
+    assert times["everything"] == {norms.RMS: 107, norms.LAYER: 100}
