@@ -7,6 +7,8 @@ exactly the files that can change its result: its module and all it imports from
 from __future__ import annotations
 
 import ast
+import hashlib
+import os
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -34,11 +36,11 @@ def revision(root: Path = ROOT) -> dict[str, str]:
 
     That is the git commit where the files are as committed, else the SHA-256 of the files.
     """
-    commit = _commit(root)
-    if commit and _git(root, "status", "--porcelain", "--", *FOLDERS) == "":
-        return {"gitCommit": commit}
     sources = (file for name in FOLDERS for file in digests.files_below(root / name))
-    files = (file for file in sources if not _is_litter(file.relative_to(root)))
+    files = [file for file in sources if not _is_litter(file.relative_to(root))]
+    commit = _commit(root)
+    if commit and _committed(root, commit) == {str(f.relative_to(root)): _as_git(f) for f in files}:
+        return {"gitCommit": commit}
     return {"sha256": _listing(root, files)}
 
 
@@ -61,9 +63,33 @@ def _commit(root: Path) -> str:
     return "" if prefix else commit.strip()
 
 
+def _committed(root: Path, commit: str) -> dict[str, tuple[str, str]]:
+    """Return mode and blob id of every file of a commit below `FOLDERS`, by path.
+
+    `git status` believes its index and its settings: of files to assume unchanged, not to look
+    for, or to look at through filters.
+    """
+    listing = _git(root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *FOLDERS) or ""
+    lines = (line.partition("\t") for line in listing.split("\0") if line)
+    return {
+        path: (head.split()[0], head.split()[2])
+        for head, _, path in lines
+        if not _is_litter(Path(path))
+    }
+
+
+def _as_git(path: Path) -> tuple[str, str]:
+    """Return the mode and the blob id that git gives a file: SHA-1 of a header and the bytes."""
+    if path.is_symlink():
+        mode, data = "120000", os.fsencode(path.readlink())
+    else:
+        mode, data = "100755" if path.stat().st_mode & 0o100 else "100644", path.read_bytes()
+    return mode, hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
 def _git(root: Path, *arguments: str) -> str | None:
     """Return what git says, None where it is missing or refuses."""
-    command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
+    command = ["git", "--no-optional-locks", "--no-replace-objects", "-C", str(root), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:

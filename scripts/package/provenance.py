@@ -76,5 +76,8 @@ def _weights(weights: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if weights["synthetic"]:
         uri = f"urn:dinov3-qnn:weights:{weights['source']}"
         yield {"name": "weights", "uri": uri, "annotations": {"synthetic": True}}
+    if commit := weights.get("commit"):
+        uri = f"pkg:huggingface/{weights['source']}@{commit}"
+        yield {"name": "weights", "uri": uri, "digest": {"gitCommit": commit}}
     for file in weights["files"]:
         yield {"name": f"weights/{file['name']}", "digest": {"sha256": file["sha256"]}}

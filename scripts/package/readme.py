@@ -54,13 +54,12 @@ def text(facts: Mapping[str, Any], context: str, sbom: str, provenance: str) -> 
     """Return the README of the package that `facts`, its manifest's, describe."""
     model, weights = facts["model"], facts["weights"]
     how = model["input"]["preprocessing"]
-    source = "random numbers (synthetic)" if weights["synthetic"] else weights["source"]
     return _TEXT.format(
         name=facts["name"],
         description=model["description"],
         precision=facts["precision"]["name"],
         board=facts["target"]["description"],
-        weights=source,
+        weights=_source(weights),
         licence=weights["licence"],
         build_id=facts["sdk"]["build_id"],
         glibc=facts["needs"]["glibc"],
@@ -77,6 +76,14 @@ def text(facts: Mapping[str, Any], context: str, sbom: str, provenance: str) -> 
         sbom=sbom,
         provenance=provenance,
     ).encode()
+
+
+def _source(weights: Mapping[str, Any]) -> str:
+    if weights["synthetic"]:
+        return "random numbers (synthetic)"
+    if commit := weights.get("commit"):
+        return f"{weights['source']} at {commit}"
+    return f"{weights['source']}, SHA-256 {weights['sha256']}"
 
 
 def _preprocessing(how: Mapping[str, Any]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts import digests
+from scripts import catalog, digests
 from scripts.catalog import Model
 from scripts.errors import ArtefactError, CheckpointError
 from scripts.package.item import Item
@@ -14,35 +16,43 @@ from scripts.package.runtime import texts
 SYNTHETIC = "synthetic"
 META = "DINOv3 License, see licences/dinov3"
 OURS = "Apache-2.0"
+BUILTIN, GIVEN = "builtin", "given"
+GIVEN_LICENCE = "the texts given with the weights, see licences/dinov3"
+UNKNOWN_LICENCE = "not known: the weights were given without a text"
+_FACTS: dict[str, Any] = {"sha256": SYNTHETIC, "files": []}
 
 
 def facts(model: Model, given: str) -> dict[str, Any]:
-    """Return source, licence and SHA-256 of the weights; `given` is a directory or `random[:SEED]`.
+    """Return what is known of the weights: source, licence, SHA-256 of each file.
+
+    `given` is a directory or `random[:SEED]`. The source is `random[:SEED]`, `builtin`, or a
+    repository of the hub with its `commit` where `invoke fetch` noted both and the files are still
+    those. Else it is `given`: a directory may hold anything.
 
     Raises:
         CheckpointError: the directory holds no weights.
     """
     if given.partition(":")[0] == "random":
-        return _facts(given, SYNTHETIC, "none: random numbers", [])
+        return {**_FACTS, "source": given, "licence": "none: random numbers", "synthetic": True}
     folder = Path(given)
-    found = sorted(folder.glob("*.safetensors")) + sorted(folder.glob("config.json"))
-    if not found:
+    hashes = _hashes(folder)
+    if not hashes:
         raise CheckpointError(f"{folder} holds no weights.", remedy="give the checkpoint's folder")
-    files = [{"name": file.name, "sha256": digests.of_file(file)} for file in found]
-    digest = digests.of_listing((file["name"], file["sha256"]) for file in files)
-    return _facts(model.weights, digest, META if _is_metas(model) else OURS, files)
+    files = [{"name": name, "sha256": digest} for name, digest in hashes.items()]
+    known = {"sha256": digests.of_listing(hashes.items()), "files": files, "synthetic": False}
+    return {**_FACTS, **known, **_source(model, folder, hashes)}
 
 
 def licences(model: Model, given: str) -> list[Item]:
-    """Return the licence texts that must go with weights derived from Meta's.
+    """Return the licence texts that must go with weights that are not of this project.
 
     Raises:
-        ArtefactError: the weights are Meta's and their folder holds no licence text.
+        ArtefactError: the model is one of Meta's, and the folder holds no licence text.
     """
-    if given.partition(":")[0] == "random" or not _is_metas(model):
+    if given.partition(":")[0] == "random":
         return []
     items = [Item(f"licences/dinov3/{text.name}", text, "licence") for text in texts(Path(given))]
-    if not items:
+    if not items and _is_metas(model):
         raise ArtefactError(
             f"{given} holds no LICENSE, and the DINOv3 License asks for a copy with all that is"
             " derived from the weights.",
@@ -52,10 +62,29 @@ def licences(model: Model, given: str) -> list[Item]:
     return items
 
 
-def _facts(source: str, digest: str, licence: str, files: list[dict[str, str]]) -> dict[str, Any]:
-    synthetic = digest == SYNTHETIC
-    made = {"source": source, "sha256": digest, "licence": licence, "files": files}
-    return {**made, "synthetic": synthetic}
+def _source(model: Model, folder: Path, hashes: Mapping[str, str]) -> dict[str, str]:
+    origin = _origin(folder)
+    if origin and hashes.items() <= origin["files"].items():
+        return {"source": origin["repository"], "commit": origin["commit"], "licence": META}
+    if not _is_metas(model) and hashes == _hashes(Path(catalog.__file__).parent / model.name):
+        return {"source": BUILTIN, "licence": OURS}
+    texts_there = any(texts(folder))
+    return {"source": GIVEN, "licence": GIVEN_LICENCE if texts_there else UNKNOWN_LICENCE}
+
+
+def _origin(folder: Path) -> dict[str, Any] | None:
+    """Return what `fetch` noted of a checkpoint, where it noted all of it."""
+    try:
+        origin = json.loads((folder / "origin.json").read_text())
+        texts = isinstance(origin["repository"], str) and isinstance(origin["commit"], str)
+        return dict(origin) if texts and isinstance(origin["files"], dict) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    paths = sorted(folder.glob("*.safetensors")) + sorted(folder.glob("config.json"))
+    return {path.name: digests.of_file(path) for path in paths}
 
 
 def _is_metas(model: Model) -> bool:

@@ -6,7 +6,7 @@ import argparse
 import json
 
 from openqnn.progress import heartbeat, say
-from scripts import program
+from scripts import digests, program
 from scripts.checkpoint.hub import fetch
 
 
@@ -15,7 +15,8 @@ def main(arguments: argparse.Namespace) -> None:
     folder = arguments.out / "weights"
     with heartbeat(f"fetching {arguments.repo}"):
         commit = fetch(arguments.repo, arguments.revision, folder)
-    origin = {"repository": arguments.repo, "commit": commit}
+    files = {path.name: digests.of_file(path) for path in sorted(folder.iterdir())}
+    origin = {"repository": arguments.repo, "commit": commit, "files": files}
     (folder / "origin.json").write_text(json.dumps(origin, indent=1) + "\n")
     say(f"  {arguments.repo} at {commit}")
 

@@ -97,6 +97,36 @@ def test_changed_sources_are_named_by_what_is_in_them(repository: Path, name: st
     assert source.revision(repository) != before
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        ("config", "status.showUntrackedFiles", "no"),
+        ("config", "core.excludesFile", "everything"),
+        ("update-index", "--assume-unchanged", "scripts/file"),
+        ("update-index", "--skip-worktree", "scripts/file"),
+    ],
+    ids=lambda words: words[1],
+)
+@pytest.mark.parametrize("name", ["scripts/file", "docker/new"])
+def test_no_setting_of_git_hides_a_change(
+    repository: Path, setting: tuple[str, ...], name: str
+) -> None:
+    git(repository, *setting)
+    (repository / "everything").write_text("*\n")
+    assert set(source.revision(repository)) == {"gitCommit"}
+    (repository / name).write_text("changed")
+    assert set(source.revision(repository)) == {"sha256"}
+
+
+def test_modes_and_lost_files_are_changes_too(repository: Path) -> None:
+    (repository / "scripts/file").chmod(0o755)
+    assert set(source.revision(repository)) == {"sha256"}
+    (repository / "scripts/file").chmod(0o644)
+    assert set(source.revision(repository)) == {"gitCommit"}
+    (repository / "docker/file").unlink()
+    assert set(source.revision(repository)) == {"sha256"}
+
+
 def test_sources_in_no_repository_of_their_own_are_named_by_what_is_in_them(
     repository: Path, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import digests
 from scripts.errors import CheckpointError, GatedModelError
 from tests import checkpoints
 from tests.unit.checkpoint import hub
@@ -39,11 +40,13 @@ def test_a_checkpoint_arrives_whole_with_its_licence_and_origin(
     assert done.returncode == 0, done.stderr
     weights = tmp_path / "out" / "weights"
     origin = json.loads((weights / "origin.json").read_text())
+    files = origin.pop("files")
     assert origin == {"repository": hub.REPO, "commit": hub.COMMIT}
     names = {file.name for file in published.iterdir()} - {"pytorch_model.bin"} | {"origin.json"}
     assert {file.name for file in weights.iterdir()} == names
     for name in names - {"origin.json"}:
         assert (weights / name).read_bytes() == (published / name).read_bytes()
+        assert files[name] == digests.of_file(published / name)
 
 
 def test_a_gated_repository_needs_a_token(tmp_path: Path, published: Path) -> None:

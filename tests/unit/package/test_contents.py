@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -10,10 +11,10 @@ from unittest import mock
 
 import pytest
 
-from scripts import catalog
+from scripts import catalog, digests
 from scripts.errors import ArtefactError, CheckpointError, ElfError, SdkError
 from scripts.htp import elf
-from scripts.package import runtime
+from scripts.package import provenance, runtime
 from scripts.package.contents import Build, items
 from scripts.package.item import Item
 from scripts.pictures import preprocess
@@ -179,6 +180,68 @@ def test_metas_weights_bring_metas_licence(tmp_path: Path) -> None:
     facts = document(build, "manifest.json")["weights"]
     assert not facts["synthetic"]
     assert [file["name"] for file in facts["files"]] == ["model.safetensors", "config.json"]
+
+
+def noted(folder: Path, **changes: object) -> None:
+    """What `fetch` writes beside a checkpoint."""
+    files = {path.name: digests.of_file(path) for path in folder.iterdir()}
+    origin = {"repository": "facebook/dinov3-x", "commit": 40 * "a", "files": files, **changes}
+    (folder / "origin.json").write_text(json.dumps(origin))
+
+
+def test_weights_of_a_directory_are_said_to_be_given(tmp_path: Path) -> None:
+    """Any network of the same shape may be in there: nothing claims that it is Meta's own."""
+    build = metas(packages.build(tmp_path), tmp_path / "weights")
+    (tmp_path / "weights" / "LICENSE.md").write_text("a licence")
+    facts = document(build, "manifest.json")["weights"]
+    assert facts["source"] == "given"
+    assert "commit" not in facts
+    assert facts["licence"] == "the texts given with the weights, see licences/dinov3"
+    for item in items(build):
+        if isinstance(item.source, bytes):
+            assert b"facebook" not in item.source, item.path
+    assert f"given, SHA-256 {facts['sha256']}" in readme(build)
+
+
+def test_what_fetch_noted_is_said_as_long_as_it_holds(tmp_path: Path) -> None:
+    build = metas(packages.build(tmp_path), tmp_path / "weights")
+    (tmp_path / "weights" / "LICENSE.md").write_text("a licence")
+    noted(tmp_path / "weights")
+    facts = document(build, "manifest.json")["weights"]
+    assert (facts["source"], facts["commit"]) == ("facebook/dinov3-x", 40 * "a")
+    assert f"facebook/dinov3-x at {40 * 'a'}" in readme(build)
+    statement = document(build, provenance.FILE)["predicate"]["buildDefinition"]
+    assert {
+        "name": "weights",
+        "uri": f"pkg:huggingface/facebook/dinov3-x@{40 * 'a'}",
+        "digest": {"gitCommit": 40 * "a"},
+    } in statement["resolvedDependencies"]
+    (tmp_path / "weights" / "model.safetensors").write_bytes(b"fine-tuned since")
+    assert document(build, "manifest.json")["weights"]["source"] == "given"
+
+
+@pytest.mark.parametrize(
+    "change", [{"files": {}}, {"files": None}, {"commit": 7}, {"repository": []}]
+)
+def test_a_note_that_does_not_name_the_files_says_nothing(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    build = metas(packages.build(tmp_path), tmp_path / "weights")
+    (tmp_path / "weights" / "LICENSE.md").write_text("a licence")
+    noted(tmp_path / "weights", **change)
+    assert document(build, "manifest.json")["weights"]["source"] == "given"
+
+
+def test_builtin_weights_are_those_of_the_catalog_and_no_others(tmp_path: Path) -> None:
+    folder = tmp_path / "weights"
+    shutil.copytree(Path(catalog.__file__).parent / "digits", folder)
+    build = dataclasses.replace(packages.build(tmp_path), weights=str(folder))
+    facts = document(build, "manifest.json")["weights"]
+    assert (facts["source"], facts["licence"]) == ("builtin", "Apache-2.0")
+    (folder / "model.safetensors").write_bytes(b"trained anew")
+    facts = document(build, "manifest.json")["weights"]
+    assert facts["source"] == "given"
+    assert facts["licence"] == "not known: the weights were given without a text"
 
 
 def test_metas_weights_without_their_licence_are_refused(tmp_path: Path) -> None:
