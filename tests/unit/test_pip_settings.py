@@ -22,6 +22,8 @@ Passed = Callable[..., dict[str, str]]
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of pip's settings, empty at first; pip reads the machine's own beside it."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
     path = tmp_path / "pip.conf"
     path.touch()
     monkeypatch.setenv("PIP_CONFIG_FILE", str(path))
