@@ -73,11 +73,12 @@ def _follow(events: object, log: BuildLog) -> str:
         image = event.get("aux", {}).get("ID", image)
         if "error" in event:
             log.write(event["error"])
-            raise _failed(event["error"], log)
+            raise failed(event["error"], log)
     return image
 
 
-def _failed(error: str, log: BuildLog) -> Exception:
+def failed(error: str, log: BuildLog) -> Exception:
+    """Return the error behind what the engine says of a build or an import."""
     if _FULL in error and (named := from_os_error(OSError(28, error, "the engine's storage"))):
         return named
     return ImageBuildError(

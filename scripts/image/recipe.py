@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -106,8 +107,17 @@ def _imported(client: docker.DockerClient, lane: Lane, tar: Path, log: BuildLog)
         client.images.get(reference)
     except ImageNotFound:
         log.say("importing the base")
-        client.api.import_image_from_file(str(tar), repository=_BASE_REPOSITORY, tag=tag)
+        _import(client, tar, tag, log)
         for old in client.images.list(f"{_BASE_REPOSITORY}:{lane.name}-*"):
             if reference not in old.tags:
                 client.images.remove(old.tags[0], noprune=True)
     return reference
+
+
+def _import(client: docker.DockerClient, tar: Path, tag: str, log: BuildLog) -> None:
+    """Import a root file system; what goes wrong meanwhile is in the answer, not in its status."""
+    answer = client.api.import_image_from_file(str(tar), repository=_BASE_REPOSITORY, tag=tag)
+    for line in answer.splitlines():
+        if line and (error := json.loads(line).get("error")):
+            log.write(error)
+            raise builder.failed(error, log)

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from docker.errors import APIError, ImageNotFound
 
-from scripts.errors import ReproducibilityError
+from scripts.errors import DiskFullError, ImageBuildError, ReproducibilityError
 from scripts.image import content, image, lanes, locks, recipe
 
 LANE = "bookworm"
@@ -209,3 +210,23 @@ def test_tests_and_what_tools_leave_behind_are_not(
     lane = lanes.load(LANE)
     found = {name for name, path in recipe.sources(lane).items() if path.is_relative_to(tmp_path)}
     assert found == {"Makefile", "lib/a.py"}
+
+
+FULL = "ApplyLayer exit status 1: write /usr/lib/x.so: no space left on device"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (f'{{"status":"Importing"}}\r\n{{"error":"{FULL}"}}\r\n', DiskFullError),
+        ('{"error":"archive/tar: invalid tar header"}', ImageBuildError),
+    ],
+)
+def test_an_import_that_fails_half_way_is_named(
+    answer: str, error: type[Exception], tmp_path: Path
+) -> None:
+    """The engine answers 200 to it."""
+    client = Mock()
+    client.api.import_image_from_file.return_value = answer
+    with pytest.raises(error):
+        recipe._import(client, tmp_path / "base.tar", "tag", Mock(tail=lambda: ""))
