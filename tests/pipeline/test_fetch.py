@@ -1,0 +1,95 @@
+"""The stage that fetches: token, proxy and certificates of this machine reach it, and only it."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+import threading
+import time
+from dataclasses import replace
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from scripts.errors import CheckpointError
+from scripts.pipeline import hub as access
+from scripts.pipeline import owner, plan, request
+from scripts.pipeline.build import Builder
+from tests import checkpoints
+from tests.unit.checkpoint import hub
+
+pytestmark = pytest.mark.pipeline
+TOKEN = "hf_0123456789abcdef"
+
+
+def with_certificate(server: ThreadingHTTPServer, folder: Path) -> ThreadingHTTPServer:
+    """Let a server speak TLS with a certificate that nobody knows."""
+    names = ["-subj", "/CN=hub", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "company.pem")]
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    subprocess.run([*make, *names, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "company.pem", folder / "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    return server
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_token_and_certificates_of_this_machine_reach_the_hub(
+    builder: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    """A gated repository behind a company's certificate; nothing of it is in a configuration."""
+    published = checkpoints.write(tmp_path / "published")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "token").write_text(f"{TOKEN}\n")
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", *access._CERTIFICATES):
+        monkeypatch.delenv(name, raising=False)
+    for name in access._PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+
+    def secure(*arguments: object) -> ThreadingHTTPServer:
+        return with_certificate(ThreadingHTTPServer(*arguments), tmp_path)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(hub, "ThreadingHTTPServer", secure)
+    with hub.serve(published, token=TOKEN) as address:
+        monkeypatch.setenv("HF_ENDPOINT", address.replace("http://", "https://"))
+        if trusted:
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "company.pem"))
+        configurations = fetch(builder, tmp_path, trusted)
+    assert configurations
+    assert TOKEN not in "".join(configurations)
+
+
+def fetch(builder: Builder, folder: Path, trusted: bool) -> list[str]:
+    """Run the stage, and return what the engine says of its container meanwhile."""
+    asked = request.make(model="vits16", build_dir=str(folder / "build"))
+    stage = next(stage for stage in plan.stages(asked) if stage.verb == "fetch")
+    # The hub of the test has one repository, of its own name.
+    arguments = ("--repo", hub.REPO)
+    configurations: list[str] = []
+    ended = threading.Event()
+
+    def look() -> None:
+        filters = {"label": f"{owner.LABEL}={owner.label()}"}
+        while not ended.is_set():
+            for found in builder.client.api.containers(all=True, filters=filters):
+                configurations.append(json.dumps(builder.client.api.inspect_container(found["Id"])))
+            time.sleep(0.2)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        builder.build(asked, [replace(stage, arguments=arguments)])
+    except CheckpointError:
+        assert not trusted
+    else:
+        assert trusted
+        assert (asked.root / "weights" / "config.json").is_file()
+    finally:
+        ended.set()
+        looking.join()
+    return configurations
