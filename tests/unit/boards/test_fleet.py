@@ -8,6 +8,7 @@ import pytest
 
 from scripts.boards import fleet, upkeep
 from scripts.boards.login import Login
+from scripts.console import Console
 from scripts.errors import DeviceError
 
 TABLE = '[devices.{}]\nhost = "h"\nuser = "u"\npath = "/p"\n'
@@ -33,3 +34,22 @@ def test_one_board_that_fails_does_not_stop_the_others(
     table = capsys.readouterr().out
     assert table.count("is well") == 2
     assert "FAILED: " in table
+
+
+def test_a_program_reads_what_became_of_each_board(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def action(login: Login, say: object) -> tuple[str, ...]:
+        if login.device.name == "ill":
+            raise DeviceError("it is ill")
+        return tuple(f"<{name}>" for name in upkeep.STATUS_COLUMNS)
+
+    monkeypatch.setattr(upkeep, "status", action)
+    file = tmp_path / "devices.toml"
+    file.write_text("".join(TABLE.format(name) for name in ("ill", "a")))
+    console = Console()
+    with pytest.raises(DeviceError):
+        fleet.status(["ill", "a"], file=file, console=console)
+    ill, well = console.document["devices"]
+    assert ill == {"device": "ill", "error": "it is ill"}
+    assert (well["device"], well["in_use"]) == ("a", "<in use>")
