@@ -16,8 +16,12 @@ SECONDS_BETWEEN_LINES = 15.0
 
 
 def say(text: str) -> None:
-    """Print one line at once."""
-    print(text, flush=True)
+    """Print a line at once, above the bar where a terminal shows one."""
+    if sys.stdout.isatty():
+        tqdm.write(text, file=sys.stdout)
+        sys.stdout.flush()
+    else:
+        print(text, flush=True)
 
 
 def track(items: Collection[Item], what: str) -> Iterator[Item]:
@@ -25,13 +29,13 @@ def track(items: Collection[Item], what: str) -> Iterator[Item]:
     if sys.stdout.isatty():
         yield from tqdm(items, desc=f"  {what}", file=sys.stdout, leave=False)
         return
-    started = shown = time.monotonic()
+    started = last_line = time.monotonic()
     for done, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
-        if now - shown > SECONDS_BETWEEN_LINES:
+        if now - last_line > SECONDS_BETWEEN_LINES:
             say(f"  {what}: {done}/{len(items)}, {now - started:.0f} s")
-            shown = now
+            last_line = now
 
 
 @contextmanager
