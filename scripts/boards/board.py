@@ -52,7 +52,7 @@ class Board:
         name: str,
         *arguments: str,
         orders: Iterable[str] = (),
-        seconds: float = SECONDS,
+        seconds: float | None = None,
         limit: int = ANSWER_LIMIT,
     ) -> bytes:
         """Run a script of this folder on orders; return its answer.
@@ -69,19 +69,21 @@ class Board:
         name: str,
         *arguments: str,
         pieces: Iterable[bytes],
-        seconds: float = SECONDS,
+        seconds: float | None = None,
         limit: int = ANSWER_LIMIT,
     ) -> bytes:
         """Run a script of this folder on bytes, sent no faster than the board takes them.
 
-        Returns its answer; `seconds` is how long it may stand still, `limit` counts bytes.
+        Returns its answer; `seconds` is how long it may stand still, else `SECONDS`, and `limit`
+        how many bytes it may answer.
 
         Raises:
             DeviceError: the script failed, took too long or said too much.
             TransferError: the connection was lost.
         """
         script = shell.rendered(name)
-        outcome = await self._execute(command(script, arguments), pieces, seconds, limit)
+        line = command(script, arguments)
+        outcome = await self._execute(line, pieces, seconds or SECONDS, limit)
         if outcome.code is None:
             raise lost(self.device, "the connection ended in the middle of a command")
         if outcome.code:

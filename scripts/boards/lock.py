@@ -14,8 +14,9 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncssh
 
+from scripts.boards import board as remote
 from scripts.boards import shell
-from scripts.boards.board import SECONDS, Board, Talk, failed, lost, too_slow
+from scripts.boards.board import Board, Talk, failed, lost, too_slow
 from scripts.boards.whoami import user
 from scripts.errors import DeviceError
 
@@ -45,7 +46,8 @@ async def locked(board: Board, say: Callable[[str], None]) -> AsyncIterator[None
 
 
 async def _granted(board: Board, holder: Talk, say: Callable[[str], None]) -> None:
-    row = await _within(holder, SECONDS, too_slow(board.device, SECONDS))
+    seconds = remote.SECONDS
+    row = await _within(holder, seconds, too_slow(board.device, seconds))
     if row and row[0] == "held":
         owner = shell.printable(row[1].encode()) or "unknown"
         say(f"another deployment is under way: {owner}; waiting for it")

@@ -32,7 +32,9 @@ async def upload(board: Board, shipment: Unpacked, progress: Progress) -> None:
     damaged = await check(board, package, partial, mend=True)
     if damaged:
         progress.say(f"damaged on the board, sent again: {', '.join(damaged)}")
-        await _prepare(board, package, [shell.order("drop", path) for path in damaged])
+        # What is of no file of the package is dropped anyway.
+        files = {entry.path for entry in package.entries}
+        await _prepare(board, package, [shell.order("drop", path) for path in files & {*damaged}])
         await _transfer(board, shipment, progress, link=False)
         damaged = await check(board, package, partial, mend=True)
     if damaged:
@@ -96,7 +98,7 @@ async def _transfer(board: Board, shipment: Unpacked, progress: Progress, *, lin
     progress.start(package.size, package.size - todo.size)
     for entry, offset in todo.send:
         pieces = _pieces(shipment.folder / entry.path, offset, progress)
-        await _send(board, package, entry, pieces)
+        await _send(board, package, entry, offset, pieces)
     progress.finish()
 
 
@@ -119,9 +121,11 @@ def _orders(package: Package, todo: Plan) -> Iterator[str]:
     yield from (shell.order("link", source, path) for source, path in todo.link)
 
 
-async def _send(board: Board, package: Package, entry: Entry, pieces: Iterable[bytes]) -> None:
+async def _send(
+    board: Board, package: Package, entry: Entry, offset: int, pieces: Iterable[bytes]
+) -> None:
     partial = f"{board.device.path}/releases/{package.digest}.partial"
-    await board.feed("receive.sh", partial, entry.path, pieces=pieces)
+    await board.feed("receive.sh", partial, entry.path, str(offset), pieces=pieces)
 
 
 def _pieces(path: Path, offset: int, progress: Progress) -> Iterator[bytes]:

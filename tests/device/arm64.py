@@ -10,14 +10,14 @@ import subprocess
 from pathlib import Path
 from typing import IO
 
-PACKAGES = "openssh-server dash coreutils util-linux findutils grep sed libc-bin mount"
+from tests.device import system
+
 LIBRARIES = "libstdc++6 libatomic1"
-_QEMU = "/usr/bin/qemu-aarch64-static"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _BINFMT = (
     r":qemu-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
     r":\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
-    f":{_QEMU}:F"
+    ":{qemu}:F"
 )
 # $1 is a folder for the register, $2 the root of the arm64 system, the rest the program in it.
 _ENTER = """\
@@ -36,10 +36,9 @@ def userland(folder: Path) -> Path | None:
         print("no arm64 programs here (qemu-user-static, Linux 6.7): a board of amd64")
         return None
     root = folder / "root"
-    include = ",".join(f"{PACKAGES} {LIBRARIES}".split())
-    command = ["mmdebstrap", "--quiet", "--variant=extract", "--architectures=arm64"]
-    command += ["--skip=check/qemu", f"--include={include}", "bookworm", str(root)]
-    if subprocess.run(command, check=False).returncode:
+    packages = f"{system.SERVER} {LIBRARIES}"
+    options = ("--architectures=arm64", "--skip=check/qemu")
+    if system.unpack(root, packages, *options).returncode:
         print("no arm64 Debian to be had here, see above: a board of amd64")
         return None
     return root
@@ -59,7 +58,7 @@ def start(root: Path, program: list[str], log: IO[bytes] | None = None) -> subpr
         [*command, *program],
         stdin=subprocess.PIPE,
         stderr=log,
-        env={"BINFMT": _BINFMT, "PATH": _PATH},
+        env={"BINFMT": _BINFMT.replace("{qemu}", str(system.qemu())), "PATH": _PATH},
     )
     assert entered.stdin is not None
     with entered.stdin:
@@ -73,9 +72,9 @@ def start(root: Path, program: list[str], log: IO[bytes] | None = None) -> subpr
 def _possible(scratch: Path) -> bool:
     root = scratch / "probe"
     (root / "bin").mkdir(parents=True)
-    shutil.copy("/bin/busybox", root / "bin/busybox")
+    shutil.copy(system.debian() / "bin/busybox", root / "bin/busybox")
     try:
-        return start(root, ["/bin/busybox", "true"]).wait() == 0
+        return bool(system.qemu()) and start(root, ["/bin/busybox", "true"]).wait() == 0
     except OSError:
         return False
 

@@ -1,7 +1,7 @@
 """A board to deploy to: a folder with a system, an OpenSSH server of its own and Qualcomm's files.
 
-It calls itself an aarch64 QCS9075. Its programs are BusyBox and what this machine has, or those of
-an arm64 Debian run through qemu.
+It calls itself an aarch64 QCS9075. Its programs are BusyBox's, or those of a Debian: of this
+machine's architecture, or of arm64 run through qemu.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
-from tests.device import arm64
+from tests.device import arm64, system
 
 USER, PASSWORD = "ubuntu", "correct horse 7 battery staple"
 DATA = "/data"
@@ -43,7 +45,7 @@ echo "fs 0 0 $(($1 * $2 / 1024)) 0% $last"
 _PASSWD = """\
 root:x:0:0:root:/:/bin/sh
 sshd:x:101:65534::/run/sshd:/bin/false
-ubuntu:x:1000:1000::/:/bin/sh
+ubuntu:x:1000:1000::{home}:{shell}
 """
 
 
@@ -55,6 +57,8 @@ class Board:
     port: int
     environment: dict[str, str] = field(default_factory=dict)
     emulated: bool = False
+    home: str = "/"
+    shell: str = "/bin/sh"
     _server: subprocess.Popen[bytes] | None = None
 
     @property
@@ -118,11 +122,19 @@ class Board:
             else:
                 self._server = subprocess.Popen(["chroot", str(self.root), *server], stderr=log)
         for _ in range(200):
-            with socket.socket() as one:
-                if one.connect_ex(("127.0.0.1", self.port)) == 0:
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
             time.sleep(0.02)
         raise RuntimeError((self.root / "sshd.log").read_text())
+
+    def end(self) -> None:
+        """Stop the server, and whatever else still runs on this board."""
+        self.stop()
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if (process / "root").readlink() == self.root.resolve():
+                    os.kill(int(process.name), signal.SIGKILL)
 
     def stop(self) -> None:
         """Stop the server; connections that are open stay so."""
@@ -134,26 +146,35 @@ class Board:
 
 @contextmanager
 def board(
-    root: Path, *, userland: Path | None = None, environment: dict[str, str] | None = None
+    root: Path,
+    *,
+    userland: Path | None = None,
+    emulated: bool = False,
+    environment: dict[str, str] | None = None,
+    home: str = "/",
+    shell: str = "/bin/sh",
 ) -> Iterator[Board]:
     """Make a board and start it; `environment` is what a log-in finds set.
 
-    `userland` is the folder of an arm64 system, for programs that are a real board's.
+    `userland` is the folder of a system for its programs, `emulated` whether that is of arm64;
+    without one, its programs are BusyBox's.
     """
-    made = Board(root, _free_port(), environment or {}, emulated=userland is not None)
+    board = Board(root, _free_port(), environment or {}, emulated, home, shell)
     if userland:
         subprocess.run(["cp", "--archive", "--link", str(userland), str(root)], check=True)
-    _folders(made)
+    _folders(board)
     if userland is None:
-        _programs(made)
-    _accounts(made)
-    _devices(made)
-    made.new_host_key()
-    made.start()
+        _programs(board)
+    if not emulated:
+        _fakes(board)
+    _accounts(board)
+    _devices(board)
+    board.new_host_key()
+    board.start()
     try:
-        yield made
+        yield board
     finally:
-        made.stop()
+        board.end()
 
 
 def until(happened: Callable[[], bool], seconds: float = 120) -> None:
@@ -164,64 +185,85 @@ def until(happened: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.02)
 
 
-def _folders(made: Board) -> None:
+def _folders(board: Board) -> None:
     for folder in ("bin", "sbin", "tmp", "run/sshd", "proc", "data", "etc/ssh", "dev"):
-        (made.root / folder).mkdir(parents=True, exist_ok=True)
-    made.data.chmod(0o777)
-    (made.root / "tmp").chmod(0o1777)
+        (board.root / folder).mkdir(parents=True, exist_ok=True)
+    board.data.chmod(0o777)
+    (board.root / "tmp").chmod(0o1777)
 
 
-def _programs(made: Board) -> None:
-    """Put programs of this machine on the board, with fakes that speak for an arm64 one."""
-    shutil.copy("/bin/busybox", made.root / "bin/busybox")
-    listed = subprocess.run(["/bin/busybox", "--list"], capture_output=True, text=True, check=True)
+def _programs(board: Board) -> None:
+    """Put BusyBox on the board, and of a Debian its shell, flock and OpenSSH."""
+    source = system.debian()
+    busybox = str(source / "bin/busybox")
+    shutil.copy(busybox, board.root / "bin/busybox")
+    listed = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
     # BusyBox's own shell would not look for fakes of its commands, and Debian's has no flock.
     own = {"busybox", "sh", "flock"}
     for name in set(listed.stdout.split()) - own:
-        (made.root / "bin" / name).symlink_to("busybox")
-    _copy_with_libraries(made.root, "/bin/dash", "bin/sh")
-    _copy_with_libraries(made.root, "/usr/bin/flock", "bin/flock")
-    for program in ("/usr/sbin/sshd", *map(str, Path("/usr/lib/openssh").glob("sshd-*"))):
-        _copy_with_libraries(made.root, program, program)
-    made.fake("uname", "echo aarch64")
-    made.fake("getconf", "echo glibc 2.39")
-    made.fake("df", _DF)
-    made.put("/usr/lib/libc.so.6")
+        (board.root / "bin" / name).symlink_to("busybox")
+    _copy_with_libraries(source, board.root, "/bin/dash", "bin/sh")
+    _copy_with_libraries(source, board.root, "/usr/bin/flock", "bin/flock")
+    helpers = (f"/usr/lib/openssh/{path.name}" for path in source.glob("usr/lib/openssh/sshd-*"))
+    for program in ("/usr/sbin/sshd", *helpers):
+        _copy_with_libraries(source, board.root, program, program)
+    board.fake("getconf", "echo glibc 2.39")
 
 
-def _copy_with_libraries(root: Path, program: str, name: str) -> None:
-    listed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    libraries = [word for word in listed.split() if word.startswith("/")]
+def _fakes(board: Board) -> None:
+    """Let the board's programs speak for an arm64 one."""
+    board.fake("uname", "echo aarch64")
+    board.fake("df", _DF)
+    board.fake("sync", "exit 0")  # that of this machine would wait for all its disks
+    board.put("/usr/lib/libc.so.6")
+
+
+def _copy_with_libraries(source: Path, root: Path, program: str, name: str) -> None:
+    libraries = _libraries(source, program)
     for path, copy in [(program, name), *zip(libraries, libraries, strict=True)]:
         target = root / copy.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
-            shutil.copy(path, target)
+            shutil.copy(source / path.lstrip("/"), target)
 
 
-def _accounts(made: Board) -> None:
-    command = ["/bin/busybox", "mkpasswd", "-m", "sha512", PASSWORD]
+@cache
+def _libraries(source: Path, program: str) -> tuple[str, ...]:
+    """Return the shared libraries that a program of a system loads, its loader among them."""
+    loader = next(iter(source.glob("lib*/ld-linux-*")))
+    command = ["chroot", str(source), f"/{loader.relative_to(source)}", "--list", program]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    words = {word for word in listed.split() if word.startswith("/")}
+    return tuple(sorted({*words, f"/{loader.relative_to(source)}"}))
+
+
+def _accounts(board: Board) -> None:
+    busybox = str(system.debian() / "bin/busybox")
+    command = [busybox, "mkpasswd", "-m", "sha512", PASSWORD]
     hashed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    made.put("/etc/passwd", _PASSWD)
-    made.put("/etc/group", "root:x:0:\nubuntu:x:1000:\nnogroup:x:65534:\n")
-    made.put("/etc/shadow", f"root:*:1::::::\nsshd:*:1::::::\n{USER}:{hashed}:1::::::\n", 0o600)
+    board.put("/etc/passwd", _PASSWD.format(home=board.home, shell=board.shell))
+    home = board.root / board.home.lstrip("/")
+    home.mkdir(parents=True, exist_ok=True)
+    os.chown(home, 1000, 1000)
+    board.put("/etc/group", "root:x:0:\nubuntu:x:1000:\nnogroup:x:65534:\n")
+    board.put("/etc/shadow", f"root:*:1::::::\nsshd:*:1::::::\n{USER}:{hashed}:1::::::\n", 0o600)
 
 
-def _devices(made: Board) -> None:
+def _devices(board: Board) -> None:
     for name, minor in (("null", 3), ("zero", 5), ("urandom", 9)):
-        node = made.root / "dev" / name
+        node = board.root / "dev" / name
         node.unlink(missing_ok=True)
         os.mknod(node, 0o020666, os.makedev(1, minor))
         node.chmod(0o666)
-    made.put("/sys/devices/soc0/machine", "QCS9075\n")
-    made.put("/usr/lib/libcdsprpc.so")
-    made.put("/dev/fastrpc-cdsp", mode=0o666)
+    board.put("/sys/devices/soc0/machine", "QCS9075\n")
+    board.put("/usr/lib/libcdsprpc.so")
+    board.put("/dev/fastrpc-cdsp", mode=0o666)
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
 
 
 def _sha256(path: Path) -> str:

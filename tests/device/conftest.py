@@ -54,8 +54,12 @@ class Bench:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _system() -> None:
+def _system() -> Iterator[None]:
+    """Nothing of SSH is left running, or would be started by itself, that was not before."""
+    before = system.services()
     system.ready()
+    yield
+    assert system.services() == before
 
 
 @pytest.fixture(autouse=True)
@@ -72,10 +76,10 @@ def bench(tmp_path: Path) -> Bench:
 
 @pytest.fixture
 def board(tmp_path: Path, bench: Bench) -> Iterator[boards.Board]:
-    with boards.board(tmp_path / "board") as made:
-        made.put("/etc/ssh/authorized_keys", bench.key.with_suffix(".pub").read_text())
-        bench.write(bench=bench.device(made))
-        yield made
+    with boards.board(tmp_path / "board") as server:
+        server.put("/etc/ssh/authorized_keys", bench.key.with_suffix(".pub").read_text())
+        bench.write(bench=bench.device(server))
+        yield server
 
 
 @pytest.fixture(scope="session")

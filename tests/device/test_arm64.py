@@ -29,10 +29,12 @@ def userland(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
 
 @pytest.fixture
 def board(tmp_path: Path, bench: Bench, userland: Path | None) -> Iterator[boards.Board]:
-    with boards.board(tmp_path / "board", userland=userland) as made:
-        made.put("/etc/ssh/authorized_keys", bench.key.with_suffix(".pub").read_text())
-        bench.write(bench=bench.device(made))
-        yield made
+    with boards.board(
+        tmp_path / "board", userland=userland, emulated=userland is not None
+    ) as server:
+        server.put("/etc/ssh/authorized_keys", bench.key.with_suffix(".pub").read_text())
+        bench.write(bench=bench.device(server))
+        yield server
 
 
 def test_packages_come_into_use_and_go_back(

@@ -198,9 +198,9 @@ def test_status_shows_what_is_there(
 
 @pytest.fixture
 def other_board(tmp_path: Path, bench: Bench) -> Iterator[boards.Board]:
-    with boards.board(tmp_path / "other") as made:
-        made.put("/etc/ssh/authorized_keys", bench.key.with_suffix(".pub").read_text())
-        yield made
+    with boards.board(tmp_path / "other") as server:
+        server.put("/etc/ssh/authorized_keys", bench.key.with_suffix(".pub").read_text())
+        yield server
 
 
 def test_many_devices_side_by_side(

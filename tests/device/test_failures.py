@@ -44,7 +44,7 @@ def start(bench: Bench, path: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-@pytest.mark.parametrize("cut", range(2_000, 1_100_000, 50_000))
+@pytest.mark.parametrize("cut", range(2_000, 1_100_000, 150_000))
 def test_a_connection_cut_anywhere_is_taken_up_again(
     deployed: boards.Board, bench: Bench, archive: Make, cut: int
 ) -> None:
@@ -198,7 +198,7 @@ def test_killed_at_any_moment(deployed: boards.Board, bench: Bench, archive: Mak
     deploy.rollback(["bench"], file=bench.file)
     moments = random.Random(0)
     ended_new = 0
-    for _ in range(25):
+    for _ in range(12):
         new = archive("new", size)
         deploying = start(bench, new.path)
         time.sleep(moments.uniform(0.3, 1.0) * whole_time)
@@ -212,7 +212,7 @@ def test_killed_at_any_moment(deployed: boards.Board, bench: Bench, archive: Mak
             assert deployed.current == olds
     deploy.deploy(archive("new", size).path, ["bench"], file=bench.file)
     assert deployed.is_whole(archive("new", size).digest)
-    assert ended_new < 25
+    assert ended_new < 12
 
 
 def test_interrupted_by_the_user(deployed: boards.Board, bench: Bench, archive: Make) -> None:
@@ -237,8 +237,8 @@ def test_deployments_at_once_take_turns(
         archive("three", SIZE),
     ]
     running = [start(bench, new.path) for new in news]
-    said = [one.communicate()[0].decode() for one in running]
-    assert [one.returncode for one in running] == [0, 0, 0, 0], said
+    said = [process.communicate()[0].decode() for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0, 0], said
     assert deployed.current in {new.digest for new in news}
     for new in news:
         assert deployed.is_whole(new.digest)

@@ -86,10 +86,10 @@ def test_every_reason_is_given_at_once(board: boards.Board, bench: Bench, archiv
 @pytest.fixture
 def searching_board(tmp_path: Path, bench: Bench) -> Iterator[boards.Board]:
     variables = {"DSP_LIBRARY_PATH": "/none;/first", "ADSP_LIBRARY_PATH": "/second"}
-    with boards.board(tmp_path / "board", environment=variables) as made:
-        made.put("/etc/ssh/authorized_keys", bench.key.with_suffix(".pub").read_text())
-        bench.write(bench=bench.device(made))
-        yield made
+    with boards.board(tmp_path / "board", environment=variables) as server:
+        server.put("/etc/ssh/authorized_keys", bench.key.with_suffix(".pub").read_text())
+        bench.write(bench=bench.device(server))
+        yield server
 
 
 def test_a_skel_of_another_build_on_the_search_path_is_refused(

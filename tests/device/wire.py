@@ -42,9 +42,9 @@ class Wire:
 
     def close(self) -> None:
         """End all connections."""
-        for one in self._open:
+        for end in self._open:
             with suppress(OSError):
-                one.close()
+                end.close()
 
     def _up(self, near: socket.socket, far: socket.socket, number: int) -> None:
         limit = self.cuts[number] if number < len(self.cuts) else None
@@ -62,21 +62,21 @@ class Wire:
     def _tear(self, *both: socket.socket) -> None:
         if self.freeze:
             return
-        for one in both:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            one.shutdown(socket.SHUT_RDWR)
-            one.close()
+        for end in both:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            end.shutdown(socket.SHUT_RDWR)
+            end.close()
 
 
 @contextmanager
 def wire(target: int, cuts: Sequence[int] = ()) -> Iterator[Wire]:
     """Lay a wire to a port of this machine."""
-    made = Wire(target, list(cuts))
+    cable = Wire(target, list(cuts))
     with socket.create_server(("127.0.0.1", 0)) as server:
-        made.port = server.getsockname()[1]
-        threading.Thread(target=made.serve, args=(server,), daemon=True).start()
-        yield made
-    made.close()
+        cable.port = server.getsockname()[1]
+        threading.Thread(target=cable.serve, args=(server,), daemon=True).start()
+        yield cable
+    cable.close()
 
 
 def _pass(source: socket.socket, target: socket.socket) -> None:

@@ -29,7 +29,8 @@ def archive(build: Callable[..., list[Done]], ask: Callable[..., Request]) -> Pa
 @pytest.fixture
 def board(tmp_path: Path) -> Iterator[boards.Board]:
     system.ready()
-    with boards.board(tmp_path / "board", userland=arm64.userland(tmp_path)) as made:
+    userland = arm64.userland(tmp_path)
+    with boards.board(tmp_path / "board", userland=userland, emulated=bool(userland)) as made:
         for library in ("ld-linux-aarch64.so.1", "libatomic.so.1", "libgcc_s.so.1", "libm.so.6"):
             made.put(f"/usr/local/lib/{library}")
         made.put("/usr/local/lib/libstdc++.so.6")

@@ -48,9 +48,13 @@ def test_an_upload_is_prepared_received_and_checked(board: Local) -> None:
     orders = [shell.order("folder", "lib"), shell.order("link", f"{a}/bin/run", "lib/run")]
     asyncio.run(board.run("prepare.sh", str(root), digest, orders=orders))
     upload = root / "releases" / f"{digest}.partial"
-    for pieces in ([b"one ", b"two"], [b" three"]):
-        asyncio.run(board.feed("receive.sh", str(upload), "lib/file", pieces=pieces))
+    for offset, pieces in (("0", [b"one ", b"two"]), ("7", [b" three"])):
+        asyncio.run(board.feed("receive.sh", str(upload), "lib/file", offset, pieces=pieces))
+    with pytest.raises(DeviceError, match="no longer has 7 bytes"):
+        asyncio.run(board.feed("receive.sh", str(upload), "lib/file", "7", pieces=[b"x"]))
     assert (upload / "lib/file").read_text() == "one two three"
+    asyncio.run(board.feed("receive.sh", str(upload), "lib/run", "0", pieces=[b"new"]))
+    assert is_whole(board, a)  # what was linked to it is another file now
     parts = asyncio.run(survey(board, digest, locked=True)).parts
     assert (parts["lib/file"][0], set(parts)) == (13, {"lib/file", "lib/run"})
     orders = [shell.order("mode", "0755", "lib/file"), shell.order("file", "lib/file")]
@@ -124,7 +128,7 @@ def test_names_are_refused_on_the_board(board: Local, name: str, tmp_path: Path)
         with pytest.raises(DeviceError, match="of ours"):
             asyncio.run(board.run(script, *arguments, orders=[line]))
     with pytest.raises(DeviceError, match="of ours"):
-        asyncio.run(board.feed("receive.sh", root, name, pieces=[b"x"]))
+        asyncio.run(board.feed("receive.sh", root, name, "0", pieces=[b"x"]))
     assert victim.read_text() == "x"
 
 
