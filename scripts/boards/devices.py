@@ -17,6 +17,7 @@ FILE = ROOT / "devices.toml"
 _JUMP = re.compile(
     r"(?P<user>[^@\s]+)@(?P<host>\[[0-9a-fA-F:.]+\]|[^@:\s]+)(?::(?P<port>\d{1,5}))?"
 )
+PERF = ("default", "burst", "balanced", "power-saver")
 _LOGINS = ("key", "password_env", "password_prompt")
 
 
@@ -41,6 +42,7 @@ class Device:
     """One board. `host_key` is its fingerprint as OpenSSH prints it; empty means not yet trusted.
 
     `path` is the folder of all releases on the board; `keep` how many of them stay for a rollback.
+    `perf` is the clocks that golden runs vote for, `npu` the number of the NPU they take, or -1.
     `jump`, `user@host:port`, is a server on the way, with a host key and a private key of its own.
     """
 
@@ -60,6 +62,8 @@ class Device:
     jump: str = ""
     jump_host_key: str = ""
     jump_key: str = ""
+    perf: str = "default"
+    npu: int = -1
 
     @property
     def hop(self) -> Hop:
@@ -149,6 +153,10 @@ def _check(where: str, device: Device) -> None:
         )
     if not device.jump and (device.jump_host_key or device.jump_key):
         raise UsageError(f"{where} has a key for a jump host, and no jump.")
+    if device.perf not in PERF:
+        raise UsageError(f"{where}: perf is none of {', '.join(PERF)}.")
+    if device.npu < -1:
+        raise UsageError(f"{where}: npu is no number of an NPU, counted from 0.")
     if device.keep < 1:
         raise UsageError(f"{where}: keep must be at least 1, the release before the current one.")
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from scripts.boards import upkeep
+from scripts.boards import measured, upkeep
 from scripts.boards.devices import FILE, Device, select
 from scripts.boards.install import Say, install
 from scripts.boards.login import Login, logins
@@ -42,7 +42,7 @@ def deploy(
     with signature.verified(archive, lists) as (own, _), package.unpacked(own) as shipment:
 
         async def action(login: Login, say: Say) -> tuple[str, ...]:
-            return (await install(login, shipment, say),)
+            return (await install(login, shipment, say, measured.beside(archive)),)
 
         _each(devices, action, f"deployment of {shipment.package.manifest.name}", console)
 

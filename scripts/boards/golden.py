@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy
 
-from scripts.boards import shell
+from scripts.boards import measured, shell
 from scripts.boards.board import ANSWER_LIMIT, Board
 from scripts.errors import DeviceError, GateError
 from scripts.package import rule
@@ -17,14 +19,26 @@ MIN_COSINE = 0.999
 OUTPUT = "golden/output.raw"
 # The board ends a run after 300 s by itself.
 _SECONDS = 330.0
+_RUNS = "50"
 
 
 @dataclass(frozen=True)
 class Golden:
-    """The outcome of a golden run: cosine over the whole output, and what the runner said."""
+    """The outcome of a golden run.
+
+    The cosine over the whole output, what the runner said, and its report: times in microseconds
+    and the configuration they were measured under.
+    """
 
     cosine: float
     said: str
+    report: Mapping[str, Any]
+
+    @property
+    def summary(self) -> str:
+        """The times in a few words, with the clocks that were voted for."""
+        half, most = self.report["p50_us"], self.report["p99_us"]
+        return f"{half:.0f} us (p99 {most:.0f}, perf {self.report.get('perf', 'unknown')})"
 
 
 def possible(manifest: Manifest) -> bool:
@@ -46,7 +60,9 @@ async def run(board: Board, release: str, manifest: Manifest) -> Golden:
     )
     said, actual = _parts(answer)
     expected = await board.run("read.sh", f"{folder}/{OUTPUT}", str(_size(manifest)), limit=limit)
-    golden = Golden(_cosine(board.device.name, actual, expected), shell.printable(said).strip())
+    text = shell.printable(said).strip()
+    cosine = _cosine(board.device.name, actual, expected)
+    golden = Golden(cosine, text.rpartition("\n")[0], measured.report(text))
     if not golden.cosine >= MIN_COSINE:
         raise GateError(
             f"{board.device.name} runs the network and gets it wrong: cosine {golden.cosine:.6f}"
@@ -65,7 +81,9 @@ def _arguments(board: Board, manifest: Manifest) -> list[str]:
         rule.check_path(path)
     options = ["--board_skel"] if board.device.skel == "board" else []
     takes = "--rgb" if source.endswith(".rgb") else "--input"
-    return [runner, context, takes, source, "--runs", "10", *options]
+    options += ["--perf", board.device.perf]
+    options += ["--npu", str(board.device.npu)] if board.device.npu >= 0 else []
+    return [runner, context, takes, source, "--repeat", _RUNS, *options]
 
 
 def _size(manifest: Manifest) -> int:

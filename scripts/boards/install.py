@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
-from scripts.boards import fitness, golden, releases, shell
+from scripts.boards import fitness, golden, measured, releases, shell
 from scripts.boards.board import Board
 from scripts.boards.connection import connected
 from scripts.boards.lock import locked
@@ -25,8 +26,10 @@ SECONDS_BEFORE_RETRY = 2.0
 Say = Callable[[str], None]
 
 
-async def install(login: Login, shipment: Unpacked, say: Say) -> str:
+async def install(login: Login, shipment: Unpacked, say: Say, results: Path) -> str:
     """Bring a package into use on a board; a cut connection is taken up again a few times.
+
+    What the board measures is noted in the folder `results`.
 
     Returns what there is to say about it, in a few words.
 
@@ -39,20 +42,20 @@ async def install(login: Login, shipment: Unpacked, say: Say) -> str:
     """
     for attempt in range(1, ATTEMPTS):
         try:
-            return await _install(login, shipment, say)
+            return await _install(login, shipment, say, results)
         except TransferError as error:
             say(f"{error.what} Attempt {attempt + 1} of {ATTEMPTS} follows.")
             await asyncio.sleep(SECONDS_BEFORE_RETRY * attempt)
-    return await _install(login, shipment, say)
+    return await _install(login, shipment, say, results)
 
 
-async def _install(login: Login, shipment: Unpacked, say: Say) -> str:
+async def _install(login: Login, shipment: Unpacked, say: Say, results: Path) -> str:
     async with connected(login) as board:
         links = await _preflight(board, shipment, say)
         async with locked(board, say):
             await _arrive(board, shipment, say)
             await _link(board, shipment.package.digest, links)
-            tried = await _try(board, shipment, say)
+            tried = await _try(board, shipment, say, results)
             removed = await _switch(board, shipment.package.digest)
     more = f", {len(removed)} old removed" if removed else ""
     return f"{shipment.package.digest[:12]} is in use{tried}{more}"
@@ -93,14 +96,15 @@ async def _link(board: Board, digest: str, links: dict[str, str]) -> None:
         await board.run("links.sh", f"{board.device.path}/releases/{digest}", orders=orders)
 
 
-async def _try(board: Board, shipment: Unpacked, say: Say) -> str:
-    manifest = shipment.package.manifest
+async def _try(board: Board, shipment: Unpacked, say: Say, results: Path) -> str:
+    manifest, digest = shipment.package.manifest, shipment.package.digest
     if not golden.possible(manifest):
         say("note: the package brings no golden input: not tried on the board")
         return ", not tried"
-    outcome = await golden.run(board, f"releases/{shipment.package.digest}", manifest)
+    outcome = await golden.run(board, f"releases/{digest}", manifest)
     say(outcome.said)
-    return f", golden cosine {outcome.cosine:.6f}"
+    measured.keep(results, board.device.name, digest, manifest, outcome.cosine, outcome.report)
+    return f", golden cosine {outcome.cosine:.6f}, {outcome.summary}"
 
 
 async def _switch(board: Board, digest: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-from scripts.boards import golden, releases
+from scripts.boards import golden, measured, releases
 from scripts.boards.board import Board
 from scripts.boards.connection import connected
 from scripts.boards.lock import locked
@@ -15,12 +15,23 @@ from scripts.boards.survey import Survey, survey
 from scripts.boards.upload import check
 from scripts.console import size
 from scripts.errors import ArtefactError, DeviceError
-from scripts.package.manifest import MANIFEST, SUMS
+from scripts.package.manifest import MANIFEST, SUMS, Manifest
 from scripts.package.package import Package, from_documents
 
 Say = Callable[[str], None]
 _DOCUMENT_LIMIT = 4 << 20
-STATUS_COLUMNS = ("in use", "digest", "others", "uploads", "deploying", "free", "glibc", "board")
+STATUS_COLUMNS = (
+    "in use",
+    "digest",
+    "simulated",
+    "measured",
+    "others",
+    "uploads",
+    "deploying",
+    "free",
+    "glibc",
+    "board",
+)
 
 
 async def rollback(login: Login, say: Say) -> tuple[str, ...]:
@@ -54,7 +65,8 @@ async def verify(login: Login, say: Say) -> tuple[str, ...]:
             return (f"{verdict}, not tried: it brings no golden input",)
         outcome = await golden.run(board, f"releases/{digest}", package.manifest)
         say(outcome.said)
-    return (f"{verdict}, golden cosine {outcome.cosine:.6f}",)
+    _note(login.device.name, digest, package.manifest, outcome)
+    return (f"{verdict}, golden cosine {outcome.cosine:.6f}, {outcome.summary}",)
 
 
 async def status(login: Login, _say: Say) -> tuple[str, ...]:
@@ -63,11 +75,12 @@ async def status(login: Login, _say: Say) -> tuple[str, ...]:
     async with connected(login) as board:
         there = await survey(board)
         facts = await probe(board, (), "")
-        name = (await _read(board, there.current)).manifest.name if there.current else "nothing"
+        manifest = (await _read(board, there.current)).manifest if there.current else None
     uploads = [name for name in there.names if name.endswith(".partial")]
     return (
-        name,
+        manifest.name if manifest else "nothing",
         _short(there.current),
+        *_times(login.device.name, there.current, manifest),
         ", ".join(_short(other) for other in _others(there)) or "none",
         ", ".join(_short(upload) for upload in uploads) or "none",
         there.owner or "nobody",
@@ -75,6 +88,24 @@ async def status(login: Login, _say: Say) -> tuple[str, ...]:
         facts.glibc,
         facts.model or ", ".join(facts.socs) or facts.arch,
     )
+
+
+def _note(device: str, digest: str, manifest: Manifest, outcome: golden.Golden) -> None:
+    """Keep what a board measured where the release's deployment did, else with its model."""
+    known = measured.find(device, digest)
+    folder = known[0] if known else measured.BUILD / str(manifest.facts["model"]["name"])
+    measured.keep(folder, device, digest, manifest, outcome.cosine, outcome.report)
+
+
+def _times(device: str, digest: str, manifest: Manifest | None) -> tuple[str, str]:
+    """Return the time that the simulator gives for a release, and the board's own last median."""
+    simulated = manifest.facts["simulated_latency"].get("device_us") if manifest else None
+    known = measured.find(device, digest)
+    return _time(simulated), _time(known[1]["measured"]["p50_us"] if known else None)
+
+
+def _time(microseconds: float | None) -> str:
+    return "-" if microseconds is None else f"{microseconds:.0f} us"
 
 
 async def _whole(board: Board, digest: str) -> Package:

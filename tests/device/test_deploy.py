@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -249,3 +250,28 @@ def test_a_signature_can_be_asked_for(board: boards.Board, bench: Bench, tmp_pat
 def test_unknown_devices_are_refused(bench: Bench, board: boards.Board, archive: Make) -> None:
     with pytest.raises(UsageError, match="no device 'bnech'"):
         deploy.deploy(archive().path, ["bnech"], file=bench.file)
+
+
+def test_what_the_board_measured_is_kept_beside_the_simulated_time(
+    board: boards.Board,
+    bench: Bench,
+    archive: Make,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bench.write(bench=bench.device(board, perf="burst", npu=1))
+    copy = tmp_path / "build" / "digits" / "packages" / archive().path.name
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(archive().path.read_bytes())
+    deploy.deploy(copy, ["bench"], file=bench.file)
+    assert "520 us (p99 700, perf burst)" in capsys.readouterr().out
+    file = tmp_path / "build/digits/boards/bench.json"
+    (run,) = json.loads(file.read_text()).values()
+    assert (run["release"], run["simulated"]) == (archive().digest, {"device_us": 510})
+    assert (run["measured"]["p90_us"], run["measured"]["npu"]) == (600, "1")
+    deploy.status(["bench"], file=bench.file)
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert row.index("510 us") < row.index("520 us")
+    file.unlink()
+    deploy.remote_verify(["bench"], file=bench.file)
+    assert json.loads(file.read_text()).keys() == {"dinov3_digits_int8_iq9075"}
