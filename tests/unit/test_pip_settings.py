@@ -26,6 +26,8 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     path = tmp_path / "pip.conf"
     path.touch()
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)  # the machine's own come before any file
     monkeypatch.setenv("PIP_CONFIG_FILE", str(path))
     monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path))
     return path
