@@ -21,7 +21,8 @@ class Lane:
     """One distribution to build the image from.
 
     `built` tells whether this lane was ever built by us. `pockets` are the archive's suites that
-    packages may come from, signed by `keyring`; `bootstrap_image` can run mmdebstrap where this
+    packages may come from, signed by `keyring`; `snapshot` are the archives of the past that still
+    have them in years, `{date}` to be filled in. `bootstrap_image` can run mmdebstrap where this
     machine cannot. `glibc` decides which wheels fit, `hexagon` are the HTP architectures
     whose libraries go in, `registry` is a reference by digest to pull the image from, or "".
     """
@@ -34,6 +35,7 @@ class Lane:
     keyring: str
     keyring_package: str
     bootstrap_image: str
+    snapshot: tuple[str, ...]
     source_date_epoch: int
     glibc: str
     python: str

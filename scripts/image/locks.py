@@ -1,12 +1,14 @@
 """The locks under `docker/locks/`: what the image and the host's environment are made of.
 
-`<lane>.packages.txt` has every Debian package, `<lane>.python.txt` every wheel of the image,
-`qairt.txt` the wheels that Qualcomm's libraries are taken from, `host.txt` the host's environment,
+`<lane>.packages.txt` has every Debian package and the date when they were had, `<lane>.python.txt`
+every wheel of the image, `qairt.txt` the wheels that Qualcomm's libraries are taken from,
+`host.txt` the host's environment,
 `<lane>.digest` the content that all of it comes to. Names, versions and hashes; no address.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import tomllib
 import docker
 from scripts.errors import ImageBuildError
 from scripts.image import base, wheels
+from scripts.image.base import Packages
 from scripts.image.buildlog import BuildLog
 from scripts.image.lanes import DOCKER, Lane
 from scripts.image.wheels import Pin, Platform
@@ -23,18 +26,22 @@ HOST = DOCKER / "locks" / "host.txt"
 QAIRT = DOCKER / "locks" / "qairt.txt"
 SDK = DOCKER / "sdk.toml"
 _HOST_REQUIREMENTS = DOCKER / "host.toml"
+_AS_OF = "# As of "
+_PIN = re.compile(r"([^=]+)=(\S+) sha256:([0-9a-f]{64})")
 _MADE_BY = "# Made by `invoke image.lock`; do not edit.\n"
 
 
-def packages(lane: Lane) -> dict[str, str]:
-    """Return the locked version of every Debian package of a lane, by name.
+def packages(lane: Lane) -> Packages:
+    """Return the locked Debian packages of a lane.
 
     Raises:
         ImageBuildError: the lane has no lock.
     """
-    text = _read(lane, "packages.txt")
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    return dict(line.split("=", 1) for line in lines)
+    lines = _read(lane, "packages.txt").splitlines()
+    (date,) = (line.removeprefix(_AS_OF) for line in lines if line.startswith(_AS_OF))
+    pins = [_PIN.fullmatch(line) for line in lines if not line.startswith("#")]
+    found = [pin.groups() for pin in pins if pin]
+    return Packages(date, {n: v for n, v, _ in found}, {n: h for n, _, h in found})
 
 
 def python(lane: Lane) -> Path:
@@ -70,9 +77,14 @@ def refresh(client: docker.DockerClient, lanes: Iterable[Lane], log: BuildLog) -
 
 
 def _refresh_packages(client: docker.DockerClient, lane: Lane, log: BuildLog) -> Path:
-    found = base.installed(base.tarball(client, lane, {}, log, fresh=True))
-    lines = (f"{name}={version}\n" for name, version in sorted(found.items()))
-    return _write(lane.lock("packages.txt"), lines)
+    return write_packages(lane, base.newest(client, lane, log))
+
+
+def write_packages(lane: Lane, found: Packages) -> Path:
+    """Lock Debian packages."""
+    pins = sorted(found.versions.items())
+    lines = (f"{name}={version} sha256:{found.hashes[name]}\n" for name, version in pins)
+    return _write(lane.lock("packages.txt"), (f"{_AS_OF}{found.date}\n", *lines))
 
 
 def _refresh_python(lane: Lane, log: BuildLog) -> Path:

@@ -21,6 +21,10 @@ from scripts.image.buildlog import BuildLog
 from scripts.image.lanes import Lane
 
 _IN_CONTAINER = Path("/base")
+# What a package's files and scripts need: owners and modes of files, device nodes, chroot, users
+# other than root. Without the right to mount, mmdebstrap does without /proc in the new root.
+_RIGHTS = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP", "SETGID", "SETUID"]
+_RIGHTS += ["SYS_CHROOT"]
 
 
 def run(
@@ -32,7 +36,7 @@ def run(
 ) -> int:
     """Run `command(folder)`, `folder` being where it finds the files of `work`; return its code.
 
-    It writes `base.tar` there, which ends up in `work` wherever it ran.
+    It writes `base.tar` and `shown` there, which end up in `work` wherever it ran.
 
     Raises:
         ImageBuildError: it can run neither here nor in a container.
@@ -71,9 +75,9 @@ def _run_in_container(
             _image(client, lane.bootstrap_image),
             ["sh", "-c", script],
             environment={"SOURCE_DATE_EPOCH": str(lane.source_date_epoch)},
-            # It mounts /proc and the like in the new root.
-            cap_add=["SYS_ADMIN"],
-            security_opt=["seccomp=unconfined", "apparmor=unconfined"],
+            cap_drop=["ALL"],
+            cap_add=_RIGHTS,
+            security_opt=["no-new-privileges"],
         )
     except DockerException as error:
         raise ImageBuildError(
@@ -88,7 +92,8 @@ def _run_in_container(
             log.write(chunk.decode(errors="replace").rstrip())
         code = int(container.wait()["StatusCode"])
         if code == 0:
-            _fetch(container, work)
+            for name in ("base.tar", "shown"):
+                _fetch(container, work, name)
         return code
     finally:
         container.remove(force=True)
@@ -106,11 +111,11 @@ def _packed(work: Path) -> bytes:
     return data.getvalue()
 
 
-def _fetch(container: Container, work: Path) -> None:
-    chunks, _ = container.get_archive(str(_IN_CONTAINER / "base.tar"))
+def _fetch(container: Container, work: Path, name: str) -> None:
+    chunks, _ = container.get_archive(str(_IN_CONTAINER / name))
     with tempfile.TemporaryFile(dir=work) as scratch:
         for chunk in chunks:
             scratch.write(chunk)
         scratch.seek(0)
         with tarfile.open(fileobj=scratch) as archive:
-            archive.extract("base.tar", work, filter="data")
+            archive.extract(name, work, filter="data")

@@ -30,9 +30,9 @@ def build(client: docker.DockerClient, lane: Lane, log: BuildLog, *, no_cache: b
     Raises:
         ImageBuildError: a step failed, or a pin cannot be met.
     """
-    pins = locks.packages(lane)
+    packages = locks.packages(lane)
     context = _context(lane, log)
-    tar = base.tarball(client, lane, pins, log, fresh=no_cache)
+    tar = base.tarball(client, lane, packages, log, fresh=no_cache)
     arguments = {
         "BASE": _imported(client, lane, tar, log),
         "PYTHON": lane.python,
