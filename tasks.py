@@ -19,7 +19,7 @@ from scripts.image import image as images
 from scripts.package import inspection, signature
 from scripts.package import weights as checkpoints
 from scripts.pipeline import doctor as examination
-from scripts.pipeline import engine, options, plan, session, suites
+from scripts.pipeline import engine, options, plan, recorded, session, suites
 from scripts.pipeline import reproduce as reproduction
 from scripts.pipeline import request as requests
 from scripts.pipeline.build import Builder
@@ -120,6 +120,22 @@ def image_lock(console: Console, request: Request) -> None:
     images.lock(engine.connect(), request.lane)
 
 
+@command(takes=("lane", "build_dir"), name="record")
+def image_record(console: Console, request: Request) -> None:
+    """Record the digests of the image and of digits in three precisions, to compare with."""
+    path = recorded.record(_builder(console, request), request.build_dir)
+    console.note(f"recorded in {path}")
+
+
+@command(
+    takes=("lane",), name="push", help={"reference": "where to push to: HOST/NAME or HOST/NAME:TAG"}
+)
+def image_push(console: Console, request: Request, reference: str) -> None:
+    """Push the image to a registry, and print what it can be pulled by."""
+    pulled_by = images.push(engine.connect(), request.lane, reference)
+    console.note(f"pushed; to pull it: DINOV3_QNN_IMAGE={pulled_by}")
+
+
 @command(output=OUTPUT, help={"archive": "archive that `invoke package` made", "signers": SIGNERS})
 def inspect(console: Console, archive: str, signers: str = "") -> None:
     """Check every file of an archive against its manifest, and show what it is."""
@@ -173,5 +189,7 @@ def _file(text: str) -> Path | None:
 namespace = Collection(reproduce, doctor, test, bench, inspect, deploy, rollback, remote_verify)
 for verb in ("build", *plan.verbs()):
     namespace.add_task(_stage_task(verb))
-namespace.add_collection(Collection(image_build, image_reproduce, image_lock), name="image")
+namespace.add_collection(
+    Collection(image_build, image_reproduce, image_lock, image_record, image_push), name="image"
+)
 namespace.add_collection(Collection(device_status, device_trust), name="device")

@@ -1,11 +1,12 @@
 """Lay Qualcomm's libraries out like their SDK does; runs while the image is built.
 
-Usage: lay_out_sdk.py SDK_TOML WHEELS_DIR ARCHS ROOT VENV
+Usage: lay_out_sdk.py FOLDER ARCHS ROOT VENV; FOLDER has sdk.toml, qairt.txt (the lock) and wheels/
 """
 
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import re
 import sys
 import zipfile
@@ -19,11 +20,14 @@ else:  # the jammy lane's Python 3.10 has it only inside pip
 _BUILD_ID = re.compile(rb"v\d+\.\d+\.\d+\.\d{12}")
 
 
-def main(sdk: Path, wheels: Path, archs: str, root: Path, venv: Path) -> None:
+def main(given: Path, archs: str, root: Path, venv: Path) -> None:
     """Fill `root`; then let the provider's package in `venv`, where there is one, use its files."""
-    data = tomllib.loads(sdk.read_text())
+    data = tomllib.loads((given / "sdk.toml").read_text())
+    machines = {folder["machine"] for folder in data["folders"].values()}
+    lock = (given / "qairt.txt").read_text()
+    wheels = {machine: locked(given / "wheels", machine, lock) for machine in machines}
     for pattern, folder in data["folders"].items():
-        (wheel,) = wheels.glob(f"onnxruntime_qnn-*_{folder['machine']}.whl")
+        wheel = wheels[folder["machine"]]
         if "{arch}" in pattern:
             for arch in archs.split():
                 target = root / pattern.format(arch=arch)
@@ -34,6 +38,15 @@ def main(sdk: Path, wheels: Path, archs: str, root: Path, venv: Path) -> None:
         (root / link).symlink_to(target)
     check(root / "lib/x86_64-linux-clang/libQnnHtp.so", data["build_id"])
     share(root / "lib/x86_64-linux-clang", venv)
+
+
+def locked(wheels: Path, machine: str, lock: str) -> Path:
+    """Return the wheel for a machine, once it is found to be the locked one."""
+    (wheel,) = wheels.glob(f"onnxruntime_qnn-*_{machine}.whl")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if f"--hash=sha256:{digest}" not in lock.split():
+        sys.exit(f"{wheel.name} is not the wheel that is locked: its SHA-256 is {digest}")
+    return wheel
 
 
 def expand(patterns: list[str], archs: list[str]) -> list[str]:
@@ -73,4 +86,4 @@ def share(libraries: Path, venv: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]), Path(sys.argv[5]))
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))

@@ -1,4 +1,4 @@
-"""The content of an image: every path, mode, owner, link target and byte, and nothing else.
+"""The content of an image: every path, mode, owner, link target and byte, and how it is started.
 
 Times are left out, and the few paths that an engine makes itself: two engines differ in them.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import tarfile
 from collections.abc import Iterable, Mapping
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from scripts import digests
 
@@ -29,6 +30,13 @@ _KINDS = {
 _ENGINES_OWN = ("etc/hostname", "etc/hosts", "etc/mtab", "etc/resolv.conf", ".dockerenv")
 _ENGINES_FOLDERS = ("dev", "proc", "sys")
 
+# What of an image's configuration changes what runs in it, as engines name it.
+_CONFIGURATION = (
+    *("Cmd", "Entrypoint", "Env", "ExposedPorts", "Healthcheck", "OnBuild", "Shell"),
+    *("StopSignal", "User", "Volumes", "WorkingDir"),
+)
+_LABELS = "dinov3-qnn."
+
 Listing = Mapping[str, str]
 
 
@@ -41,6 +49,21 @@ def listing(stream: IO[bytes]) -> Listing:
             if _is_ours(path):
                 found[path] = _description(archive, member, found)
     return found
+
+
+def configuration(config: Mapping[str, Any], told: Iterable[str]) -> Listing:
+    """Return how an image is started, and its labels of ours, as a listing beside that of files.
+
+    Args:
+        config: the image's configuration, as an engine has it.
+        told: labels that say what an image is, and so cannot be part of what it is.
+    """
+    values = {key: config.get(key) for key in _CONFIGURATION}
+    labels = config.get("Labels") or {}
+    ours = (key for key in labels if key.startswith(_LABELS) and key not in told)
+    values |= {f"label {key}": labels[key] for key in ours}
+    # An engine says "nothing" in several ways, another in none.
+    return {f"(configuration) {k}": json.dumps(v, sort_keys=True) for k, v in values.items() if v}
 
 
 def stream(chunks: Iterable[bytes]) -> IO[bytes]:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from docker.errors import DockerException, ImageNotFound
+from docker.models.images import Image as DockerImage
 
 import docker
 from scripts.console import size
-from scripts.errors import ReproducibilityError
+from scripts.errors import ImageBuildError, ReproducibilityError, UsageError
 from scripts.image import content, locks, recipe
 from scripts.image.buildlog import BuildLog
+from scripts.image.content import Listing
 from scripts.image.lanes import CACHE, Lane, load
 
 REPOSITORY = "dinov3-qnn"
@@ -25,6 +28,8 @@ REFERENCE_VARIABLE = "DINOV3_QNN_IMAGE"
 LABEL_LANE = "dinov3-qnn.lane"
 LABEL_INPUTS = "dinov3-qnn.inputs"
 LABEL_CONTENT = "dinov3-qnn.content"
+_LABELS = (LABEL_LANE, LABEL_INPUTS, LABEL_CONTENT)
+_BY_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,8 @@ def reproduce(client: docker.DockerClient, lane: str) -> Image:
             f" recorded: {locks.recorded(chosen)['content']}.",
             cause="the two machines differ in something that the locks do not hold",
         )
-    locks.record(chosen, made.inputs_digest, made.content_digest)
+    if locks.recorded(chosen).get("inputs") != made.inputs_digest:
+        locks.record(chosen, made.inputs_digest, made.content_digest)
     return made
 
 
@@ -112,7 +118,7 @@ def _build(
     # Taken before the build: a file that is edited meanwhile makes the next one build again.
     inputs = recipe.inputs_digest(lane)
     unlabelled = recipe.build(client, lane, log, no_cache=no_cache)
-    made = _label(client, lane, unlabelled, inputs, _contents(client, unlabelled, log), log)
+    made = _label(client, lane, unlabelled, inputs, contents(client, unlabelled, log), log)
     if not _is_as_recorded(made):
         log.say(f"WARNING: another machine got {locks.recorded(lane)['content']} from this")
     return made
@@ -120,9 +126,9 @@ def _build(
 
 def _built_twice(client: docker.DockerClient, lane: Lane, log: BuildLog) -> Image:
     inputs = recipe.inputs_digest(lane)
-    first = _contents(client, recipe.build(client, lane, log, no_cache=True), log)
+    first = contents(client, recipe.build(client, lane, log, no_cache=True), log)
     unlabelled = recipe.build(client, lane, log, no_cache=True)
-    second = _contents(client, unlabelled, log)
+    second = contents(client, unlabelled, log)
     if different := content.differences(first, second):
         paths = "\n  ".join(different)
         raise ReproducibilityError(f"Two builds of lane {lane.name} differ, first in:\n  {paths}")
@@ -138,13 +144,17 @@ def _is_as_recorded(made: Image) -> bool:
     )
 
 
-def _contents(client: docker.DockerClient, image: str, log: BuildLog) -> content.Listing:
-    log.say("reading what is in it")
+def contents(client: docker.DockerClient, image: str, log: BuildLog | None = None) -> Listing:
+    """Return all that an image is: its files and its configuration, as the engine has them."""
+    if log:
+        log.say("reading what is in it")
+    config = client.api.inspect_image(image)["Config"]
     container = client.api.create_container(image, ["true"])["Id"]
     try:
-        return content.listing(content.stream(client.api.export(container)))
+        files = content.listing(content.stream(client.api.export(container)))
     finally:
         client.api.remove_container(container)
+    return {**files, **content.configuration(config, _LABELS)}
 
 
 def _label(
@@ -152,14 +162,10 @@ def _label(
     lane: Lane,
     unlabelled: str,
     inputs: str,
-    listing: content.Listing,
+    listing: Listing,
     log: BuildLog,
 ) -> Image:
-    labels = {
-        LABEL_LANE: lane.name,
-        LABEL_INPUTS: inputs,
-        LABEL_CONTENT: content.digest(listing),
-    }
+    labels = dict(zip(_LABELS, (lane.name, inputs, content.digest(listing)), strict=True))
     tag = f"{REPOSITORY}:{lane.name}"
     recipe.label(client, unlabelled, labels, tag, log)
     made = _read(client, tag)
@@ -172,19 +178,84 @@ def _label(
 
 
 def _pull(client: docker.DockerClient, lane: Lane, log: BuildLog) -> Image | None:
+    """Return the image that is named, once it is proved to be the recorded one.
+
+    Raises:
+        UsageError: the reference is no digest: what it names can change.
+        ImageBuildError: it is another image than the one recorded for these files.
+    """
     reference = os.environ.get(REFERENCE_VARIABLE) or lane.registry
     if not reference:
         return None
+    if not _BY_DIGEST.fullmatch(reference):
+        raise UsageError(
+            f"{reference} does not name an image by its digest.",
+            cause="a tag can be moved to another image at any time",
+            remedy="NAME@sha256:..., as `invoke image.push` prints it",
+        )
+    inputs = recipe.inputs_digest(lane)
+    if locks.recorded(lane).get("inputs") != inputs:
+        log.say(f"no digest is recorded for these files, to hold {reference} against: building")
+        return None
     log.say(f"pulling {reference}")
     try:
-        client.images.pull(reference).tag(REPOSITORY, lane.name)
+        image = client.images.pull(reference)
     except DockerException as error:
         log.say(f"it cannot be pulled, building instead: {error}")
         return None
-    found = find(client, lane.name)
-    if found is None:
-        log.say(f"{reference} was not made from these files, building instead")
-    return found
+    _prove(client, lane, image, inputs, log)
+    image.tag(REPOSITORY, lane.name)
+    return find(client, lane.name)
+
+
+def _prove(
+    client: docker.DockerClient, lane: Lane, image: DockerImage, inputs: str, log: BuildLog
+) -> None:
+    """Compute what a pulled image is, and compare that and its labels with what is recorded."""
+    recorded = locks.recorded(lane)["content"]
+    computed = content.digest(contents(client, str(image.id), log))
+    if computed != recorded:
+        raise ImageBuildError(
+            f"The image that was pulled comes to {computed}, recorded is {recorded}.",
+            cause="files, entry point, environment, user or labels were changed after the build",
+            remedy=f"unset {REFERENCE_VARIABLE} to build it here, or name the image of this commit",
+        )
+    if tuple(image.labels.get(label) for label in _LABELS) != (lane.name, inputs, recorded):
+        raise ImageBuildError(
+            "The image that was pulled says of itself what it is not: its labels are forged.",
+            remedy=f"unset {REFERENCE_VARIABLE} to build it here",
+        )
+
+
+def push(client: docker.DockerClient, lane: str, reference: str) -> str:
+    """Push the lane's image to `reference` and return what it can be pulled by: its digest.
+
+    Raises:
+        UsageError: the reference is not a repository, or a repository and a tag.
+        ImageBuildError: the registry refuses it.
+    """
+    repository, tag = _split(reference)
+    image = ensure(client, lane)
+    client.images.get(image.id).tag(repository, tag)
+    digest = ""
+    for event in client.api.push(repository, tag=tag, stream=True, decode=True):
+        if "error" in event:
+            raise ImageBuildError(
+                f"{reference} cannot be pushed: {event['error']}",
+                cause="not logged in (`docker login`), or no right to write there",
+            )
+        digest = event.get("aux", {}).get("Digest", digest)
+    return f"{repository}@{digest}"
+
+
+def _split(reference: str) -> tuple[str, str]:
+    """Return repository and tag of a reference; a port's colon stands before a slash."""
+    repository, colon, tag = reference.rpartition(":")
+    if not colon or "/" in tag:
+        repository, tag = reference, "latest"
+    if "@" in reference or not repository or not tag:
+        raise UsageError(f"{reference} is not a place to push to.", remedy="HOST/NAME:TAG")
+    return repository, tag
 
 
 def _short(digest: str) -> str:
@@ -198,7 +269,7 @@ def _read(client: docker.DockerClient, tag: str) -> Image | None:
     except ImageNotFound:
         return None
     labels = image.labels
-    if not {LABEL_LANE, LABEL_INPUTS, LABEL_CONTENT} <= labels.keys():
+    if not set(_LABELS) <= labels.keys():
         return None
     digests = (labels[LABEL_CONTENT], labels[LABEL_INPUTS])
     return Image(str(image.id), tag, labels[LABEL_LANE], *digests, image.attrs["Size"])

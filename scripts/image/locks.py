@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import tomllib
 
@@ -129,15 +130,24 @@ def merged(pins: Iterable[Pin]) -> list[Pin]:
     return sorted(Pin(*key, tuple(sorted(found))) for key, found in hashes.items())
 
 
-def recorded(lane: Lane) -> Mapping[str, str]:
-    """Return the recorded `inputs` and `content` digests of a lane, empty if none is recorded."""
+def recorded(lane: Lane) -> Mapping[str, Any]:
+    """Return what is recorded of a lane, empty if nothing is.
+
+    `inputs` and `content` are digests of its image; a table for each precision has the SHA-256 of
+    what digits comes to, by name.
+    """
     path = lane.lock("digest")
     return tomllib.loads(path.read_text()) if path.exists() else {}
 
 
-def record(lane: Lane, inputs: str, content: str) -> Path:
-    """Record what a lane's inputs come to."""
-    lines = (f'inputs = "{inputs}"\n', f'content = "{content}"\n')
+def record(
+    lane: Lane, inputs: str, content: str, artefacts: Mapping[str, Mapping[str, str]] | None = None
+) -> Path:
+    """Record what a lane's inputs come to: the image, and artefacts by precision and name."""
+    lines = [f'inputs = "{inputs}"\n', f'content = "{content}"\n']
+    for precision, files in (artefacts or {}).items():
+        lines.append(f"\n[{precision}]\n")
+        lines += [f'"{name}" = "{sha256}"\n' for name, sha256 in files.items()]
     return _write(lane.lock("digest"), lines)
 
 

@@ -85,8 +85,8 @@ def sources(lane: Lane) -> dict[str, Path]:
     """Return the files of this repository that go into the build, by their names in there."""
     named = {"Dockerfile": DOCKER / "Dockerfile", "python.txt": lane.lock("python.txt")}
     named["qairt.txt"] = locks.QAIRT
-    for path in (locks.SDK, DOCKER / "lay_out_sdk.py", DOCKER / "torchvision_cpu.py"):
-        named[f"docker/{path.name}"] = path
+    for name in ("sdk.toml", "lay_out_sdk.py", "slim_python.sh", "torchvision_cpu.py"):
+        named[f"docker/{name}"] = DOCKER / name
     return named | {str(path.relative_to(ROOT)): path for path in _files(_TOOLCHAINS)}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from scripts.console import Console
 from scripts.image import image, lanes
-from scripts.pipeline import declared_size, engine, summary
+from scripts.pipeline import declared_size, engine, recorded, summary
 from scripts.pipeline.build import Builder
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
@@ -34,4 +34,6 @@ def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
         builder.console.note(disagreement)
     steps = builder.build(request, stages)
     summary.show(builder.console, request, steps)
+    if stages[-1].verb == "package" and (text := recorded.verdict(builder.image, request, steps)):
+        builder.console.note(text)
     builder.console.result(summary.lines(request, steps), **summary.record(request, steps))

@@ -40,12 +40,8 @@ def host(client: docker.DockerClient, image: Image) -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def listing(client: docker.DockerClient, image: Image) -> content.Listing:
-    """Every path of the image, described as in its content digest."""
-    container = client.api.create_container(image.id, ["true"])["Id"]
-    try:
-        return content.listing(content.stream(client.api.export(container)))
-    finally:
-        client.api.remove_container(container)
+    """Every path of the image and its configuration, as in its content digest."""
+    return images.contents(client, image.id)
 
 
 @pytest.fixture(scope="session")

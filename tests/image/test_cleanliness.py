@@ -21,7 +21,7 @@ UNWANTED = {
     "model weights": r"\.(safetensors|onnx_data|gguf)$",
     "something of the build": r"^build(/|$)",
     "something temporary": r"^(tmp|var/tmp|run/lock)/.",
-    "a library that nobody here uses": r"lib(Genie|QnnGpu|HtpPrepare)\.so$",
+    "a library that nobody here uses": r"lib(Genie|QnnGpu|QnnHtpPrepare)\.so$",
     "the source of this project": r"^src/.",
 }
 

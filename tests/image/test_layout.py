@@ -17,7 +17,7 @@ YOCTO = "/opt/toolchains/aarch64-oe-gcc11/sysroots"
 LIBRARIES = {
     "x86_64-linux-clang": ("Htp", "HtpNetRunExtensions", "Ir", "Saver", "System"),
     "aarch64-ubuntu-gcc9.4": (
-        *("Htp", "HtpNetRunExtensions", "HtpPrepare", "HtpV73Stub", "Ir", "Saver", "System"),
+        *("Htp", "HtpNetRunExtensions", "HtpV73Stub", "Ir", "Saver", "System"),
     ),
     "hexagon-v73/unsigned": ("HtpV73Skel",),
 }

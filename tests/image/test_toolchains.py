@@ -112,7 +112,7 @@ def test_debug_information_can_be_stripped(host: Host, built: str, toolchain: st
     ("library", "folder"),
     [
         ("lib/aarch64-ubuntu-gcc9.4/libQnnHtp.so", "aarch64-gcc11"),
-        ("lib/aarch64-ubuntu-gcc9.4/libQnnHtpPrepare.so", "aarch64-gcc11"),
+        ("lib/aarch64-ubuntu-gcc9.4/libQnnHtpV73Stub.so", "aarch64-gcc11"),
     ],
 )
 def test_qualcomms_own_libraries_keep_the_contract(host: Host, library: str, folder: str) -> None:

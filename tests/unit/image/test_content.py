@@ -109,3 +109,44 @@ def test_stream_is_whole_whatever_the_size_of_its_chunks(size: int) -> None:
 
     listed = content.listing(content.stream(chunks()))
     assert listed == content.listing(io.BytesIO(data))
+
+
+CONFIG = {
+    "Entrypoint": None,
+    "Cmd": [],
+    "Env": ["PATH=/bin"],
+    "User": "",
+    "WorkingDir": "/src",
+    "Labels": {"dinov3-qnn.stage": "true", "dinov3-qnn.lane": "bookworm", "maintainer": "me"},
+    "Hostname": "one",
+}
+
+
+def test_how_an_image_is_started_is_part_of_it() -> None:
+    before = content.configuration(CONFIG, ["dinov3-qnn.lane"])
+    assert before == {
+        "(configuration) Env": '["PATH=/bin"]',
+        "(configuration) WorkingDir": '"/src"',
+        "(configuration) label dinov3-qnn.stage": '"true"',
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Entrypoint": ["/bin/evil"]},
+        {"Cmd": ["sh"]},
+        {"Env": ["PATH=/evil:/bin"]},
+        {"User": "0"},
+        {"WorkingDir": "/"},
+        {"Healthcheck": {"Test": ["CMD", "evil"]}},
+        {"Labels": {"dinov3-qnn.stage": "false"}},
+    ],
+)
+def test_another_start_is_another_image(change: dict[str, object]) -> None:
+    assert content.configuration({**CONFIG, **change}, []) != content.configuration(CONFIG, [])
+
+
+def test_what_engines_say_of_themselves_is_not() -> None:
+    other = {**CONFIG, "Hostname": "two", "Cmd": None, "User": None}
+    assert content.configuration(other, []) == content.configuration(CONFIG, [])

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import pytest
 from docker.errors import APIError, ImageNotFound
 
-from scripts.errors import DiskFullError, ImageBuildError, ReproducibilityError
+from scripts.errors import DiskFullError, ImageBuildError, ReproducibilityError, UsageError
 from scripts.image import content, image, lanes, locks, recipe
 
 LANE = "bookworm"
@@ -77,7 +77,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(recipe, "build", build)
     monkeypatch.setattr(recipe, "label", label)
     monkeypatch.setattr(recipe, "inputs_digest", lambda lane: INPUTS)
-    monkeypatch.setattr(image, "_contents", lambda *_: next(listings))
+    monkeypatch.setattr(image, "contents", lambda *_: next(listings))
     monkeypatch.setattr(image, "CACHE", tmp_path)
     monkeypatch.setattr(locks, "recorded", lambda lane: {})
     monkeypatch.setattr(locks, "record", lambda lane, *digests: made.recorded.append(digests))
@@ -117,28 +117,87 @@ def test_an_image_without_our_labels_is_never_taken(engine: Engine) -> None:
     assert image.find(engine, LANE) is None  # type: ignore[arg-type]
 
 
-def test_an_image_is_pulled_where_one_is_named(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine.registry["registry/x@sha256:1"] = engine.holds(INPUTS)
-    monkeypatch.setenv(image.REFERENCE_VARIABLE, "registry/x@sha256:1")
-    assert ensure(engine).id == f"id-{INPUTS}"
+REFERENCE = f"registry.test/x@sha256:{'1' * 64}"
+
+
+@pytest.fixture
+def named(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """An image in a registry, as it was pushed from a build of these files, named to be pulled."""
+    monkeypatch.setenv(image.REFERENCE_VARIABLE, REFERENCE)
+    recorded = {"inputs": INPUTS, "content": content.digest(LISTING)}
+    monkeypatch.setattr(locks, "recorded", lambda lane: recorded)
+    pushed = engine.holds(INPUTS)
+    pushed.labels[image.LABEL_CONTENT] = recorded["content"]
+    engine.registry[REFERENCE] = pushed
+    return pushed
+
+
+def test_an_image_is_pulled_where_one_is_named(engine: Engine, named: SimpleNamespace) -> None:
+    assert ensure(engine).id == named.id
     assert engine.built == []
 
 
-@pytest.mark.parametrize("inputs", ["sha256:older", ""])
-def test_one_that_is_of_other_files_or_cannot_be_pulled_is_built(
+@pytest.mark.parametrize("reference", ["registry.test/x", "registry.test/x:bookworm", "x@sha256:1"])
+def test_what_can_be_moved_to_another_image_is_refused(
+    engine: Engine, named: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, reference: str
+) -> None:
+    monkeypatch.setenv(image.REFERENCE_VARIABLE, reference)
+    with pytest.raises(UsageError, match="by its digest"):
+        ensure(engine)
+
+
+def test_another_content_is_refused_whatever_its_labels_say(
+    engine: Engine, named: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image, "contents", lambda *_: {**LISTING, "opt/x": "file"})
+    with pytest.raises(ImageBuildError, match="changed after the build"):
+        ensure(engine)
+    assert engine.present == {}
+
+
+@pytest.mark.parametrize("label", [image.LABEL_LANE, image.LABEL_INPUTS, image.LABEL_CONTENT])
+def test_forged_labels_are_refused(engine: Engine, named: SimpleNamespace, label: str) -> None:
+    named.labels[label] = "sha256:forged"
+    with pytest.raises(ImageBuildError, match="labels are forged"):
+        ensure(engine)
+    assert engine.present == {}
+
+
+@pytest.mark.parametrize("reason", ["other files", "no registry"])
+def test_one_that_cannot_be_proved_or_pulled_is_built(
     engine: Engine,
+    named: SimpleNamespace,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    inputs: str,
+    reason: str,
 ) -> None:
-    if inputs:
-        engine.registry["registry/x"] = engine.holds(inputs)
-    monkeypatch.setenv(image.REFERENCE_VARIABLE, "registry/x")
+    if reason == "no registry":
+        engine.registry.clear()
+    else:
+        monkeypatch.setattr(locks, "recorded", lambda lane: {"inputs": "sha256:older"})
     ensure(engine)
     assert engine.built == ["cached"]
-    assert "building instead" in capsys.readouterr().out
+    assert "building" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("reference", "parts"),
+    [
+        ("host:5000/a/b:c", ("host:5000/a/b", "c")),
+        ("host:5000/a", ("host:5000/a", "latest")),
+        ("a", ("a", "latest")),
+    ],
+)
+def test_a_place_to_push_to_has_a_repository_and_a_tag(
+    reference: str, parts: tuple[str, str]
+) -> None:
+    assert image._split(reference) == parts
+
+
+@pytest.mark.parametrize("reference", ["", ":a", REFERENCE])
+def test_a_place_to_push_to_is_no_digest(reference: str) -> None:
+    with pytest.raises(UsageError, match="not a place to push to"):
+        image._split(reference)
 
 
 def reproduce(engine: Engine) -> image.Image:
@@ -160,7 +219,7 @@ def test_two_different_builds_are_not_and_the_path_is_named(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listings = iter([LISTING, {**LISTING, "opt/x": "file 0644 0:0 abc"}])
-    monkeypatch.setattr(image, "_contents", lambda *_: next(listings))
+    monkeypatch.setattr(image, "contents", lambda *_: next(listings))
     with pytest.raises(ReproducibilityError, match=r"opt/x: absent \| file 0644 0:0 abc"):
         reproduce(engine)
 

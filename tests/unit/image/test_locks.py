@@ -7,6 +7,7 @@ import pytest
 
 from scripts.errors import ImageBuildError
 from scripts.image import lanes, locks
+from scripts.image.base import Packages
 from scripts.image.wheels import Pin
 
 LOCKS = lanes.DOCKER / "locks"
@@ -51,9 +52,21 @@ def test_qualcomms_libraries_are_locked_for_both_machines() -> None:
 
 def test_every_debian_package_asked_for_is_locked() -> None:
     locked = locks.packages(BOOKWORM)
-    assert set(BOOKWORM.packages) <= locked.keys()
-    assert len(locked) > 100
-    assert locked["g++-11-aarch64-linux-gnu"].startswith(BOOKWORM.gcc)
+    assert set(BOOKWORM.packages) <= locked.versions.keys()
+    assert len(locked.versions) > 100
+    assert locked.versions.keys() == locked.hashes.keys()
+    assert re.fullmatch(r"\d{8}T\d{6}Z", locked.date)
+    assert locked.versions["g++-11-aarch64-linux-gnu"].startswith(BOOKWORM.gcc)
+
+
+def test_packages_are_read_as_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "locks").mkdir()
+    monkeypatch.setattr(lanes, "DOCKER", tmp_path)
+    packages = Packages("20261126T120000Z", {"libc6": "1:2.36-9+b1"}, {"libc6": "0" * 64})
+    locks.write_packages(BOOKWORM, packages)
+    assert locks.packages(BOOKWORM) == packages
 
 
 def test_locks_name_no_address() -> None:

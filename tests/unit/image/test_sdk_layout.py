@@ -1,5 +1,6 @@
 """Qualcomm's libraries in their SDK's layout, out of made-up wheels."""
 
+import hashlib
 import importlib.util
 import zipfile
 from pathlib import Path
@@ -52,18 +53,22 @@ def wheels(folder: Path, build_id: str = BUILD_ID) -> Path:
         },
         "aarch64": {"libQnnHtpV73Skel.so": "73", "libQnnHtpV75Skel.so": "75"},
     }
+    (folder / "wheels").mkdir()
     for machine, members in contents.items():
-        path = folder / f"onnxruntime_qnn-1-cp311-cp311-manylinux_2_34_{machine}.whl"
+        path = folder / f"wheels/onnxruntime_qnn-1-cp311-cp311-manylinux_2_34_{machine}.whl"
         with zipfile.ZipFile(path, "w") as archive:
             for name, text in members.items():
                 archive.writestr(f"onnxruntime_qnn/{name}", text)
+    digests = (hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("wheels/*"))
+    hashes = "".join(f" --hash=sha256:{digest}" for digest in digests)
+    (folder / "qairt.txt").write_text(f"onnxruntime-qnn==1{hashes}\n")
     return folder
 
 
 def lay_out(module: ModuleType, folder: Path, archs: str = "73") -> Path:
     (folder / "sdk.toml").write_text(SDK)
     root = folder / "root"
-    module.main(folder / "sdk.toml", folder, archs, root, folder / "venv")
+    module.main(folder, archs, root, folder / "venv")
     return root
 
 
@@ -101,3 +106,14 @@ def test_a_wheel_without_a_listed_file_is_refused(layout: ModuleType, tmp_path: 
 def test_libraries_of_another_build_are_refused(layout: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"v2\.50\.0\.260101000000"):
         lay_out(layout, wheels(tmp_path, "v2.50.0.260101000000"))
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_libraries_of_another_wheel_are_refused(
+    layout: ModuleType, tmp_path: Path, machine: str
+) -> None:
+    folder = wheels(tmp_path)
+    (path,) = folder.glob(f"wheels/*_{machine}.whl")
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(SystemExit, match=f"{machine}.whl is not the wheel that is locked"):
+        lay_out(layout, folder)

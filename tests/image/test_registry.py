@@ -1,0 +1,179 @@
+"""Pushed and pulled with a real registry on the loopback: TLS, a password, and forged images.
+
+Debian's `docker-registry` is taken out of its package: nothing is installed, no service started.
+"""
+
+import base64
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import docker
+from scripts.errors import ImageBuildError
+from scripts.image import builder, content, locks, recipe
+from scripts.image import image as images
+from scripts.image.buildlog import BuildLog
+from scripts.image.lanes import DEFAULT
+from scripts.pipeline import engine
+
+pytestmark = pytest.mark.image
+
+INPUTS = "sha256:inputs"
+# bcrypt, as the registry wants it, of the password "secret".
+HTPASSWD = "me:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
+CONFIG = """
+version: 0.1
+storage: {{filesystem: {{rootdirectory: {folder}/data}}}}
+http:
+  addr: 127.0.0.1:{port}
+  tls: {{certificate: {folder}/cert.pem, key: {folder}/key.pem}}
+auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}
+"""
+
+
+def program(folder: Path) -> Path:
+    """Return the registry, from where it is installed or out of Debian's package."""
+    if installed := shutil.which("docker-registry"):
+        return Path(installed)
+    if not shutil.which("apt-get"):
+        pytest.skip("needs Debian's docker-registry")
+    download = ["apt-get", "-o", "APT::Sandbox::User=root", "download", "docker-registry"]
+    subprocess.run(["apt-get", "update", "-qq"], check=False, capture_output=True)
+    subprocess.run(download, cwd=folder, check=True, capture_output=True)
+    (package,) = folder.glob("docker-registry_*.deb")
+    subprocess.run(["dpkg-deb", "-x", package, folder / "root"], check=True)
+    return folder / "root/usr/bin/docker-registry"
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("registry")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    subprocess.run(command, check=True, capture_output=True)
+    (folder / "htpasswd").write_text(HTPASSWD)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (folder / "config.yml").write_text(CONFIG.format(folder=folder, port=port))
+    serve = [str(program(folder)), "serve", str(folder / "config.yml")]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(serve, stdout=log, stderr=log)
+    try:
+        wait_for(port)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def wait_for(port: int) -> None:
+    for _ in range(100):
+        with socket.socket() as client:
+            if not client.connect_ex(("127.0.0.1", port)):
+                return
+        time.sleep(0.1)
+    pytest.fail("the registry does not answer")
+
+
+@pytest.fixture
+def logged_in(
+    registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> docker.DockerClient:
+    """An engine's client that has the registry's password, as `docker login` leaves it."""
+    auth = base64.b64encode(b"me:secret").decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {registry: {"auth": auth}}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    return engine.connect()
+
+
+@pytest.fixture
+def made(
+    logged_in: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[images.Image]:
+    """A small image with labels of ours, and its digests recorded."""
+    client, log = logged_in, BuildLog(tmp_path / "log")
+    monkeypatch.setattr(images, "REPOSITORY", "dinov3-qnn-registry-test")
+    monkeypatch.setattr(recipe, "inputs_digest", lambda lane: INPUTS)
+    monkeypatch.setattr(images, "CACHE", tmp_path)  # its lock is not that of real builds
+    files: builder.Context = {"Dockerfile": b"FROM scratch\nENV PATH=/bin\nCOPY Dockerfile /\n"}
+    unlabelled = builder.build(client, files, log)
+    digest = content.digest(images.contents(client, unlabelled))
+    labels = dict(zip(images._LABELS, (DEFAULT, INPUTS, digest), strict=True))
+    tag = f"{images.REPOSITORY}:{DEFAULT}"
+    recipe.label(client, unlabelled, labels, tag, log)
+    recorded = {"inputs": INPUTS, "content": digest}
+    monkeypatch.setattr(locks, "recorded", lambda lane: recorded)
+    found = images.find(client, DEFAULT)
+    assert found
+    yield found
+    for image in client.images.list(filters={"label": f"{images.LABEL_INPUTS}={INPUTS}"}):
+        client.images.remove(str(image.id), force=True)
+
+
+def pulled(
+    client: docker.DockerClient, reference: str, monkeypatch: pytest.MonkeyPatch
+) -> images.Image:
+    """Forget every image of the test, and get it by the reference."""
+    for image in client.images.list(filters={"label": f"{images.LABEL_INPUTS}={INPUTS}"}):
+        client.images.remove(str(image.id), force=True)
+    monkeypatch.setenv(images.REFERENCE_VARIABLE, reference)
+    monkeypatch.setattr(images, "_build", lambda *_: pytest.fail("built, not pulled"))
+    return images.ensure(client, DEFAULT)
+
+
+def test_what_is_pushed_is_pulled_by_its_digest(
+    registry: str,
+    logged_in: docker.DockerClient,
+    made: images.Image,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reference = images.push(logged_in, DEFAULT, f"{registry}/image:today")
+    assert reference.startswith(f"{registry}/image@sha256:")
+    again = pulled(logged_in, reference, monkeypatch)
+    assert (again.content_digest, again.inputs_digest) == (made.content_digest, INPUTS)
+
+
+def test_a_registry_that_does_not_know_us_is_named(
+    registry: str,
+    made: images.Image,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path_factory.mktemp("empty")))
+    with pytest.raises(ImageBuildError, match="cannot be pushed") as caught:
+        images.push(engine.connect(), DEFAULT, f"{registry}/image")
+    assert "docker login" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'ENTRYPOINT ["/evil"]',
+        "ENV LD_PRELOAD=/evil.so",
+        "USER 1000",
+        "COPY Dockerfile /evil",
+        "LABEL dinov3-qnn.stage=false",
+    ],
+)
+def test_an_image_with_our_labels_that_is_another_is_refused(
+    registry: str,
+    logged_in: docker.DockerClient,
+    made: images.Image,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+) -> None:
+    files: builder.Context = {"Dockerfile": f"FROM {made.tag}\n{line}\n".encode()}
+    builder.build(logged_in, files, BuildLog(tmp_path / "log"), tag=made.tag)
+    reference = images.push(logged_in, DEFAULT, f"{registry}/forged:x")
+    with pytest.raises(ImageBuildError, match="changed after the build"):
+        pulled(logged_in, reference, monkeypatch)
+    assert images.find(logged_in, DEFAULT) is None
