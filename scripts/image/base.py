@@ -120,15 +120,19 @@ def _stanzas(text: str) -> list[dict[str, str]]:
 
 
 def command(lane: Lane, pins: Mapping[str, str], work: Path, *, sources: bool = False) -> list[str]:
-    """Return mmdebstrap's command line; `work` is where its files are, as it sees them."""
+    """Return mmdebstrap's command line; `work` is where its files are, as it sees them.
+
+    With `sources` packages come from the sources.list in there, else from the suite's usual mirror.
+    """
     packages = [f"{name}={version}" for name, version in sorted(pins.items())]
     pockets = r"\|".join(lane.pockets)
+    usual = [f"--setup-hook=sed -i '/ \\({pockets}\\) /!d' \"$1/etc/apt/sources.list\""]
     return [
         *("mmdebstrap", f"--variant={VARIANT}", "--architectures=amd64"),
         f"--components={','.join(lane.components)}",
         *([f"--include={names}"] if (names := ",".join(packages or lane.packages)) else []),
         *(f"--dpkgopt={option}" for option in _LEFT_OUT),
-        f"--setup-hook=sed -i '/ \\({pockets}\\) /!d' \"$1/etc/apt/sources.list\"",
+        *([] if sources else usual),
         f"--setup-hook=upload {work}/preferences /etc/apt/preferences.d/pins",
         f"--customize-hook={_SHOW}",
         f"--customize-hook=download /{_SHOWN} {work}/shown",
@@ -145,7 +149,7 @@ def preferences(pins: Mapping[str, str]) -> str:
 
 def snapshot(lane: Lane, date: str) -> str:
     """Return the sources.list of a lane's archive as it was; its signatures have run out."""
-    keyring = f"/usr/share/keyrings/{lane.keyring}"
+    keyring = Path("/usr/share/keyrings") / lane.keyring
     options = f"[check-valid-until=no signed-by={keyring}]"
     lines = (place.format(date=date) for place in lane.snapshot)
     return "".join(f"deb {options} {line} {' '.join(lane.components)}\n" for line in lines)
