@@ -5,7 +5,7 @@ cd "$1"
 # Tests, headers and programs to build against torch with.
 find . -depth -type d -name tests -exec rm -r {} +
 find torch/bin -type f ! -name torch_shm_manager -delete
-rm -r torch/test torch/include torch/testing/_internal onnx/backend/test/data
+rm -r torch/test torch/include onnx/backend/test/data
 # Names of functions that no other file asks for: they serve a debugger.
 strip --strip-unneeded torch/lib/libtorch_cpu.so torch/lib/libtorch_python.so
 # Every architecture but ours, and what chooses among them.
