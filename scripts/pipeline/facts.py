@@ -35,6 +35,7 @@ def _parameters(request: Request, image: Image) -> dict[str, Any]:
         "model": request.model.name,
         "precision": request.precision.name,
         "input": request.input,
+        "size": str(request.size),
         "target": request.target.name,
         "weights": _in_words(request.weights),
         "images": "a folder" if request.images else f"built-in: {request.model.images}",

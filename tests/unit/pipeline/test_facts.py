@@ -26,6 +26,7 @@ def test_it_says_by_what_and_from_what() -> None:
     assert record["image"] == {"digest": IMAGE.content_digest}
     assert record["source"] == {"digest": {"gitCommit": "ab"}}
     assert record["parameters"]["weights"] == "builtin"
+    assert record["parameters"]["size"] == "32"
     assert record["parameters"]["images"] == "built-in: digits"
     assert record["materials"] == []
 
