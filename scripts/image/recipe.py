@@ -21,7 +21,7 @@ _STAGE_LABEL = "dinov3-qnn.stage"
 _BASE_REPOSITORY = "dinov3-qnn-base"
 _TOOLCHAINS = ROOT / "toolchains"
 # In the folders of the sources, but no part of them; neither are hidden files and caches of tools.
-_LEFT_OUT = ("__pycache__", "build", "tests")
+_LEFT_OUT = ("README.md", "__pycache__", "build", "tests")
 
 
 def build(client: docker.DockerClient, lane: Lane, log: BuildLog, *, no_cache: bool) -> str:

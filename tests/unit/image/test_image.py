@@ -257,11 +257,11 @@ def test_files_of_the_build_are_among_its_inputs(name: str) -> None:
     assert recipe.sources(lanes.load(LANE))[name].is_file()
 
 
-def test_tests_and_what_tools_leave_behind_are_not(
+def test_tests_pages_and_what_tools_leave_behind_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = ("tests/a.py", "lib/__pycache__/a.pyc", "build/a.o", "lib/.mypy_cache/3.11/a.db", ".x")
-    for name in ("Makefile", "lib/a.py", *left):
+    for name in ("Makefile", "lib/a.py", "README.md", *left):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     monkeypatch.setattr(recipe, "ROOT", tmp_path)
