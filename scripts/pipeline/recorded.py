@@ -14,6 +14,7 @@ from pathlib import Path
 from scripts.image import lanes, locks
 from scripts.image.image import Image
 from scripts.package import package, provenance
+from scripts.package.manifest import MANIFEST, SUMS
 from scripts.pipeline import plan
 from scripts.pipeline import request as requests
 from scripts.pipeline.build import Builder, Done
@@ -22,6 +23,8 @@ from scripts.pipeline.request import Request
 PRECISIONS = ("int8", "w8a16", "fp16")
 # Folders of artefacts that are compared; a package is compared file by file.
 _FOLDERS = ("models/", "libs/", "final_binary/")
+# Files of a package that name the commit it was made from, or their digests.
+_OF_THE_COMMIT = (provenance.FILE, MANIFEST, SUMS)
 
 Digests = Mapping[str, str]
 
@@ -85,6 +88,5 @@ def _is_plain(request: Request) -> bool:
 def _package(archive: Path) -> dict[str, str]:
     checked, _ = package.read(archive)
     name = archive.name.removesuffix(".tar.gz")
-    # Provenance names the commit.
-    entries = (entry for entry in checked.entries if entry.path != provenance.FILE)
+    entries = (entry for entry in checked.entries if entry.path not in _OF_THE_COMMIT)
     return {f"{name}/{entry.path}": entry.sha256 for entry in entries}

@@ -8,6 +8,7 @@ import pytest
 
 from scripts.image import image, locks
 from scripts.pipeline import recorded, request
+from tests import packages
 
 IMAGE = image.Image("id", "tag", "bookworm", "sha256:content", "sha256:inputs", 1)
 FILES = {"models/a.onnx": "1", "final_binary/int8/a.bin": "2", "dinov3_digits/README.md": "3"}
@@ -83,3 +84,10 @@ def test_only_files_of_the_chain_are_recorded(monkeypatch: pytest.MonkeyPatch) -
     step: Any = SimpleNamespace(manifest={"outputs": outputs})
     found = recorded.artefacts(request.make(), [step])
     assert found == {"models/a.onnx": "1", "libs/x/a.so": "3", "p/manifest": "4"}
+
+
+def test_what_names_the_commit_is_not_recorded(tmp_path: Path) -> None:
+    files = recorded._package(packages.package(tmp_path))
+    names = {name.split("/", 1)[1] for name in files}
+    assert "model/dinov3_int8_htp.serialized.bin" in names
+    assert not names & {"manifest.json", "SHA256SUMS", "provenance.intoto.json"}
