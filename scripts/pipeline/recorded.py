@@ -56,8 +56,8 @@ def verdict(image: Image, request: Request, steps: Sequence[Done]) -> str:
     if name := difference(known.get(request.precision.name, {}), found):
         return (
             f"{name} differs from what is recorded: a stage was edited since, or this machine"
-            " computes otherwise; `invoke reproduce --vary` tells. After an edit on purpose:"
-            " `invoke image.record`"
+            " computes otherwise (`invoke reproduce` tells whether it repeats itself)."
+            " After an edit on purpose: `invoke image.record`"
         )
     return f"as recorded: the image and all {len(found)} artefacts"
 
