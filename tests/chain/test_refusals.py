@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,7 +49,10 @@ def changed(path: Path, folder: Path, change: Callable[[bytearray], bytearray]) 
 
 
 def flip(data: bytearray) -> bytearray:
-    data[len(data) // 2] ^= 1
+    """Flip a bit in the middle of the largest member, not in what names a member."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        largest = max(archive.getmembers(), key=lambda member: member.size)
+    data[largest.offset_data + largest.size // 2] ^= 1
     return data
 
 
