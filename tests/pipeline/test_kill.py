@@ -26,10 +26,16 @@ SLOW = [pytest.param(seed, 50, marks=pytest.mark.slow) for seed in range(1, 5)]
 
 @pytest.fixture
 def copy(build: Callable[..., list[Done]], ask: Callable[..., Request], tmp_path: Path) -> Path:
-    """A whole build of digits in a folder of its own."""
-    build()
-    shutil.copytree(ask().root, tmp_path / "digits", ignore=shutil.ignore_patterns(".partial"))
-    return tmp_path / "digits"
+    """A whole build of digits in one precision, in a folder of its own."""
+    stages = {done.stage.name for done in build()}
+    copy = tmp_path / "digits"
+    shutil.copytree(ask().root, copy, ignore=shutil.ignore_patterns(".partial", "boards"))
+    for stage, manifest in manifests(copy).items():
+        if stage not in stages:
+            (copy / "manifests" / f"{stage}.json").unlink()
+            for name in manifest["outputs"]:
+                (copy / name).unlink()
+    return copy
 
 
 def start(root: Path, log: Path) -> subprocess.Popen[bytes]:
