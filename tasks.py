@@ -42,8 +42,8 @@ def _stage_task(verb: str) -> Task[Any, Any]:
     def run(console: Console, request: Request) -> None:
         stages = plan.stages(request) if verb == "build" else plan.up_to(request, verb)
         packs = stages[-1].verb == "package"
-        if packs and request.weights_directory:  # refused now rather than in the end
-            checkpoints.licences(request.model, str(request.weights_directory))
+        if packs and request.weights_path:  # refused now rather than in the end
+            checkpoints.licences(request.model, str(_folder(request.weights_path)))
         session.run(_builder(console, request), request, stages)
         if packs and request.sign:
             path = signature.sign(request.archive, request.sign)
@@ -51,6 +51,10 @@ def _stage_task(verb: str) -> Task[Any, Any]:
             console.result(console.line, signature=str(path))
 
     return run
+
+
+def _folder(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
 
 
 def _builder(console: Console, request: Request) -> Builder:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from scripts import catalog
 
 CONFIG: dict[str, Any] = {
     "architectures": ["DINOv3ViTModel"],
@@ -105,6 +109,27 @@ def write_safetensors(file: Path, values: Tensors, dtype: str = "F32") -> None:
         body += stored
     text = json.dumps({"__metadata__": {"format": "pt"}} | header).encode()
     file.write_bytes(len(text).to_bytes(8, "little") + text + body)
+
+
+def of_model(file: Path, name: str) -> Path:
+    """Write zeros in the shapes of a member of the family, as a sparse file."""
+    model = catalog.models()[name]
+    config = {
+        "hidden_size": model.hidden_size,
+        "intermediate_size": model.intermediate_size,
+        "num_hidden_layers": model.layers,
+        "num_register_tokens": 4,
+        "patch_size": model.patch_size,
+        "use_gated_mlp": model.gated_mlp,
+    }
+    header, end = {}, 0
+    for tensor, shape in shapes(config).items():
+        start, end = end, end + 4 * prod(shape)
+        header[tensor] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    file.write_bytes(len(text).to_bytes(8, "little") + text)
+    os.truncate(file, 8 + len(text) + end)
+    return file
 
 
 def _stored(value: NDArray[np.float32], dtype: str) -> bytes:

@@ -13,6 +13,9 @@ from scripts.errors import UsageError
 from scripts.picture_size import PictureSize
 
 _HERE = Path(__file__).parent
+# torchvision's IMAGENET_DEFAULT_MEAN and _STD: the LVD-1689M weights; SAT-493M has its own.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
 # What a network may take: normalised [1, 3, height, width], or RGB bytes [1, height, width, 3].
 INPUTS = FLOATS, BYTES = "float32", "uint8"
 # How calibration chooses an activation's range: all of it, nearly all, or the least squared error.
@@ -36,11 +39,28 @@ class Model:
     heads: int = 0
     intermediate_size: int = 0
     gated_mlp: bool = True
+    qkv_bias: bool = True
+    mean: Sequence[float] = IMAGENET_MEAN
+    std: Sequence[float] = IMAGENET_STD
 
     @property
     def picture_size(self) -> PictureSize:
         """The size of pictures where nothing says another one."""
         return PictureSize.square(self.image_size)
+
+    @property
+    def parameters(self) -> int:
+        """The number of parameters that the exported network has.
+
+        The sum over a layer: four projections (the key's without bias), two norms, two LayerScales,
+        and the MLP's two or three matrices with biases.
+        """
+        width, inner = self.hidden_size, self.intermediate_size
+        attention = 4 * width * width + (3 if self.qkv_bias else 1) * width
+        mlp = (3 if self.gated_mlp else 2) * width * inner + width
+        mlp += inner * (2 if self.gated_mlp else 1)
+        embedding = 3 * self.patch_size**2 * width + width + 6 * width
+        return self.layers * (attention + mlp + 6 * width) + embedding + 2 * width
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,14 @@ IDENTITY = ("hidden_size", "num_hidden_layers", "num_attention_heads", "patch_si
 
 
 def config_of_directory(directory: Path, model: Model) -> DINOv3ViTConfig:
-    """Return a checkpoint's configuration.
+    """Return a checkpoint's configuration, the catalog's where it has none of transformers.
 
     Raises:
         CheckpointError: it is unreadable, of another architecture, or of another family member.
     """
-    raw = files.read_config(directory)
+    raw = files.read_config(directory) if directory.is_dir() else {}
+    if not raw:
+        return config_of_catalog(model)
     try:
         config = DINOv3ViTConfig.from_dict(raw)
     except (ValueError, TypeError, StrictDataclassError) as error:
@@ -42,7 +44,7 @@ def config_of_directory(directory: Path, model: Model) -> DINOv3ViTConfig:
 
 def config_of_catalog(model: Model) -> DINOv3ViTConfig:
     """Return the configuration of a family member, for weights without one."""
-    if not model.hidden_size:
+    if model.weights == "builtin":
         return DINOv3ViTConfig.from_dict(files.read_config(DIGITS))
     return DINOv3ViTConfig(
         image_size=model.image_size,
@@ -53,6 +55,8 @@ def config_of_catalog(model: Model) -> DINOv3ViTConfig:
         num_attention_heads=model.heads,
         num_register_tokens=REGISTERS,
         use_gated_mlp=model.gated_mlp,
+        query_bias=model.qkv_bias,
+        value_bias=model.qkv_bias,
         hidden_act="silu" if model.gated_mlp else "gelu",
     )
 

@@ -19,7 +19,8 @@ from transformers import DINOv3ViTConfig
 from openqnn.progress import heartbeat, say
 from scripts import catalog
 from scripts.checkpoint import dinov3, onnxfile, parity
-from scripts.checkpoint.files import Checkpoint, Weights
+from scripts.checkpoint.contents import Checkpoint
+from scripts.checkpoint.files import Weights
 from scripts.checkpoint.synthetic import Synthetic
 from scripts.checkpoint.trace import trace
 from scripts.errors import ArtefactError
@@ -41,7 +42,7 @@ class Source:
 
 
 def open_source(model: catalog.Model, weights: str, size: PictureSize) -> Source:
-    """Return the source of `weights`: a directory, or `random[:SEED]`.
+    """Return the source of `weights`: a directory, a file, or `random[:SEED]`.
 
     Raises:
         CheckpointError: the directory is not a complete DINOv3 checkpoint of this family member.
@@ -52,7 +53,11 @@ def open_source(model: catalog.Model, weights: str, size: PictureSize) -> Source
         return Source(config, size, shapes, Synthetic(seed, shapes), f"random:{seed}")
     config = dinov3.config_of_directory(Path(weights), model)
     shapes = dinov3.shapes(config)
-    return Source(config, size, shapes, Checkpoint(Path(weights), shapes))
+    checkpoint = Checkpoint(Path(weights), shapes)
+    say(f"  {checkpoint.contents.summary(model)}")
+    if checkpoint.contents.remainder:
+        say(f"  {checkpoint.contents.remainder}")
+    return Source(config, size, shapes, checkpoint)
 
 
 def write(source: Source, model: str, onnx_file: Path) -> dict[str, str]:

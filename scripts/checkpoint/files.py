@@ -1,14 +1,14 @@
-"""A Hugging Face checkpoint directory, checked before any work and read tensor by tensor.
+"""Files of weights as people have them: found, checked, and read tensor by tensor.
 
-Only the safetensors headers are parsed up front; a tensor is read when it is needed,
-and converted to float32, so memory holds one tensor and never the whole checkpoint.
+Only headers are parsed up front; a tensor is read when it is needed, and converted to float32, so
+memory holds one tensor and never the whole checkpoint. What a file is, is told by its content.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,12 +19,22 @@ from numpy.typing import NDArray
 from scripts.errors import CheckpointError
 
 MODEL_TYPE = "dinov3_vit"
+CONFIG, PROCESSOR, HEAD = "config.json", "preprocessor_config.json", "head.safetensors"
+# The files that transformers and timm write, in the order in which they are looked for.
+PUBLISHED = ("model.safetensors", "pytorch_model.bin")
+PATTERNS = ("*.safetensors", "*.pth", "*.pt", "*.bin")
 # safetensors' names of the stored types, and how NumPy reads them; it has no bfloat16.
 STORED_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 LARGEST_HEADER = 100_000_000
 FETCH_AGAIN = "fetch it again; `sha256sum` shows whether a copy is complete"
 # Used in training, not in the exported network.
 OPTIONAL = {"embeddings.mask_token"}
+MERGE_LORA = (
+    "python -c \"from peft import AutoPeftModel; AutoPeftModel.from_pretrained('{0}')"
+    ".merge_and_unload().save_pretrained('merged')\""
+)
+MERGE_SHARDS = "python -m torch.distributed.checkpoint.format_utils dcp_to_torch {0} merged.pth"
+MERGE_ZERO = "python {0}/zero_to_fp32.py {0} merged --safe_serialization"
 
 
 class Weights(Protocol):
@@ -38,111 +48,165 @@ class Weights(Protocol):
         """Return one tensor."""
 
 
+class Tensor(Protocol):
+    """A tensor in a file, not read yet; `dtype` is one of `STORED_TYPES`, or empty without one."""
+
+    @property
+    def file(self) -> Path:
+        """The file that it is in."""
+
+    @property
+    def dtype(self) -> str:
+        """Its stored type."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+
+    def read(self) -> NDArray[np.float32]:
+        """Return its values."""
+
+    def third(self, number: int) -> Tensor:
+        """Return one of its three equal blocks of rows."""
+
+
 @dataclass(frozen=True)
 class Stored:
-    """Where a tensor is: a file, its type and shape, and its first byte in that file."""
+    """A tensor of a safetensors file: its type and shape, and its first byte in that file."""
 
     file: Path
     dtype: str
     shape: tuple[int, ...]
     offset: int
 
+    def read(self) -> NDArray[np.float32]:
+        """Return its values."""
+        kind, count = np.dtype(STORED_TYPES[self.dtype]), prod(self.shape)
+        flat = np.fromfile(self.file, dtype=kind, count=count, offset=self.offset)
+        return _to_float32(flat, self.dtype).reshape(self.shape)
 
-class Checkpoint:
-    """The tensors of a directory, found and checked.
+    def third(self, number: int) -> Stored:
+        """Return one of its three equal blocks of rows, which lie one behind the other."""
+        shape = (self.shape[0] // 3, *self.shape[1:])
+        length = prod(shape) * np.dtype(STORED_TYPES[self.dtype]).itemsize
+        return replace(self, shape=shape, offset=self.offset + number * length)
 
-    Raises:
-        CheckpointError: see `read_config`, `read_header`; or tensors are missing, unexpected or of
-            other shapes than `shapes` says.
-    """
 
-    def __init__(self, directory: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self._stored: dict[str, Stored] = {}
-        for file in weight_files(directory):
-            self._stored |= read_header(file)
-        _compare(directory, {name: stored.shape for name, stored in self._stored.items()}, shapes)
+@dataclass(frozen=True)
+class Zeros:
+    """A bias that a checkpoint leaves out because it is zero."""
 
-    @property
-    def names(self) -> list[str]:
-        """Every tensor, sorted."""
-        return sorted(self._stored)
+    file: Path
+    shape: tuple[int, ...]
+    dtype: str = ""
 
-    def read(self, name: str) -> NDArray[np.float32]:
-        """Return one tensor.
+    def read(self) -> NDArray[np.float32]:
+        """Return its values."""
+        return np.zeros(self.shape, np.float32)
 
-        Raises:
-            CheckpointError: it holds NaN or infinite values.
-        """
-        stored = self._stored[name]
-        kind, count = np.dtype(STORED_TYPES[stored.dtype]), prod(stored.shape)
-        flat = np.fromfile(stored.file, dtype=kind, count=count, offset=stored.offset)
-        values = _to_float32(flat, stored.dtype).reshape(stored.shape)
-        if not np.isfinite(values).all():
-            raise CheckpointError(
-                f"{stored.file}: tensor {name} has NaN or infinite values.",
-                cause="a damaged file, or a training run that diverged",
-                remedy=FETCH_AGAIN,
-            )
-        return values
+    def third(self, number: int) -> Zeros:
+        """Return one of its three equal blocks of rows."""
+        return replace(self, shape=(self.shape[0] // 3, *self.shape[1:]))
 
 
 def read_config(directory: Path) -> dict[str, Any]:
-    """Return the directory's `config.json`.
+    """Return the `config.json` of `DINOv3ViTModel`, nothing where there is none of transformers'.
 
     Raises:
-        CheckpointError: it is not a Hugging Face directory, or has another kind of model.
+        CheckpointError: it is damaged, or of another kind of model.
     """
-    file = directory / "config.json"
-    if not file.is_file():
+    config = read_json(directory / CONFIG)
+    # timm's has no model type, and says its architecture.
+    kind = config.get("model_type", "" if "architecture" in config else None)
+    if config and kind not in ("", MODEL_TYPE):
         raise CheckpointError(
-            f"There is no config.json in {directory}.",
-            cause="a wrong path, or weights in the original .pth format",
-            remedy="give --weights a Hugging Face directory: config.json and *.safetensors",
-        )
-    try:
-        config = json.loads(file.read_text())
-        kind = config.get("model_type")
-    except (ValueError, AttributeError) as error:
-        raise CheckpointError(f"{file} is not valid JSON: {error}.", remedy=FETCH_AGAIN) from error
-    if kind != MODEL_TYPE:
-        raise CheckpointError(
-            f"{file} is of a {kind!r} model, not {MODEL_TYPE!r}.",
+            f"{directory / CONFIG} is of a {kind!r} model, not {MODEL_TYPE!r}.",
             cause="DINOv2, a ConvNeXt or a fine-tuned model in place of a DINOv3 ViT",
-            remedy="give --weights a facebook/dinov3-vit* directory",
+            remedy="give --weights a facebook/dinov3-vit* or timm/vit_*_dinov3* directory",
         )
-    return config
+    return config if kind else {}
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Return a file's JSON object, nothing where there is no such file.
+
+    Raises:
+        CheckpointError: it holds something else.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        values = json.loads(file.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{file} is not valid JSON: {error}.", remedy=FETCH_AGAIN) from error
+    if not isinstance(values, dict) or not values:
+        raise CheckpointError(f"{file} holds no JSON object.", remedy=FETCH_AGAIN)
+    return values
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """Return the safetensors files of a directory, sharded or not.
+    """Return the files with the weights of a directory, sharded or not.
 
     Raises:
-        CheckpointError: there is none, or a shard is missing.
+        CheckpointError: there is none, a shard is missing, or there are several to choose from.
     """
-    single, index = directory / "model.safetensors", directory / "model.safetensors.index.json"
-    if single.is_file():
-        return [single]
-    if not index.is_file():
+    for name in PUBLISHED:
+        if (directory / name).is_file():
+            return [directory / name]
+        if (index := directory / f"{name}.index.json").is_file():
+            return _shards(index)
+    _refuse_parts(directory)
+    files = sorted({file for pattern in PATTERNS for file in directory.glob(pattern)})
+    files = [file for file in files if file.name != HEAD and file.is_file()]
+    if len(files) == 1:
+        return files
+    if files:
+        names = ", ".join(file.name for file in files[:4])
         raise CheckpointError(
-            f"There is neither model.safetensors nor {index.name} in {directory}.",
-            cause="a download that was not finished, or pickled weights (.bin, .pth)",
-            remedy="fetch the safetensors files as well",
+            f"{directory} holds {len(files)} files of weights: {names}.",
+            remedy="give --weights one of them",
         )
+    raise CheckpointError(
+        f"There are no weights in {directory}: no {', '.join(PUBLISHED)}, no other "
+        f"{', '.join(PATTERNS)}.",
+        cause="a wrong path, a download that was not finished, or links whose files are gone",
+        remedy="fetch the weights as well",
+    )
+
+
+def _shards(index: Path) -> list[Path]:
     try:
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
     except (ValueError, KeyError, AttributeError) as error:
         raise CheckpointError(f"{index} is damaged: {error!r}.", remedy=FETCH_AGAIN) from error
-    missing = [name for name in names if not (directory / name).is_file()]
+    if strange := [name for name in names if Path(str(name)).name != name]:
+        raise CheckpointError(f"{index} names a file elsewhere: {strange[0]}.", remedy=FETCH_AGAIN)
+    missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
         raise CheckpointError(
-            f"{directory} lacks {len(missing)} of {len(names)} shards: {', '.join(missing)}.",
+            f"{index.parent} lacks {len(missing)} of {len(names)} shards: {', '.join(missing)}.",
             cause="a download that was not finished",
             remedy="fetch the missing files",
         )
-    return [directory / name for name in names]
+    return [index.parent / name for name in names]
 
 
-def read_header(file: Path) -> dict[str, Stored]:
+def _refuse_parts(directory: Path) -> None:
+    """Name what holds no whole network, with the command that makes one of it."""
+    kinds = (
+        ("adapter_config.json", "a LoRA adapter, not a network", MERGE_LORA),
+        (".metadata", "a distributed checkpoint in parts", MERGE_SHARDS),
+        ("zero_to_fp32.py", "a DeepSpeed checkpoint in parts", MERGE_ZERO),
+    )
+    for name, what, command in kinds:
+        if (directory / name).is_file():
+            raise CheckpointError(
+                f"{directory} holds {what} ({name}).",
+                remedy=f"merge it with `{command.format(directory)}` and give what that writes",
+            )
+
+
+def read_header(file: Path) -> dict[str, Tensor]:
     """Return what a safetensors file holds: 8 bytes of header length, JSON, then the tensors.
 
     Raises:
@@ -161,7 +225,7 @@ def read_header(file: Path) -> dict[str, Stored]:
             entries = json.loads(stream.read(length))
             entries.pop("__metadata__", None)
             ends = [entry["data_offsets"][1] for entry in entries.values()]
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise CheckpointError(f"{file}: bad header: {error!r}.", remedy=FETCH_AGAIN) from error
     start = 8 + length
     if size != start + max(ends, default=0):
@@ -170,7 +234,7 @@ def read_header(file: Path) -> dict[str, Stored]:
             cause="a cut download or copy",
             remedy=FETCH_AGAIN,
         )
-    return {plain_name(name): _stored(file, name, e, start) for name, e in entries.items()}
+    return {name: _stored(file, name, entry, start) for name, entry in entries.items()}
 
 
 def plain_name(name: str) -> str:
@@ -178,38 +242,23 @@ def plain_name(name: str) -> str:
     return name.removeprefix("model.")
 
 
+def refuse_type(file: Path, name: str, dtype: str) -> CheckpointError:
+    """Return the error for a tensor of a type that is no floating-point number of a network."""
+    return CheckpointError(
+        f"{file}: tensor {name} is stored as {dtype}.",
+        cause="a checkpoint that is quantised already",
+        remedy=f"give weights stored as one of {', '.join(STORED_TYPES)}",
+    )
+
+
 def _stored(file: Path, name: str, entry: Mapping[str, Any], start: int) -> Stored:
     dtype, shape = entry["dtype"], tuple(entry["shape"])
     first, last = entry["data_offsets"]
-    if dtype not in STORED_TYPES:
-        raise CheckpointError(
-            f"{file}: tensor {name} is stored as {dtype}.",
-            cause="a checkpoint that is quantised already",
-            remedy=f"give weights stored as one of {', '.join(STORED_TYPES)}",
-        )
-    if last - first != prod(shape) * np.dtype(STORED_TYPES[dtype]).itemsize:
-        raise CheckpointError(f"{file}: tensor {name} is cut short.", remedy=FETCH_AGAIN)
+    if dtype in STORED_TYPES:
+        length = prod(shape) * np.dtype(STORED_TYPES[dtype]).itemsize
+        if last - first != length:
+            raise CheckpointError(f"{file}: tensor {name} is cut short.", remedy=FETCH_AGAIN)
     return Stored(file, dtype, shape, start + first)
-
-
-def _compare(
-    directory: Path, stored: Mapping[str, tuple[int, ...]], expected: Mapping[str, tuple[int, ...]]
-) -> None:
-    problems = [f"{name} is missing" for name in expected if name not in stored.keys() | OPTIONAL]
-    problems += [f"{name} is not part of the model" for name in stored if name not in expected]
-    problems += [
-        f"{name} is {list(stored[name])}, not {list(shape)}"
-        for name, shape in expected.items()
-        if name in stored and stored[name] != shape
-    ]
-    if problems:
-        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-        shown = "; ".join(problems[:3]) + more
-        raise CheckpointError(
-            f"The tensors in {directory} do not fit its config.json: {shown}.",
-            cause="config.json and weights of two models, or a fine-tuned model with a head",
-            remedy="give --weights the directory as published, or save the backbone alone",
-        )
 
 
 def _to_float32(flat: NDArray[Any], dtype: str) -> NDArray[np.float32]:

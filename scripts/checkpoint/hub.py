@@ -19,7 +19,7 @@ import httpx2
 from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
-from scripts.checkpoint import files
+from scripts.checkpoint import contents
 from scripts.errors import CheckpointError, GatedModelError, PipelineError
 
 FILES = ["config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json"]
@@ -42,9 +42,7 @@ def fetch(repo: str, revision: str, folder: Path) -> str:
         )
     # The client's own notes on times and locks: not part of the weights.
     shutil.rmtree(folder / ".cache", ignore_errors=True)
-    files.read_config(folder)
-    for file in files.weight_files(folder):
-        files.read_header(file)
+    contents.look(folder)
     return commit
 
 

@@ -123,7 +123,9 @@ def _model(build: Build) -> dict[str, Any]:
     return {
         "name": model.name,
         "description": model.description,
-        "input": _input(build.takes, preprocess.settings(build.takes.size, Path(build.weights))),
+        "input": _input(
+            build.takes, preprocess.settings(build.takes.size, Path(build.weights), model)
+        ),
         "output": {**tokens, "dtype": "float32", "rows": "CLS, registers, patches"},
     }
 

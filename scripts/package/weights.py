@@ -21,6 +21,9 @@ GIVEN_LICENCE = "the texts given with the weights, see licences/dinov3"
 UNKNOWN_LICENCE = "not known: the weights were given without a text"
 _FACTS: dict[str, Any] = {"sha256": SYNTHETIC, "files": []}
 
+# What holds weights, and what says which network they are of.
+KINDS = ("*.safetensors", "*.pth", "*.pt", "*.bin", "config.json")
+
 
 def facts(model: Model, given: str) -> dict[str, Any]:
     """Return what is known of the weights: source, licence, SHA-256 of each file.
@@ -83,7 +86,7 @@ def _origin(folder: Path) -> dict[str, Any] | None:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    paths = sorted(folder.glob("*.safetensors")) + sorted(folder.glob("config.json"))
+    paths = [path for kind in KINDS for path in sorted(folder.glob(kind))]
     return {path.name: digests.of_file(path) for path in paths}
 
 

@@ -8,6 +8,7 @@ is used, so every machine computes the same bytes. A BLAS or a vectorised libm w
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from scripts.catalog import IMAGENET_MEAN, IMAGENET_STD, Model
 from scripts.errors import CheckpointError, ImageFileError
 from scripts.picture_size import PictureSize
 
-# torchvision's IMAGENET_DEFAULT_MEAN and _STD: the LVD-1689M weights; SAT-493M has its own.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 BRIGHTEST = 255.0
 DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
@@ -30,26 +29,26 @@ class Preprocessing:
     """The input's size; mean and standard deviation of each channel, of values in [0, 1]."""
 
     size: PictureSize
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: Sequence[float] = IMAGENET_MEAN
+    std: Sequence[float] = IMAGENET_STD
 
 
-def settings(size: PictureSize, weights: Path | None) -> Preprocessing:
-    """Return the preprocessing of a checkpoint, ImageNet's where it has no processor config.
+def settings(size: PictureSize, weights: Path | None, model: Model | None = None) -> Preprocessing:
+    """Return the preprocessing of a checkpoint, its model's where it has no processor config.
 
     Raises:
         CheckpointError: `preprocessor_config.json` is unreadable or asks for another resampling.
     """
     file = weights / "preprocessor_config.json" if weights else None
     if file is None or not file.is_file():
-        return Preprocessing(size)
+        return Preprocessing(size, model.mean, model.std) if model else Preprocessing(size)
     try:
         config = json.loads(file.read_text())
         mean, std = (tuple(map(float, config[key])) for key in ("image_mean", "image_std"))
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{file} is not an image processor's configuration: {error!r}.",
-            remedy="fetch the checkpoint again, or delete the file to use ImageNet's mean and std",
+            remedy="fetch the checkpoint again, or delete the file to use the model's mean and std",
         ) from error
     if config.get("resample", Image.Resampling.BILINEAR) != Image.Resampling.BILINEAR:
         raise CheckpointError(f"{file} asks for a resampling other than bilinear.")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.text import Text
 
 import docker
+from scripts.checkpoint import contents
 from scripts.console import Console, size
 from scripts.errors import PipelineError
 from scripts.image import image
-from scripts.pipeline import engine, hub
+from scripts.pipeline import engine, fitness, hub
 from scripts.pipeline.request import Request
 
 # Per parameter, over the largest stage of each kind: measured on ViT-H+ (docs/figures.md).
@@ -37,7 +38,7 @@ class Finding:
 
 def examine(request: Request) -> list[Finding]:
     """Return a finding for everything a build of `request` needs."""
-    parts = (_memory(request), _disk(request), _sdk(request), _weights(request))
+    parts = (_memory(request), _disk(request), _sdk(request), _weights(request), _board(request))
     return [*_engine(request.lane), *parts]
 
 
@@ -58,30 +59,6 @@ def show(console: Console, findings: Sequence[Finding]) -> None:
 
 def _mark(finding: Finding) -> Text:
     return Text("ok", style="green") if finding.well else Text("FAIL", style="bold red")
-
-
-def parameters(request: Request) -> int:
-    """Return the number of parameters of a DINOv3 network, from its widths.
-
-    The sum over a layer: four projections (the key's without bias), two norms, two LayerScales,
-    and the MLP's two or three matrices with biases.
-    """
-    model = request.model
-    if not model.layers:
-        return sum(path.stat().st_size for path in request_weights(request)) // 4
-    width, inner = model.hidden_size, model.intermediate_size
-    attention = 4 * width * width + 3 * width
-    mlp = (3 if model.gated_mlp else 2) * width * inner + width
-    mlp += inner * (2 if model.gated_mlp else 1)
-    embedding = 3 * model.patch_size**2 * width + width + 6 * width
-    return model.layers * (attention + mlp + 6 * width) + embedding + 2 * width
-
-
-def request_weights(request: Request) -> Iterator[Path]:
-    """Yield the weight files of a request that are on this machine."""
-    directory = request.weights_directory
-    if directory:
-        yield from directory.glob("model*.safetensors")
 
 
 def _engine(lane: str) -> list[Finding]:
@@ -105,7 +82,7 @@ def _image(client: docker.DockerClient, lane: str) -> Finding:
 
 
 def _memory(request: Request) -> Finding:
-    needed = max(_FLOOR, MEMORY_PER_PARAMETER * parameters(request))
+    needed = max(_FLOOR, MEMORY_PER_PARAMETER * request.model.parameters)
     free = _available_memory()
     if request.memory:
         free = min(free, int(request.memory * 10**9))
@@ -122,7 +99,7 @@ def _available_memory() -> int:
 
 
 def _disk(request: Request) -> Finding:
-    needed = max(_FLOOR, DISK_PER_PARAMETER * parameters(request)) + IMAGE_DISK
+    needed = max(_FLOOR, DISK_PER_PARAMETER * request.model.parameters) + IMAGE_DISK
     folder = request.build_dir
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
@@ -144,7 +121,17 @@ def _weights(request: Request) -> Finding:
         token = hub.token()
         state = f"{request.model.weights} from the hub, {'with' if token else 'without'} a token"
         return Finding("weights", bool(token), state, remedy)
-    files = list(request_weights(request))
-    total = sum(path.stat().st_size for path in files)
-    remedy = "the directory must hold model*.safetensors; fetch it again"
-    return Finding("weights", bool(files), f"{request.weights}: {size(total)}", remedy)
+    path = request.weights_path
+    if path is None:
+        return Finding("weights", False, "none", "give --weights")
+    try:
+        return Finding("weights", True, contents.look(path).summary(request.model))
+    except PipelineError as error:
+        return Finding("weights", False, error.what, error.remedy)
+
+
+def _board(request: Request) -> Finding:
+    """Whether the network can be a context of the board."""
+    reason = fitness.misfit(request)
+    remedy = "choose a smaller model; `invoke export` works all the same"
+    return Finding("board", not reason, reason or request.target.description, remedy)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from scripts import artefacts, catalog
+from scripts.checkpoint import contents
 from scripts.errors import UsageError
+from scripts.pipeline import fitness
 from scripts.pipeline.container import Mount
 from scripts.pipeline.request import Request
 
@@ -49,7 +51,8 @@ class Stage:
 
 def stages(request: Request) -> list[Stage]:
     """Return every stage of a build, each after those whose outputs it reads."""
-    return [stage for stage in _all(request) if not stage.on_request]
+    planned = [stage for stage in _all(request) if not stage.on_request]
+    return _fitting(request, planned)
 
 
 def verbs() -> list[str]:
@@ -66,7 +69,7 @@ def up_to(request: Request, verb: str) -> list[Stage]:
     """Return the stages needed for `verb` to have run, itself included.
 
     Raises:
-        UsageError: this build has no such stage, e.g. quantize in fp16.
+        UsageError: this build has no such stage, e.g. quantize in fp16; or see `fitness`.
     """
     planned = [stage for stage in _all(request) if stage.verb == verb or not stage.on_request]
     ends = [index for index, stage in enumerate(planned) if stage.verb == verb]
@@ -75,7 +78,14 @@ def up_to(request: Request, verb: str) -> list[Stage]:
             f"A build of {request.model.name} in {request.precision.name} has no stage {verb!r}.",
             remedy=f"its stages: {', '.join(dict.fromkeys(stage.verb for stage in planned))}",
         )
-    return planned[: ends[-1] + 1]
+    return _fitting(request, planned[: ends[-1] + 1])
+
+
+def _fitting(request: Request, planned: list[Stage]) -> list[Stage]:
+    """Return the stages, or refuse those that end in a context which no board could take."""
+    if any(stage.verb == "convert" for stage in planned):
+        fitness.require(request)
+    return planned
 
 
 def _all(request: Request) -> list[Stage]:
@@ -280,8 +290,8 @@ class _Weights:
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
-        directory = self.request.weights_directory
-        return (Mount(directory, "/weights"),) if directory else ()
+        files = contents.seen(self.request.weights_path) if self.request.weights_path else {}
+        return tuple(Mount(path, f"/weights/{name}") for name, path in files.items())
 
 
 def _at(path: PurePosixPath) -> str:
@@ -320,7 +330,7 @@ def _quantized_files(request: Request) -> tuple[PurePosixPath, PurePosixPath]:
 
 
 def _has_head(request: Request) -> bool:
-    directory = request.weights_directory
+    directory = request.weights_path
     return directory is not None and (directory / "head.safetensors").is_file()
 
 
@@ -328,7 +338,8 @@ def _image_stage(request: Request, part: str, count: int, extra: tuple[str, ...]
     weights = _Weights(request)
     folder, mounts, inputs = _pictures(request, part)
     size = str(request.size)
-    arguments: tuple[str, ...] = ("--images", folder, "--set", part, "--size", size)
+    network = ("--model", request.model.name, "--size", size)
+    arguments: tuple[str, ...] = ("--images", folder, "--set", part, *network)
     arguments += ("--count", str(count), *extra, *weights.preprocessor)
     excluded = (_calibration_set(),) if extra else ()
     files = (*inputs, *weights.inputs, *excluded)

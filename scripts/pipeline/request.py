@@ -9,6 +9,7 @@ from typing import Any
 
 from scripts import artefacts, catalog
 from scripts.catalog import Model, Precision, Target
+from scripts.checkpoint import contents
 from scripts.errors import CalibrationError, CheckpointError, SdkError, UsageError
 from scripts.image import lanes
 from scripts.package import signature
@@ -20,23 +21,24 @@ from scripts.source import ROOT
 BUILTIN_WEIGHTS = ROOT / "scripts" / "catalog" / "digits"
 # 4096 patches: attention over more is beyond what was measured on the HTP.
 MOST_PATCHES = 64
+DEFAULT_MODEL = "digits"
 _RANDOM = re.compile(r"random(:\d+)?")
 
 
 def _model(text: str) -> Model:
-    return catalog.pick(catalog.models(), text, "model")
+    return catalog.pick(catalog.models(), text or DEFAULT_MODEL, "model")
 
 
 def _weights(text: str) -> str:
     if text in ("", "hf", "builtin") or _RANDOM.fullmatch(text):
         return text
-    folder = options.path(text)
-    if not (folder / "config.json").is_file():
+    path = options.path(text)
+    if not path.exists():
         raise CheckpointError(
-            f"{text} is not a Hugging Face model directory: it has no config.json.",
-            remedy="--weights takes a directory, hf, or random[:SEED]",
+            f"There are no weights at {text}.",
+            remedy="--weights takes a directory, a file, hf, or random[:SEED]",
         )
-    return str(folder)
+    return str(path)
 
 
 def _size(text: str) -> PictureSize | None:
@@ -98,19 +100,20 @@ class Request:
     """
 
     model: Model = option(
-        "digits",
-        f"network: {', '.join(catalog.models())}",
+        "",
+        f"network: {', '.join(catalog.models())}; without it, what --weights holds, else digits",
         _model,
         metavar="NAME",
         details="Each is an entry of `scripts/catalog/models.toml`.",
     )
     weights: str = option(
         "",
-        "Hugging Face directory, hf (the hub), or random[:SEED]; without it, the model's own",
+        "directory or file of weights, hf (the hub), or random[:SEED]; without it, the model's own",
         _weights,
-        metavar="DIR",
-        details="A directory holds `config.json` and `model.safetensors`, sharded or not. What "
-        "`random` gives is marked synthetic in every manifest. The DINOv3 weights are gated: "
+        metavar="PATH",
+        details="Weights of transformers, timm or Meta, told by their content "
+        "([weights.md](weights.md)). What `random` gives is marked synthetic in every manifest. "
+        "The DINOv3 weights are gated: "
         "accept the licence on the model's page and set `HF_TOKEN`, or fetch them elsewhere and "
         "give the directory. Fetching from the real hub has not been run where this was written.",
     )
@@ -249,8 +252,8 @@ class Request:
         return _RANDOM.fullmatch(self.weights) is not None
 
     @property
-    def weights_directory(self) -> Path | None:
-        """The Hugging Face directory on this machine, or None for random or hub weights."""
+    def weights_path(self) -> Path | None:
+        """The weights on this machine, or None for random or hub weights."""
         if self.weights == "builtin":
             return BUILTIN_WEIGHTS
         return None if self.synthetic or self.from_hub else Path(self.weights)
@@ -266,12 +269,12 @@ def make(**texts: Any) -> Request:
 
     Raises:
         UsageError: an unknown name, or options that contradict each other.
-        CheckpointError: the weights directory is not one.
+        CheckpointError: the weights are damaged, incomplete, or of another model.
         CalibrationError: a picture folder is not one.
         SdkError: the SDK folder holds no SDK.
         ArtefactError: there is no key to sign with.
     """
-    request = options.checked(Request, texts)
+    request = _with_model(options.checked(Request, texts), bool(texts.get("model")))
     _require_budget(request)
     if request.precision.weights == 16 and request.method != catalog.MIN_MAX:
         raise UsageError(
@@ -300,8 +303,8 @@ def _require_budget(request: Request) -> None:
 
 def _with_size(request: Request) -> Request:
     """Give a request the size that its weights' files say where it leaves that open."""
-    directory = request.weights_directory
-    says = declared_size.read(directory).size if directory else None
+    path = request.weights_path
+    says = declared_size.read(path).size if path else None
     size = request.size or says or request.model.picture_size
     if max(size.patches(request.model.patch_size)) > MOST_PATCHES:
         raise UsageError(
@@ -309,6 +312,17 @@ def _with_size(request: Request) -> Request:
             remedy=f"--size {MOST_PATCHES * request.model.patch_size} is the largest",
         )
     return replace(request, size=size)
+
+
+def _with_model(request: Request, is_named: bool) -> Request:
+    """Give a request the model that its weights are of, or refuse those of another one."""
+    if request.weights in ("", "builtin") or not (path := request.weights_path):
+        return request
+    weights = contents.look(path)
+    if is_named:
+        weights.require(request.model)
+        return request
+    return replace(request, model=weights.model())
 
 
 def _with_weights(request: Request) -> Request:

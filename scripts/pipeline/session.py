@@ -29,7 +29,7 @@ def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
     """Bring stages up to date, and show what they come to."""
     if request.size != request.model.picture_size:
         builder.console.note(f"pictures of {request.size.height} x {request.size.width} pixels")
-    directory = request.weights_directory
+    directory = request.weights_path
     if directory and (disagreement := declared_size.read(directory).disagreement):
         builder.console.note(disagreement)
     steps = builder.build(request, stages)

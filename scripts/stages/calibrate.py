@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path, PurePosixPath
 
 from openqnn.progress import say
-from scripts import artefacts, program
+from scripts import artefacts, catalog, program
 from scripts.errors import UsageError
 from scripts.picture_size import PictureSize
 from scripts.pictures import image_set, preprocess
@@ -22,7 +22,8 @@ def main(arguments: argparse.Namespace) -> None:
     folder = artefacts.image_set(arguments.set)
     out = arguments.out / folder
     out.mkdir(parents=True, exist_ok=True)
-    how = preprocess.settings(arguments.size, arguments.weights)
+    model = catalog.pick(catalog.models(), arguments.model, "model")
+    how = preprocess.settings(arguments.size, arguments.weights, model)
     collector = Collector(arguments.images, out, how, image_set.seen_in(arguments.exclude))
     image_set.collect(collector, arguments.count)
     image_set.write(collector, arguments.set, BUILD / folder)
@@ -31,6 +32,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = program.parser(__doc__)
+    parser.add_argument("--model", required=True, help="name in the catalog, for its colours")
     parser.add_argument("--images", type=Path, required=True, help="folder of pictures")
     parser.add_argument("--set", required=True, help="name of the set, e.g. calibration")
     parser.add_argument("--size", type=PictureSize.parse, required=True, help="224 or 480x640")

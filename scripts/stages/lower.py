@@ -21,7 +21,7 @@ def main(arguments: argparse.Namespace) -> None:
     pixels = None
     if arguments.input == catalog.BYTES:
         takes = PictureInput.load(arguments.onnx)
-        pixels = preprocess.settings(takes.size, arguments.weights)
+        pixels = preprocess.settings(takes.size, arguments.weights, model)
     applied = lower(arguments.onnx, target, precision.name, arguments.without, pixels)
     report(applied)
     record = {

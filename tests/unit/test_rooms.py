@@ -24,7 +24,7 @@ ROOMS = {
         "package",
     },
     "image": set[str](),
-    "pipeline": {"catalog", "package", "image"},
+    "pipeline": {"catalog", "checkpoint", "package", "image"},
     "boards": {"package", "htp"},
 }
 ROOMS["bench"] = set(ROOMS)

@@ -20,8 +20,8 @@ def invoke(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_weights_without_their_licence_are_refused_before_the_build(tmp_path: Path) -> None:
-    checkpoints.write(tmp_path)
-    done = invoke("build", "--model", "vits16", "--weights", tmp_path)
+    checkpoints.of_model(tmp_path / "model.safetensors", "vits16")
+    done = invoke("build", "--weights", tmp_path)
     assert (done.returncode, done.stdout) == (ArtefactError.exit_code, "")
     assert "holds no LICENSE" in done.stderr
 

@@ -17,7 +17,6 @@ from scripts.htp import elf
 from scripts.package import provenance, runtime
 from scripts.package.contents import Build, items
 from scripts.package.item import Item
-from scripts.pictures import preprocess
 from tests import packages
 from tests.packages import BUILD_ID, OTHER_BUILD_ID
 
@@ -64,7 +63,7 @@ def test_a_network_of_planes_says_how_to_normalise(tmp_path: Path) -> None:
     assert (told["dtype"], told["layout"], told["colour_order"]) == ("float32", "NCHW", "RGB")
     assert told["shape"] == [1, 3, 32, 32]
     how = told["preprocessing"]
-    assert (how["range"], how["mean"]) == ([0, 1], list(preprocess.IMAGENET_MEAN))
+    assert (how["range"], how["mean"]) == ([0, 1], list(catalog.IMAGENET_MEAN))
     text = readme(build)
     assert "--input input.raw" in text
     assert f"mean\n{how['mean']}, divided by their deviation {how['std']}" in text

@@ -35,6 +35,7 @@ def folder_of(root: Path, count: int) -> Path:
 
 def run(images: Path, out: Path, **options: Any) -> dict[str, Any]:
     values = {
+        "model": "vits16",
         "set": "calibration",
         "size": HOW.size,
         "count": None,

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 
 from scripts.console import Console
@@ -13,7 +11,7 @@ def request_for(model: str, weights: str = "random") -> Request:
 
 
 def test_parameters_of_vith16plus_are_those_of_the_published_checkpoint() -> None:
-    assert doctor.parameters(request_for("vith16plus")) == 840_592_640
+    assert request_for("vith16plus").model.parameters == 840_592_640
 
 
 def test_no_engine_is_a_finding_and_not_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,6 +43,13 @@ def test_hub_weights_need_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "licence" in finding.remedy
 
 
-def test_a_directory_without_weights_is_found(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    assert not doctor._weights(request_for("vits16", str(tmp_path))).well
+def test_weights_are_described_in_one_line() -> None:
+    state = doctor._weights(request_for("digits", "builtin")).state
+    assert "0.5 M parameters, float32, Hugging Face names, model.safetensors" in state
+
+
+def test_a_network_beyond_the_address_space_is_found() -> None:
+    finding = doctor._board(request_for("vit7b16"))
+    assert not finding.well
+    assert "6.7 GB for its weights alone" in finding.state
+    assert doctor._board(request_for("vith16plus")).well

@@ -107,3 +107,26 @@ def test_the_input_reaches_lower_alone_and_the_golden_input_is_of_its_kind() -> 
     golden = {f"/build/calibration/heldout/000000.{kind}" for kind in ("raw", "rgb")}
     lower = {"--input", "uint8", "--weights", "/weights"}
     assert changed == [("lower", lower), ("package", golden)]
+
+
+def test_what_no_context_can_hold_is_exported_and_not_built() -> None:
+    build = request.make(model="vit7b16", weights="random")
+    assert plan.up_to(build, "export")[-1].verb == "export"
+    for planned in (lambda: plan.stages(build), lambda: plan.up_to(build, "context")):
+        with pytest.raises(UsageError, match="32-bit addresses"):
+            planned()
+
+
+def test_weights_are_seen_one_by_one_and_read_only(tmp_path: Path) -> None:
+    """A snapshot's links lead out of its folder, which a container would not see."""
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "snapshot").mkdir()
+    for file in request.BUILTIN_WEIGHTS.iterdir():
+        (tmp_path / "blobs" / file.name).write_bytes(file.read_bytes())
+        (tmp_path / "snapshot" / file.name).symlink_to(Path("../blobs") / file.name)
+    export = next(
+        stage for stage in stages(weights=str(tmp_path / "snapshot")) if stage.verb == "export"
+    )
+    places = {mount.target: mount.source for mount in export.mounts}
+    assert places["/weights/model.safetensors"] == tmp_path / "blobs" / "model.safetensors"
+    assert not any(mount.writable for mount in export.mounts)

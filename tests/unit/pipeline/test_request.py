@@ -1,3 +1,5 @@
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ def make(**texts: str | float) -> Request:
 
 def test_defaults() -> None:
     assert make().from_hub
-    assert make(model="digits").weights_directory == request.BUILTIN_WEIGHTS
+    assert make(model="digits").weights_path == request.BUILTIN_WEIGHTS
     assert make(weights="random").synthetic
     assert make(weights="random:7").synthetic
 
@@ -32,7 +34,7 @@ def test_defaults() -> None:
         ({"precision": "int4"}, UsageError, "w8a16"),
         ({"target": "iq1"}, UsageError, "iq9075"),
         ({"model": "digits", "weights": "hf"}, UsageError, "not on the hub"),
-        ({"weights": "randomly"}, CheckpointError, "config.json"),
+        ({"weights": "randomly"}, CheckpointError, "no weights at randomly"),
         ({"images": "/nowhere"}, CalibrationError, "/nowhere"),
         ({"heldout": "."}, UsageError, "--images"),
         ({"input": "int8"}, UsageError, "one of: float32, uint8"),
@@ -60,18 +62,21 @@ def test_bad_input_is_refused_in_words(
     assert says in str(caught.value)
 
 
-def test_a_directory_with_a_config_is_taken(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text("{}")
-    assert make(weights=str(tmp_path)).weights_directory == tmp_path
+def test_the_model_is_what_the_weights_say(tmp_path: Path) -> None:
+    folder = shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path / "copy")
+    taken = request.make(weights=str(folder))
+    assert (taken.model.name, taken.weights_path) == ("digits", folder)
+    with pytest.raises(CheckpointError, match="is not vits16: its patch_size is 8, not 16"):
+        make(weights=str(folder))
 
 
 def test_home_is_expanded_in_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "config.json").write_text("{}")
+    shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path, dirs_exist_ok=True)
     (tmp_path / "sdk.yaml").write_text("")
-    request = make(build_dir="~/x", weights="~", images="~", heldout="~", sdk="~")
-    assert request.build_dir == tmp_path / "x"
-    folders = (Path(request.weights), request.images, request.heldout, request.sdk)
+    build = make(model="digits", build_dir="~/x", weights="~", images="~", heldout="~", sdk="~")
+    assert build.build_dir == tmp_path / "x"
+    folders = (Path(build.weights), build.images, build.heldout, build.sdk)
     assert set(folders) == {tmp_path}
 
 
@@ -89,9 +94,11 @@ def test_a_network_that_departs_from_the_usual_has_a_folder_of_its_own() -> None
 
 
 def test_the_size_is_what_the_weights_say(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"image_size": 512}')
-    assert str(make(weights=str(tmp_path)).size) == "512"
-    processor = '{"size": {"height": 480, "width": 640}}'
-    (tmp_path / "preprocessor_config.json").write_text(processor)
-    assert str(make(weights=str(tmp_path)).size) == "480x640"
-    assert str(make(weights=str(tmp_path), size="224").size) == "224"
+    shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path, dirs_exist_ok=True)
+    sizes = ({"height": 48, "width": 64}, None)
+    for size, expected in zip(sizes, ("48x64", "40"), strict=True):
+        (tmp_path / "preprocessor_config.json").write_text(json.dumps({"size": size}))
+        config = json.loads((tmp_path / "config.json").read_text()) | {"image_size": 40}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        assert str(request.make(weights=str(tmp_path)).size) == expected
+    assert str(request.make(weights=str(tmp_path), size="224").size) == "224"

@@ -1,0 +1,263 @@
+"""What a path given as weights holds: family, size, precision stored, source; without torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scripts import catalog
+from scripts.catalog import Model
+from scripts.checkpoint import files, names, pickled
+from scripts.checkpoint.files import FETCH_AGAIN, STORED_TYPES, Tensor, Zeros
+from scripts.checkpoint.names import HUGGING_FACE, Backbone
+from scripts.errors import CheckpointError
+
+_IN_WORDS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+# Of what a directory holds, the containers see these: weights, what describes them, licences.
+LICENCES = re.compile(r"(LICEN[CS]E|NOTICE|COPYING).*", re.IGNORECASE)
+SEEN = re.compile(
+    r"(config|preprocessor_config|origin)\.json|head\.safetensors|.*\.index\.json"
+    r"|(LICEN[CS]E|NOTICE|COPYING).*",
+    re.IGNORECASE,
+)
+_NO_BIAS = re.compile(r"layer\.\d+\.attention\.[qv]_proj\.bias")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Weights at a path, which is one file or a directory, and the backbone in them."""
+
+    path: Path
+    files: tuple[Path, ...]
+    backbone: Backbone
+
+    @property
+    def directory(self) -> Path | None:
+        """The directory that describes them, None for a file that was given alone."""
+        return self.path if self.path.is_dir() else None
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The configuration of transformers, empty where there is none."""
+        return files.read_config(self.directory) if self.directory else {}
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """The sizes that the tensors' shapes tell, named as in the catalog.
+
+        Raises:
+            CheckpointError: a tensor that tells them is missing, or no matrix.
+        """
+        tensors = self.backbone.tensors
+        try:
+            layers = {int(name.split(".")[1]) for name in tensors if name.startswith("layer.")}
+            patches = tensors["embeddings.patch_embeddings.weight"].shape
+            return {
+                "patch_size": patches[-1],
+                "hidden_size": patches[0],
+                "layers": max(layers) + 1,
+                "intermediate_size": tensors["layer.0.mlp.up_proj.weight"].shape[0],
+                "gated_mlp": "layer.0.mlp.gate_proj.weight" in tensors,
+            }
+        except (KeyError, ValueError, IndexError) as error:
+            raise CheckpointError(
+                f"{self.path} holds a part of a DINOv3 ViT only: {error}.", remedy=FETCH_AGAIN
+            ) from error
+
+    def model(self) -> Model:
+        """Return the family member that these are weights of, told by shapes, then by colours.
+
+        Raises:
+            CheckpointError: there is none of these sizes.
+        """
+        sizes = self.architecture
+        fitting = [
+            model
+            for model in catalog.models().values()
+            if all(getattr(model, key) == value for key, value in sizes.items())
+        ]
+        if not fitting:
+            raise CheckpointError(
+                f"{self.path} is of no DINOv3 ViT known here: "
+                f"{', '.join(f'{key} {value}' for key, value in sizes.items())}.",
+                remedy=f"known are: {', '.join(catalog.models())}",
+            )
+        return next((model for model in fitting if self._looks_like(model)), fitting[0])
+
+    def _looks_like(self, model: Model) -> bool:
+        """Whether mean or name are those of a model that shares its shapes with others."""
+        if means := self._mean():
+            return np.allclose(means, model.mean, atol=5e-4)
+        is_satellite = any("sat493m" in str(path).lower() for path in (*self.files, self.path))
+        return is_satellite == model.name.endswith("-sat")
+
+    def _mean(self) -> list[float]:
+        if not self.directory:
+            return []
+        processor = files.read_json(self.directory / files.PROCESSOR)
+        timms = files.read_json(self.directory / files.CONFIG).get("pretrained_cfg") or {}
+        return list(processor.get("image_mean") or timms.get("mean") or [])
+
+    def require(self, model: Model) -> None:
+        """Refuse weights of another family member.
+
+        Raises:
+            CheckpointError: their shapes are of another one, or of none.
+        """
+        sizes = self.architecture
+        for key, value in sizes.items():
+            if getattr(model, key) != value:
+                raise CheckpointError(
+                    f"{self.path} is not {model.name}: its {key} is {value}, "
+                    f"not {getattr(model, key)}.",
+                    remedy="choose --model and --weights that belong together; without --model, "
+                    "--weights says it",
+                )
+
+    @property
+    def parameters(self) -> int:
+        """The number of parameters of the backbone."""
+        return sum(prod(tensor.shape) for tensor in self.backbone.tensors.values())
+
+    def summary(self, model: Model) -> str:
+        """Return one line: family, size in parameters, precision stored, source."""
+        stored = {tensor.dtype for tensor in self.backbone.tensors.values()}
+        types = " and ".join(sorted(_IN_WORDS.get(dtype, dtype) for dtype in stored))
+        what = f"{model.description.partition(',')[0]} ({model.name})"
+        count = f"{self.parameters / 1e6:.1f} M parameters"
+        source = f"{self.backbone.convention.name} names"
+        return f"{what}, {count}, {types}, {source}, {self._place()}"
+
+    def _place(self) -> str:
+        where = self.files[0].name if len(self.files) == 1 else f"{len(self.files)} shards"
+        prefix = self.backbone.prefix.rstrip(".")
+        return f"{where} under {prefix}" if prefix else where
+
+    @property
+    def remainder(self) -> str:
+        """What is left out, in one line; nothing where all is used."""
+        left = self.backbone.left_out
+        if not left:
+            return ""
+        groups = sorted({".".join(name.split(".")[:2]) for name in left})
+        more = f" and {len(groups) - 6} more" if len(groups) > 6 else ""
+        return f"left out: {len(left)} tensors ({', '.join(groups[:6])}{more})"
+
+
+class Checkpoint:
+    """The tensors of a backbone, found and checked.
+
+    Raises:
+        CheckpointError: see `look`; or tensors are missing, unexpected, of other shapes than
+            `shapes` says, or of a type that is no floating-point number.
+    """
+
+    def __init__(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.contents = look(path)
+        self._tensors = dict(self.contents.backbone.tensors)
+        if self.contents.backbone.convention is not HUGGING_FACE:
+            self._tensors |= {
+                name: Zeros(path, shape)
+                for name, shape in shapes.items()
+                if name not in self._tensors and _NO_BIAS.fullmatch(name)
+            }
+        _require_all(path, names.differences(self._tensors, shapes))
+        for name, tensor in self._tensors.items():
+            if tensor.dtype and tensor.dtype not in STORED_TYPES:
+                raise files.refuse_type(tensor.file, name, tensor.dtype)
+
+    @property
+    def names(self) -> list[str]:
+        """Every tensor, sorted."""
+        return sorted(self._tensors)
+
+    def read(self, name: str) -> NDArray[np.float32]:
+        """Return one tensor.
+
+        Raises:
+            CheckpointError: it holds NaN or infinite values.
+        """
+        values = self._tensors[name].read()
+        if not np.isfinite(values).all():
+            raise CheckpointError(
+                f"{self._tensors[name].file}: tensor {name} has NaN or infinite values.",
+                cause="a damaged file, or a training run that diverged",
+                remedy=FETCH_AGAIN,
+            )
+        return values
+
+
+def _require_all(path: Path, problems: Sequence[str]) -> None:
+    if problems:
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise CheckpointError(
+            f"The tensors in {path} are not those of the model: {'; '.join(problems[:3])}{more}.",
+            cause="config.json and weights of two models, or layers that were added to it",
+            remedy="give --weights the directory as published, or save the backbone alone",
+        )
+
+
+def look(path: Path) -> Contents:
+    """Return what a file or directory of weights holds, from its headers alone.
+
+    Raises:
+        CheckpointError: it is damaged, incomplete, has code in it, or is no DINOv3 ViT's.
+    """
+    found = tuple(files.weight_files(path) if path.is_dir() else [path])
+    tensors: dict[str, Tensor] = {}
+    for file in found:
+        header = tensors_of(file)
+        if twice := sorted(header.keys() & tensors):
+            raise CheckpointError(
+                f"{file} holds {twice[0]} once more.", remedy="give the shards of one model"
+            )
+        tensors |= header
+    contents = Contents(path, found, names.backbone(path, tensors))
+    contents.config  # noqa: B018, a wrong one is refused now
+    return contents
+
+
+def tensors_of(file: Path) -> dict[str, Tensor]:
+    """Return the tensors of one file, told by its first bytes.
+
+    Raises:
+        CheckpointError: it cannot be read, or is no complete file of weights.
+    """
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(4)
+    except OSError as error:
+        raise CheckpointError(
+            f"{file} cannot be read: {error.strerror}.", remedy="give --weights a file or directory"
+        ) from error
+    is_pickled = start == pickled.ZIP or (start[:1] == pickled.OLD_PICKLE and file.suffix in _TORCH)
+    return pickled.tensors(file) if is_pickled else files.read_header(file)
+
+
+_TORCH = (".pth", ".pt", ".bin", ".ckpt")
+
+
+def seen(path: Path) -> dict[str, Path]:
+    """Return what a container is to see of weights: names, and where links lead to.
+
+    A Hugging Face cache holds links out of the directory, which lead nowhere from inside.
+
+    Raises:
+        CheckpointError: see `look`.
+    """
+    if path.is_dir():
+        beside, weights = SEEN, look(path).files
+    else:
+        beside, weights = LICENCES, (path,)
+    folder = path if path.is_dir() else path.parent
+    described = [file for file in folder.iterdir() if beside.fullmatch(file.name)]
+    everything = {*filter(Path.is_file, described), *weights}
+    return {file.name: file.resolve() for file in sorted(everything)}

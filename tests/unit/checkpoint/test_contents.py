@@ -1,0 +1,215 @@
+"""Weights as people have them: recognised by content, without torch."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts import catalog
+from scripts.checkpoint import contents
+from scripts.checkpoint.contents import Checkpoint
+from scripts.errors import CheckpointError
+from tests import checkpoints, conventions
+from tests.checkpoints import Tensors
+
+SHAPES = checkpoints.shapes()
+VALUES = checkpoints.tensors()
+PLAIN = checkpoints.CONFIG | {"use_gated_mlp": False}
+
+
+def read(path: Path) -> Tensors:
+    opened = Checkpoint(path, SHAPES)
+    return {name: opened.read(name) for name in opened.names}
+
+
+def same(values: Tensors, expected: Tensors) -> bool:
+    return all((value == expected[name]).all() for name, value in values.items())
+
+
+def snapshot(folder: Path) -> Path:
+    """A cache of Hugging Face: blobs by their hash, and a snapshot of links to them."""
+    whole = checkpoints.write(folder / "whole", shards=2)
+    blobs, taken = folder / "blobs", folder / "snapshots" / "abc"
+    blobs.mkdir()
+    taken.mkdir(parents=True)
+    for number, file in enumerate(sorted(whole.iterdir())):
+        file.rename(blobs / f"{number:040x}")
+        (taken / file.name).symlink_to(Path("../../blobs") / f"{number:040x}")
+    return taken
+
+
+def test_links_of_a_snapshot_are_seen_as_the_files_that_they_lead_to(tmp_path: Path) -> None:
+    taken = snapshot(tmp_path)
+    seen = contents.seen(taken)
+    assert set(seen) == {file.name for file in taken.iterdir()}
+    assert all(path.parent == tmp_path / "blobs" and path.is_file() for path in seen.values())
+    assert same(read(taken), VALUES)
+
+
+def test_a_link_whose_blob_is_gone_is_refused(tmp_path: Path) -> None:
+    taken = snapshot(tmp_path)
+    (taken / "model-00002-of-00002.safetensors").resolve().unlink()
+    with pytest.raises(CheckpointError, match="lacks 1 of 2 shards"):
+        contents.look(taken)
+
+
+def test_other_files_of_a_folder_are_not_seen(tmp_path: Path) -> None:
+    folder = checkpoints.write(tmp_path)
+    for name in ("LICENSE.md", "README.md", "notes.txt"):
+        (folder / name).write_text("")
+    assert set(contents.seen(folder)) == {"LICENSE.md", "config.json", "model.safetensors"}
+    assert set(contents.seen(folder / "model.safetensors")) == {"LICENSE.md", "model.safetensors"}
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "mine.safetensors", "weights.pth"])
+def test_one_file_and_a_folder_with_one_are_read_by_their_content(
+    tmp_path: Path, name: str
+) -> None:
+    checkpoints.write_safetensors(tmp_path / name, VALUES)
+    assert same(read(tmp_path / name), VALUES)
+    assert same(read(tmp_path), VALUES)
+
+
+def test_several_files_are_no_choice_of_ours(tmp_path: Path) -> None:
+    for name in ("a.safetensors", "b.safetensors"):
+        checkpoints.write_safetensors(tmp_path / name, VALUES)
+    with pytest.raises(CheckpointError, match=r"2 files of weights: a\.safetensors, b\.saf"):
+        contents.look(tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["backbone.", "dinov3.", "model.", "module.", "net.vit."])
+def test_a_backbone_is_found_in_what_wraps_it(tmp_path: Path, prefix: str) -> None:
+    wrapped = {prefix + name: value for name, value in VALUES.items()}
+    other = {"head.weight": np.ones((10, 32), np.float32), "head.bias": np.ones(10, np.float32)}
+    checkpoints.write_safetensors(tmp_path / "whole.safetensors", wrapped | other)
+    assert same(read(tmp_path), VALUES)
+    found = contents.look(tmp_path)
+    assert found.remainder == "left out: 2 tensors (head.bias, head.weight)"
+    assert found.backbone.prefix == prefix
+
+
+def test_two_backbones_are_refused(tmp_path: Path) -> None:
+    both = {
+        f"{who}.{name}": value for who in ("student", "teacher") for name, value in VALUES.items()
+    }
+    checkpoints.write_safetensors(tmp_path / "both.safetensors", both)
+    with pytest.raises(CheckpointError, match="2 backbones"):
+        contents.look(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("adapter_config.json", "merge_and_unload"),
+        (".metadata", "torch.distributed.checkpoint.format_utils dcp_to_torch"),
+        ("zero_to_fp32.py", "zero_to_fp32.py"),
+    ],
+)
+def test_parts_are_refused_with_the_command_that_merges_them(
+    tmp_path: Path, name: str, command: str
+) -> None:
+    (tmp_path / name).write_text("{}")
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="holds a") as caught:
+        contents.look(tmp_path)
+    assert command in caught.value.remedy
+
+
+@pytest.mark.parametrize("config", [checkpoints.CONFIG, PLAIN], ids=["gated", "plain"])
+@pytest.mark.parametrize("rename", [conventions.timm, conventions.timm_qkvb, conventions.meta])
+def test_other_names_give_the_same_tensors(
+    tmp_path: Path, rename: Callable[[Tensors], Tensors], config: dict[str, object]
+) -> None:
+    values, shapes = checkpoints.tensors(config), checkpoints.shapes(config)
+    if rename is conventions.timm:  # which has no biases there
+        values |= {name: value * 0 for name, value in values.items() if conventions.is_qv(name)}
+    file = tmp_path / "other.safetensors"
+    checkpoints.write_safetensors(file, rename(values), "F32")
+    opened = Checkpoint(file, shapes)
+    assert set(opened.names) == shapes.keys() - {"embeddings.mask_token"}
+    assert all((opened.read(name) == values[name]).all() for name in opened.names)
+
+
+def test_a_tensor_too_many_is_named_under_other_names_too(tmp_path: Path) -> None:
+    values = conventions.timm(VALUES) | {"blocks.1.attn.extra": np.ones(3, np.float32)}
+    checkpoints.write_safetensors(tmp_path / "more.safetensors", values)
+    with pytest.raises(CheckpointError, match=r"blocks\.1\.attn\.extra is not part"):
+        Checkpoint(tmp_path, SHAPES)
+
+
+@pytest.mark.parametrize("name", [name for name in catalog.models() if "7b" not in name])
+def test_the_family_is_told_by_its_shapes(tmp_path: Path, name: str) -> None:
+    folder = "sat493m" if name.endswith("-sat") else "lvd1689m"
+    (tmp_path / folder).mkdir()
+    file = checkpoints.of_model(tmp_path / folder / "some.safetensors", name)
+    found = contents.look(file)
+    assert found.model().name == name
+    # Less the mask token, which the exported network does not have.
+    model = catalog.models()[name]
+    assert found.parameters in (model.parameters, model.parameters + model.hidden_size)
+    assert f"({name})" in found.summary(found.model())
+    assert "float32, Hugging Face names, some.safetensors" in found.summary(found.model())
+
+
+def test_satellites_are_told_by_their_colours(tmp_path: Path) -> None:
+    checkpoints.of_model(tmp_path / "model.safetensors", "vitl16")
+    config = '{"architecture": "vit_large_patch16_dinov3", "pretrained_cfg": {"mean": %s}}'
+    for name in ("vitl16", "vitl16-sat"):
+        mean = list(catalog.models()[name].mean)
+        (tmp_path / "config.json").write_text(config % mean)
+        assert contents.look(tmp_path).model().name == name
+
+
+def test_a_network_of_other_sizes_is_refused(tmp_path: Path) -> None:
+    checkpoints.write(tmp_path)
+    with pytest.raises(CheckpointError, match="no DINOv3 ViT known here: patch_size 8"):
+        contents.look(tmp_path).model()
+
+
+def test_another_architecture_is_refused(tmp_path: Path) -> None:
+    values = {"blocks.0.norm1.weight": np.ones(3, np.float32)}
+    checkpoints.write_safetensors(tmp_path / "dinov2.safetensors", values)
+    with pytest.raises(CheckpointError, match="holds no DINOv3 ViT"):
+        contents.look(tmp_path)
+
+
+class Evil:
+    """What a hostile pickle does: it names a function, and the reader calls it."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (f"touch {self.mark}",)
+
+
+def test_a_pickle_with_code_in_it_is_refused_by_name_and_never_run(tmp_path: Path) -> None:
+    file, mark = tmp_path / "evil.pth", tmp_path / "ran"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("evil/data.pkl", pickle.dumps({"a": Evil(mark)}))
+    with pytest.raises(CheckpointError, match=r"has code in it: its pickle calls \w+\.system"):
+        contents.look(file)
+    assert not mark.exists()
+
+
+def test_damaged_and_old_pickles_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "cut.pth"
+    file.write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(CheckpointError, match="not a complete file"):
+        contents.look(file)
+    file.write_bytes(pickle.dumps({}))
+    with pytest.raises(CheckpointError, match=r"torch before 1\.6"):
+        contents.look(file)
+
+
+def test_the_host_does_without_torch() -> None:
+    code = "import sys, scripts.pipeline.request; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
