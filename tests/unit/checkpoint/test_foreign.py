@@ -1,0 +1,126 @@
+"""Weights of other people's code, through our reader, against that code's own features.
+
+timm is in no environment of the project: unpack its wheel into a folder and put that on PYTHONPATH
+(docs/weights.md); without it, its tests are skipped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from scripts import catalog
+from scripts.checkpoint import contents
+from scripts.errors import CheckpointError
+from scripts.picture_size import PictureSize
+from tests import conventions
+from tests.checkpoints import Tensors
+
+pytestmark = pytest.mark.torch
+
+TIMM = {
+    "vit_small_patch16_dinov3": "vits16",
+    "vit_small_patch16_dinov3_qkvb": "vits16",
+    "vit_small_plus_patch16_dinov3": "vits16plus",
+    "vit_small_plus_patch16_dinov3_qkvb": "vits16plus",
+}
+SIZES = [PictureSize.square(224), PictureSize(320, 256)]
+
+
+def picture(size: PictureSize) -> np.ndarray:
+    return np.random.default_rng(3).standard_normal((1, 3, *size.axes)).astype(np.float32)
+
+
+def features(path: Path, size: PictureSize) -> np.ndarray:
+    """Our reading of weights, through the network that `export --check` compares with."""
+    from scripts.checkpoint import export, parity
+
+    model = contents.look(path).model()
+    source = export.open_source(model, str(path), size)
+    return parity.run_torch(source.config, source.weights, [picture(size)])[0]
+
+
+def stirred(network: Any) -> Any:
+    """Give a network random parameters, none of them trivial, biases and norms included."""
+    import torch
+
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.05 + (parameter == 1) * 1.0)
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", TIMM)
+def test_timm_s_own_networks_give_timm_s_own_features(tmp_path: Path, name: str) -> None:
+    timm = pytest.importorskip("timm", reason="timm is not on PYTHONPATH")
+    import torch
+
+    network = stirred(timm.create_model(name, num_classes=0, dynamic_img_size=True))
+    timm.models.save_for_hf(network, tmp_path, safe_serialization=True)
+    found = contents.look(tmp_path)
+    assert (found.model().name, found.backbone.convention.name) == (TIMM[name], "timm")
+    for size in SIZES:
+        with torch.no_grad():
+            theirs = network.forward_features(torch.from_numpy(picture(size))).numpy()
+        assert np.abs(features(tmp_path, size) - theirs).max() < 1e-4
+
+
+def of_transformers(name: str) -> tuple[Any, Tensors]:
+    """A random network of transformers in the sizes of a family member, and its tensors."""
+    from transformers import DINOv3ViTModel
+
+    from scripts.checkpoint import dinov3
+    from scripts.checkpoint.files import plain_name
+
+    network = stirred(DINOv3ViTModel(dinov3.config_of_catalog(catalog.models()[name])))
+    state = network.state_dict().items()
+    return network, {plain_name(key): value.numpy() for key, value in state}
+
+
+@pytest.mark.parametrize("name", ["vits16", "vits16plus"])
+def test_meta_s_names_give_the_features_of_transformers(tmp_path: Path, name: str) -> None:
+    import torch
+
+    network, values = of_transformers(name)
+    file = tmp_path / "dinov3_pretrain_lvd1689m.pth"
+    torch.save(
+        {key: torch.from_numpy(value) for key, value in conventions.meta(values).items()}, file
+    )
+    found = contents.look(file)
+    assert (found.model().name, found.backbone.convention.name) == (name, "Meta's original")
+    size = SIZES[0]
+    with torch.no_grad():
+        theirs = network(torch.from_numpy(picture(size))).last_hidden_state.numpy()
+    assert np.abs(features(file, size) - theirs).max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float32"])
+def test_a_nested_pickle_of_parameters_in_any_precision_is_read(tmp_path: Path, kind: str) -> None:
+    import torch
+
+    _, values = of_transformers("vits16")
+    dtype = getattr(torch, kind)
+    parameters = {
+        f"backbone.{key}": torch.nn.Parameter(torch.from_numpy(value).to(dtype))
+        for key, value in values.items()
+    }
+    torch.save({"model": parameters, "epoch": 3}, tmp_path / "pytorch_model.bin")
+    opened = contents.Checkpoint(tmp_path, {key: value.shape for key, value in values.items()})
+    assert opened.contents.backbone.prefix == "model.backbone."
+    name = "layer.3.mlp.up_proj.weight"
+    expected = torch.from_numpy(values[name]).to(dtype).float().numpy()
+    assert (opened.read(name) == expected).all()
+
+
+def test_a_training_state_with_code_in_it_is_refused(tmp_path: Path) -> None:
+    import argparse
+
+    import torch
+
+    torch.save({"model": {}, "args": argparse.Namespace(rate=1)}, tmp_path / "state.pth")
+    with pytest.raises(CheckpointError, match=r"its pickle calls argparse\.Namespace"):
+        contents.look(tmp_path)
