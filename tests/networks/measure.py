@@ -51,6 +51,7 @@ def pictures(out: Path) -> None:
                 size=model.image_size,
                 count=count,
                 weights=None,
+                model=MODEL,
                 exclude=None,
             )
         )

@@ -50,6 +50,7 @@ class Build:
                     size=SIZE,
                     count=count,
                     weights=DIGITS,
+                    model="digits",
                     exclude=None,
                 )
             )

@@ -33,6 +33,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 size=SIZE,
                 count=24,
                 weights=DIGITS,
+                model="digits",
                 exclude=None,
             )
         )
