@@ -21,6 +21,8 @@ from scripts import digests
 ROOT = Path(__file__).resolve().parents[1]
 # The sources of a build: the stages, and what is in the image.
 FOLDERS = ("scripts", "toolchains", "docker")
+# What says who may do what with them; a copy goes with what is passed on.
+NOTICES = ("LICENSE", "NOTICE")
 _FILE_NAME = re.compile(r"[\w-][\w.-]*\.\w+")
 
 
@@ -36,7 +38,7 @@ def revision(root: Path = ROOT) -> dict[str, str]:
 
     That is the git commit where the files are as committed, else the SHA-256 of the files.
     """
-    sources = (file for name in FOLDERS for file in digests.files_below(root / name))
+    sources = (file for name in (*FOLDERS, *NOTICES) for file in digests.files_below(root / name))
     files = [file for file in sources if not _is_litter(file.relative_to(root))]
     commit = _commit(root)
     if commit and _committed(root, commit) == {str(f.relative_to(root)): _as_git(f) for f in files}:
@@ -64,12 +66,14 @@ def _commit(root: Path) -> str:
 
 
 def _committed(root: Path, commit: str) -> dict[str, tuple[str, str]]:
-    """Return mode and blob id of every file of a commit below `FOLDERS`, by path.
+    """Return mode and blob id of every file of a commit that a build is made by, by path.
 
     `git status` believes its index and its settings: of files to assume unchanged, not to look
     for, or to look at through filters.
     """
-    listing = _git(root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *FOLDERS) or ""
+    listing = (
+        _git(root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *FOLDERS, *NOTICES) or ""
+    )
     lines = (line.partition("\t") for line in listing.split("\0") if line)
     return {
         path: (head.split()[0], head.split()[2])

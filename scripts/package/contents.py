@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from scripts import source
 from scripts.catalog import Model, Precision, Target
 from scripts.errors import ArtefactError, SdkError
 from scripts.package import build_id, manifest, provenance, readme, runtime, sbom, weights
@@ -23,7 +24,8 @@ class Build:
     """One finished build: its names, its files, and what is known about where it comes from.
 
     `reports` are the JSON files of the stages verify, profile and export; `golden` an input, as
-    the network `takes` it, and the raw float32 output that the simulator gives for it.
+    the network `takes` it, and the raw float32 output that the simulator gives for it; `notices`
+    the folder of this project's own licence.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Build:
     runner: Path
     library: Path | None = None
     golden: tuple[Path, Path] | None = None
+    notices: Path = source.ROOT
 
 
 def items(build: Build) -> list[Item]:
@@ -74,6 +77,10 @@ def _payload(build: Build) -> list[Item]:
     for name, file in zip(("input", "output"), build.golden or (), strict=False):
         made.append(Item(f"golden/{name}{file.suffix}", file, "golden"))
     made += [Item(f"reports/{name}.json", path, "report") for name, path in build.reports.items()]
+    made += [
+        Item(f"licences/dinov3-qnn/{name}", build.notices / name, "licence")
+        for name in source.NOTICES
+    ]
     return made + runtime.licences(build.sdk) + weights.licences(build.model, build.weights)
 
 

@@ -15,7 +15,10 @@ _TYPES = {
     "runtime": "library",
     "runner": "application",
 }
-_LICENCES = {"runtime": "Qualcomm AI Engine Direct SDK licence, see licences/qualcomm"}
+_LICENCES = {
+    "runtime": "Qualcomm's terms, see licences/qualcomm",
+    "runner": "Apache-2.0, with MIT parts, see licences/dinov3-qnn",
+}
 
 
 def make(facts: Mapping[str, Any], entries: Iterable[Entry]) -> dict[str, Any]:

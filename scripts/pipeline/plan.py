@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from scripts import artefacts, catalog
+from scripts import artefacts, catalog, source
 from scripts.checkpoint import contents
 from scripts.errors import UsageError
 from scripts.pipeline import fitness
@@ -20,6 +20,8 @@ from scripts.pipeline.request import Request
 BUILD = PurePosixPath("/build")
 # Where a stage sees the user's file of widths.
 WIDTHS = "/widths.json"
+# Where `package` sees the licence of this project.
+OWN_NOTICES = "/notices"
 # The first picture of a set, as a network takes it.
 FIRST = {catalog.FLOATS: "000000.raw", catalog.BYTES: "000000.rgb"}
 HOST_TOOLCHAIN, BOARD_TOOLCHAIN = "x86_64-linux-clang", "aarch64-ubuntu-gcc9.4"
@@ -246,9 +248,11 @@ def _package(request: Request) -> list[Stage]:
     arguments += tuple(text for name, path in inputs.items() for text in (name, _at(path)))
     golden = (_heldout_set() / FIRST[request.input], artefacts.golden_output(precision))
     arguments += ("--golden", *map(_at, golden))
-    files = (*inputs.values(), *golden, *weights.inputs)
+    arguments += ("--notices", OWN_NOTICES)
+    own = (Mount(source.ROOT / name, f"{OWN_NOTICES}/{name}") for name in source.NOTICES)
+    files, mounts = (*inputs.values(), *golden, *weights.inputs), (*weights.mounts, *own)
     name = f"package-{precision}-{request.target.name}"
-    return [Stage(name, "package", arguments, files, weights.mounts, describes=True)]
+    return [Stage(name, "package", arguments, files, mounts, describes=True)]
 
 
 _ORDER: tuple[Callable[[Request], list[Stage]], ...] = (

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from openqnn.progress import heartbeat, say
-from scripts import artefacts, catalog, program
+from scripts import artefacts, catalog, program, source
 from scripts.htp import sdk
 from scripts.package import archive, provenance
 from scripts.package.contents import Build, items
@@ -52,6 +52,7 @@ def _build(arguments: argparse.Namespace) -> Build:
         library=arguments.library,
         runner=arguments.runner,
         golden=tuple(arguments.golden) if arguments.golden else None,
+        notices=arguments.notices,
     )
 
 
@@ -74,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
         "--golden", type=Path, nargs=2, metavar=("INPUT", "OUTPUT"),
         help="an input, and the raw float32 output expected of it, tried on the board",
     )  # fmt: skip
+    parser.add_argument(
+        "--notices", type=Path, default=source.ROOT, help="folder of this project's own licence"
+    )
     parser.add_argument("--sdk", type=Path, help="SDK root; default: the one in force")
     parser.add_argument(
         "--provenance-facts", default=os.environ.get(artefacts.FACTS_VARIABLE, ""),

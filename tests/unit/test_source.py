@@ -88,7 +88,7 @@ def test_sources_as_committed_are_named_by_their_commit(repository: Path) -> Non
     assert source.revision(repository) == {"gitCommit": git(repository, "rev-parse", "HEAD")}
 
 
-@pytest.mark.parametrize("name", ["scripts/file", "docker/new"])
+@pytest.mark.parametrize("name", ["scripts/file", "docker/new", "NOTICE"])
 def test_changed_sources_are_named_by_what_is_in_them(repository: Path, name: str) -> None:
     (repository / name).write_text("changed")
     before = source.revision(repository)

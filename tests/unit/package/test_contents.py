@@ -17,6 +17,7 @@ from scripts.htp import elf
 from scripts.package import provenance, runtime
 from scripts.package.contents import Build, items
 from scripts.package.item import Item
+from scripts.source import ROOT
 from tests import packages
 from tests.packages import BUILD_ID, OTHER_BUILD_ID
 
@@ -38,6 +39,13 @@ def test_the_runtime_is_complete(tmp_path: Path) -> None:
     names = ("libQnnHtp", "libQnnSystem", "libQnnHtpV73Stub", "libQnnHtpV73Skel")
     assert {f"lib/{name}.so" for name in names} <= paths
     assert {"model/dinov3_int8_htp.serialized.bin", "licences/qualcomm/LICENSE.pdf"} <= paths
+
+
+def test_our_own_licence_and_the_parts_of_others_go_with_it(tmp_path: Path) -> None:
+    texts = {item.path: item.source for item in items(packages.build(tmp_path))}
+    for name in ("LICENSE", "NOTICE"):
+        assert texts[f"licences/dinov3-qnn/{name}"] == ROOT / name
+    assert "Niels Lohmann" in (ROOT / "NOTICE").read_text()  # in the runner
 
 
 def test_the_manifest_says_what_it_is(tmp_path: Path) -> None:

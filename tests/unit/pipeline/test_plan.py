@@ -109,6 +109,14 @@ def test_the_input_reaches_lower_alone_and_the_golden_input_is_of_its_kind() -> 
     assert changed == [("lower", lower), ("package", golden)]
 
 
+def test_the_licence_of_this_project_reaches_the_package() -> None:
+    package = stages()[-1]
+    seen = {mount.target: mount.source for mount in package.mounts}
+    for name in ("LICENSE", "NOTICE"):
+        assert seen[f"/notices/{name}"] == ROOT / name
+    assert package.arguments[-2:] == ("--notices", "/notices")
+
+
 def test_what_no_context_can_hold_is_exported_and_not_built() -> None:
     build = request.make(model="vit7b16", weights="random")
     assert plan.up_to(build, "export")[-1].verb == "export"
