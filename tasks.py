@@ -81,7 +81,7 @@ def doctor(console: Console, request: Request) -> None:
         "only": "one folder, file or test (FILE::NAME), on the host or in the image as it needs",
     },
 )
-def test(console: Console, fast: bool = False, slow: bool = False, only: str = "") -> None:
+def test(console: Console, fast: bool = False, slow: bool = False, only: str | None = None) -> None:
     """Run all tests: unit, image, and builds of digits from end to end."""
     if only:
         suites.only(console, only)
@@ -141,7 +141,7 @@ def image_push(console: Console, request: Request, reference: str) -> None:
 
 
 @command(output=OUTPUT, help={"archive": "archive that `invoke package` made", "signers": SIGNERS})
-def inspect(console: Console, archive: str, signers: str = "") -> None:
+def inspect(console: Console, archive: str, signers: str | None = None) -> None:
     """Check every file of an archive against its manifest, and show what it is."""
     inspected = inspection.inspect(options.path(archive), _file(signers))
     for title, rows in inspected.tables():
@@ -150,7 +150,9 @@ def inspect(console: Console, archive: str, signers: str = "") -> None:
 
 
 @command(output=OUTPUT, help={"device": DEVICE, "archive": ARCHIVE, "signers": SIGNERS})
-def deploy(console: Console, device: str, archive: str = "", signers: str = "") -> None:
+def deploy(
+    console: Console, device: str, archive: str | None = None, signers: str | None = None
+) -> None:
     """Bring an archive into use on boards over SSH: checked, resumable, switched in one step."""
     package = _file(archive) or requests.make().archive
     names = device.split(",")
@@ -186,7 +188,7 @@ def _agreed(question: str) -> bool:
     return sys.stdin.readline().strip().lower() == "y"  # nobody there to ask is a no
 
 
-def _file(text: str) -> Path | None:
+def _file(text: str | None) -> Path | None:
     return options.path(text) if text else None
 
 

@@ -26,7 +26,7 @@ class PipelineError(Exception):
 
 
 class UsageError(PipelineError):
-    """An unknown model, precision or target, or options that contradict each other."""
+    """A command line that cannot be meant: an unknown name, a wrong value, a contradiction."""
 
     exit_code = 2
 

@@ -26,9 +26,9 @@ Made by `python -m scripts.exit_codes` from `scripts/errors.py` and
 A refusal says on stderr what failed, what usually causes it, and what to do about it. Every number
 means one cause, except 1, 2 and those of signals:
 
-* **1** is no cause of its own: `invoke` does not know the task or option, `doctor` found something
-  missing, or the bootstrap gave up. openqnn's Python programs (`qnn-onnx-converter`,
-  `qnn-model-lib-generator`) exit with 1 on every refusal, as Qualcomm's do.
+* **1** is no cause of its own: `doctor` found something missing, or the bootstrap gave up.
+  openqnn's Python programs (`qnn-onnx-converter`, `qnn-model-lib-generator`) exit with 1 on every
+  refusal, as Qualcomm's do.
 * **2** is also what openqnn's Python programs say of a command line that they cannot read, and what
   `make` says of any failure: the code of the build is in make's last line.
 * **128 + n** is a program that signal n ended. {interrupted} is Ctrl-C; 137 is a kill, most often

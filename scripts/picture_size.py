@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from scripts.errors import UsageError
 
-_FORM = re.compile(r"(\d+)(?:x(\d+))?", re.ASCII)
+_FORM = re.compile(r"(\d{1,9})(?:x(\d{1,9}))?", re.ASCII)
+# 4096 patches: attention over more is beyond what was measured on the HTP.
+MOST_PATCHES = 64
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class PictureSize:
         match = _FORM.fullmatch(text.strip())
         if not match:
             raise UsageError(
-                f"{text!r} is no picture size.", remedy="512, or 480x640: height x width in pixels"
+                f"{text[:40]!r} is no picture size.",
+                remedy="512, or 480x640: height x width in pixels",
             )
         height, width = match.groups()
         return cls(int(height), int(width or height))
@@ -43,18 +46,24 @@ class PictureSize:
         return self.height == self.width
 
     def patches(self, patch: int) -> tuple[int, int]:
-        """Return how many rows and columns of patches there are.
+        """Return how many rows and columns of patches there are, `MOST_PATCHES` at most.
 
         Raises:
-            UsageError: patches of `patch` pixels do not divide it.
+            UsageError: patches of `patch` pixels do not divide it, or it has too many.
         """
-        if self.height % patch or self.width % patch or not self.height or not self.width:
-            rounded = PictureSize(*(max(1, round(side / patch)) * patch for side in self.axes))
+        counts = [min(max(1, round(side / patch)), MOST_PATCHES) for side in self.axes]
+        nearest = PictureSize(*(count * patch for count in counts))
+        if max(self.axes) > MOST_PATCHES * patch:
+            raise UsageError(
+                f"{self} has more than {MOST_PATCHES} patches of {patch} pixels a side.",
+                remedy=f"--size {nearest} is the nearest that a network takes",
+            )
+        if self != nearest:
             raise UsageError(
                 f"Patches of {patch} pixels do not divide a picture of {self}.",
-                remedy=f"--size {rounded} is the nearest that they do",
+                remedy=f"--size {nearest} is the nearest that they do",
             )
-        return self.height // patch, self.width // patch
+        return counts[0], counts[1]
 
     @property
     def axes(self) -> tuple[int, int]:

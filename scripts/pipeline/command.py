@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 from inspect import Parameter
 from typing import Any
 
-from invoke import Context, Exit, Task
+from invoke import Context, Exit, ParseError, Program, Task
 from invoke.parser import ParserContext
 from invoke.parser.context import to_flag
 
 from scripts import console, errors
-from scripts.pipeline import options, request
-from scripts.pipeline.options import Option, option
+from scripts.pipeline import options, request, usage
+from scripts.pipeline.options import Option, Text, flag, option
 
 # As of a program that the signal SIGPIPE ended.
 UNREAD = 141
@@ -84,11 +84,48 @@ def _help_in_order(context: ParserContext) -> list[tuple[str, str | None]]:
     return [(flags.replace("STRING", _metavar(name)), text) for name, flags, text in lines]
 
 
+# What stands for the value of a parameter that a task has for itself.
+_OWN = {"archive": "FILE", "signers": "FILE", "out": "FILE", "only": "PATH", "device": "NAMES"}
+
+
 def _metavar(name: str) -> str:
-    return BUILD[name].metavar if name in BUILD else "TEXT"
+    return BUILD[name].metavar if name in BUILD else _OWN.get(name, "TEXT")
 
 
 ParserContext.help_tuples = _help_in_order  # type: ignore[method-assign]
+
+
+def _read_in_words(read: Callable[[Program], None]) -> Callable[[Program], None]:
+    """Wrap a step of Invoke that reads the command line: what it cannot read is our error."""
+
+    @functools.wraps(read)
+    def step(program: Program) -> None:
+        try:
+            read(program)
+        except ParseError as error:
+            levels = {name: True for name in OUTPUT if f"--{name}" in sys.argv}
+            with _errors_in_words(), console.opened(**levels):
+                raise usage.named(error, program.collection.task_names) from None
+
+    return step
+
+
+def _tasks_or_help(program: Program) -> None:
+    """Read the tasks; `--help` behind a task is a wish for help, whatever else stands there.
+
+    Invoke takes it for the value of a positional argument, or of an option before it.
+    """
+    if task := usage.asked_for_help(program.core.unparsed):
+        program.core[0].args["help"].value = task
+        program.core.unparsed = []
+    _parse_tasks(program)
+
+
+_parse_tasks = Program.parse_tasks
+Program.parse_tasks = _read_in_words(_tasks_or_help)  # type: ignore[method-assign, assignment]
+Program.parse_cleanup = _read_in_words(  # type: ignore[method-assign, assignment]
+    Program.parse_cleanup
+)
 
 
 def _signature(body: Callable[..., None], shared: Iterable[Option]) -> inspect.Signature:
@@ -110,13 +147,40 @@ def _running(body: Callable[..., None], taken: Sequence[str]) -> Callable[..., N
     def run(c: Context, **texts: Any) -> None:
         levels = {name: texts.pop(name) for name in OUTPUT if name in texts}
         with _errors_in_words(), console.opened(**levels) as opened:
-            if "--help" in texts.values():  # Invoke takes it for the value of a positional
-                raise errors.UsageError("--help goes in front: `invoke --help TASK`.")
+            _check_levels(levels)
+            texts = {name: text for name, text in texts.items() if text is not None}
+            for name, text in texts.items():
+                _check_text(name, text)
             build = {name: texts.pop(name) for name in taken if name in texts}
             checked = [request.make(**build)] if taken else []
             body(opened, *checked, **texts)
 
     return run
+
+
+def _check_levels(levels: Mapping[str, bool]) -> None:
+    if levels.get("quiet") and levels.get("verbose"):
+        raise errors.UsageError(
+            "--quiet and --verbose contradict each other.", remedy="leave one of them out"
+        )
+
+
+def _check_text(name: str, text: Text) -> None:
+    """Refuse the value of an option that cannot be meant: no path or name is empty."""
+    if not isinstance(text, str):
+        return
+    if not text.strip():
+        raise errors.UsageError(
+            f"{flag(name)} has an empty value.",
+            cause="a variable of the shell that is not set",
+            remedy=f"give it a value, or leave {flag(name)} out",
+        )
+    if text.startswith("--"):  # Invoke takes the next word, whatever it is
+        raise errors.UsageError(
+            f"{flag(name)} has the value {text}, which looks like an option.",
+            cause="a misspelt option, or a value that was left out",
+            remedy=f"{flag(name)} VALUE; a file of such a name is ./{text}",
+        )
 
 
 @contextmanager

@@ -21,6 +21,10 @@ Text = str | bool
 Kind = TypeVar("Kind")
 Check = Callable[[Any], Any]
 _KEY = "option"
+# Characters of a value that a refusal repeats.
+_SHOWN = 200
+# Bytes that Linux takes as the name of a file, and as a path.
+_NAME, _PATH = 255, 4095
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Option:
     @property
     def flag(self) -> str:
         """The option as a user types it, e.g. `--max-ms`."""
-        return "--" + self.name.replace("_", "-")
+        return flag(self.name)
 
     @property
     def summary(self) -> str:
@@ -51,9 +55,13 @@ class Option:
         return f"{self.help} [default: {self.default}]" if is_word else self.help
 
     @property
-    def standing(self) -> Text:
-        """What counts where the command line is silent: the variable, else the default."""
-        return (self.variable and os.environ.get(self.variable)) or self.default
+    def standing(self) -> Text | None:
+        """What counts where the command line is silent: the variable, else the default.
+
+        None where that is no text, so that an empty one is known to be a user's.
+        """
+        standing = (self.variable and os.environ.get(self.variable)) or self.default
+        return None if standing == "" else standing
 
     def value(self, text: Text) -> Any:
         """Return the value that a text stands for.
@@ -65,7 +73,8 @@ class Option:
         try:
             return self.check(text)
         except ValueError as error:
-            raise UsageError(f"{self.flag} {text}: {error}.") from None
+            shown = text if len(str(text)) <= _SHOWN else f"{str(text)[:_SHOWN]}..."
+            raise UsageError(f"{self.flag} {shown}: {error}.") from None
 
 
 def option(
@@ -105,6 +114,11 @@ def checked(kind: type[Kind], texts: Mapping[str, Any]) -> Kind:
     return kind(**values)
 
 
+def flag(name: str) -> str:
+    """Return a parameter as a user types it, e.g. `--max-ms`."""
+    return "--" + name.replace("_", "-")
+
+
 def one_of(names: Sequence[str]) -> Callable[[str], str]:
     """Return a check for one of a few words."""
 
@@ -132,8 +146,16 @@ def number(rule: str, holds: Callable[[float], bool]) -> Callable[[str | float],
 
 
 def path(text: str | Path) -> Path:
-    """Return the absolute path that a user means, `~` expanded."""
+    """Return the absolute path that a user means, `~` expanded.
+
+    Raises:
+        ValueError: there is no such user, or no file can have such a name.
+    """
     try:
-        return Path(text).expanduser().resolve()
-    except RuntimeError as error:  # there is no such user
+        resolved = Path(text).expanduser().resolve()
+    except RuntimeError as error:
         raise ValueError(str(error)) from None
+    longest = max(len(os.fsencode(part)) for part in resolved.parts)
+    if longest > _NAME or len(os.fsencode(resolved)) > _PATH:
+        raise ValueError("no path is that long")
+    return resolved

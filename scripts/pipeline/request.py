@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scripts import artefacts, catalog
+from scripts import artefacts, catalog, width_pins
 from scripts.catalog import Model, Precision, Target
 from scripts.checkpoint import contents
 from scripts.errors import CalibrationError, CheckpointError, SdkError, UsageError
@@ -16,13 +16,11 @@ from scripts.package import signature
 from scripts.picture_size import PictureSize
 from scripts.pipeline import declared_size, options
 from scripts.pipeline.options import option
-from scripts.source import ROOT
+from scripts.source import FOLDERS, ROOT
 
 BUILTIN_WEIGHTS = ROOT / "scripts" / "catalog" / "digits"
-# 4096 patches: attention over more is beyond what was measured on the HTP.
-MOST_PATCHES = 64
 DEFAULT_MODEL = "digits"
-_RANDOM = re.compile(r"random(:\d+)?")
+_RANDOM = re.compile(r"random(:\d{1,9})?", re.ASCII)
 
 
 def _model(text: str) -> Model:
@@ -32,10 +30,13 @@ def _model(text: str) -> Model:
 def _weights(text: str) -> str:
     if text in ("", "hf", "builtin") or _RANDOM.fullmatch(text):
         return text
+    if text.startswith("random:"):
+        raise ValueError("the seed is a number of up to 9 digits: random:7")
     path = options.path(text)
     if not path.exists():
         raise CheckpointError(
-            f"There are no weights at {text}.",
+            f"There are no weights at {path}.",
+            cause="a slip in the path, or it is relative to another folder",
             remedy="--weights takes a directory, a file, hf, or random[:SEED]",
         )
     return str(path)
@@ -62,9 +63,26 @@ def _widths(text: str) -> Path | None:
     if not text:
         return None
     file = options.path(text)
-    if not file.is_file():
-        raise UsageError(f"{text} is not a file of widths.", remedy="see docs/options.md")
+    width_pins.read(file)
     return file
+
+
+def _build_dir(text: str | Path) -> Path:
+    """Return the folder of artefacts, which need not be there yet."""
+    folder = options.path(text)
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir():
+        raise UsageError(
+            f"--build-dir {folder}: {nearest} is a file, no folder.",
+            remedy="give a folder; it is made where it is not there",
+        )
+    if sources := [name for name in FOLDERS if folder.is_relative_to(ROOT / name)]:
+        raise UsageError(
+            f"--build-dir {folder} is in the sources of this program.",
+            cause=f"what lies in {sources[0]}/ counts as source: it changes every package",
+            remedy="give a folder elsewhere, e.g. build/mine",
+        )
+    return folder
 
 
 def _target(text: str) -> Target:
@@ -208,7 +226,7 @@ class Request:
     build_dir: Path = option(
         "build",
         "folder where artefacts go",
-        options.path,
+        _build_dir,
         metavar="DIR",
     )
     sdk: Path | None = option(
@@ -306,11 +324,7 @@ def _with_size(request: Request) -> Request:
     path = request.weights_path
     says = declared_size.read(path).size if path else None
     size = request.size or says or request.model.picture_size
-    if max(size.patches(request.model.patch_size)) > MOST_PATCHES:
-        raise UsageError(
-            f"{size} has more than {MOST_PATCHES} patches a side.",
-            remedy=f"--size {MOST_PATCHES * request.model.patch_size} is the largest",
-        )
+    size.patches(request.model.patch_size)
     return replace(request, size=size)
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from openqnn.network.onnx_network import Network
 from openqnn.quantization.encodings import Encodings
+from scripts import width_pins
 from scripts.catalog import Precision
-from scripts.quantization import calibration, forms, widths
+from scripts.quantization import calibration, forms
 from scripts.quantization.calibration import Unseen
 from scripts.quantization.forms import Form, Forms
 from scripts.quantization.frontier import Budget, Frontier
@@ -79,5 +80,5 @@ def _report(search: Search, form: Form, tried: Forms, why: dict[str, object]) ->
     return {
         "why": {**why, "simulated": tried.report(), "form": form.facts()},
         "16": search.named(form.wide),
-        "8": {kind: widths.ALL if kind in whole else names for kind, names in narrow.items()},
+        "8": {kind: width_pins.ALL if kind in whole else names for kind, names in narrow.items()},
     }

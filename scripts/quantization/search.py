@@ -8,7 +8,6 @@ many are needed is told by trials of the whole network on pictures that calibrat
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 from openqnn.network.onnx_network import Network
 from openqnn.progress import say
 from openqnn.quantization import sharing
-from scripts import catalog, metrics
+from scripts import catalog, metrics, width_pins
 from scripts.errors import UsageError
 from scripts.metrics import Features
 from scripts.quantization import widths
@@ -33,7 +32,6 @@ WORTH = 0.1
 # What a kind costs at least, in the catalog's microseconds: free ones go by what they save.
 LEAST_COST = 10.0
 EIGHT = "8 bits are enough"
-PINS = 'the form of widths.json: {"16": {kind: [tensors] or "all"}, "8": {...}}'
 
 
 @dataclass(frozen=True)
@@ -76,15 +74,13 @@ class Pins:
         Raises:
             UsageError: it is of another form, or names what the network does not have.
         """
-        known = widths.kinds(network)
+        known, pins = widths.kinds(network), width_pins.read(file)
         try:
-            raw = json.loads(file.read_text())
-            wide, narrow = (_named(raw.get(width, {}), known) for width in ("16", "8"))
-        except (OSError, ValueError, AttributeError, TypeError) as error:
-            raise UsageError(f"{file} is no file of widths: {error}.", remedy=PINS) from error
+            wide, narrow = (_named(pins.get(width, {}), known) for width in width_pins.WIDTHS)
         except KeyError as error:
             raise UsageError(
-                f"{file} names {error.args[0]!r}, which this network does not have.",
+                f"The file of --widths names {error.args[0]!r}, which this network does not have.",
+                cause="it is of another network, or of one with another --size or --input",
                 remedy=f"one of its kinds: {', '.join(sorted(known))}",
             ) from error
         return cls(frozenset(wide), frozenset(narrow - wide))
@@ -257,7 +253,7 @@ def _named(
     found: set[str] = set()
     for kind, names in entries.items():
         here = known[kind]
-        for name in here if names == widths.ALL else names:
+        for name in here if names == width_pins.ALL else names:
             if name not in here:
                 raise KeyError(name)
             found.add(name)

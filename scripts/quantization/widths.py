@@ -13,8 +13,6 @@ from openqnn.quantization.encodings import Encoding, Encodings
 from openqnn.quantization.sharing import quantized_as
 
 NARROW, WIDE = 8, 16
-# In a file of widths: every tensor of a kind.
-ALL = "all"
 
 
 def at(activations: Mapping[str, Encoding], names: Iterable[str], bits: int) -> dict[str, Encoding]:

@@ -123,11 +123,66 @@ def test_the_environments_sdk_counts_where_a_task_takes_one(
     assert parameters["quiet"].default is False
 
 
-def test_help_behind_a_task_that_wants_an_argument_says_where_it_goes() -> None:
-    @command(help={"archive": "an archive"})
-    def show(console: Console, archive: str) -> None:
+def said(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [INVOKE, *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("inspect", "--help"), ("deploy", "-h"), ("build", "--images", "--help"), ("inspect", "x")],
+)
+def test_help_may_stand_behind_every_task(words: tuple[str, ...]) -> None:
+    words = (*words, "--help") if "x" in words else words
+    done = said(*words)
+    assert (done.returncode, done.stdout) == (0, help_of(words[0]))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["biuld"], ["no task 'biuld'", "build is the nearest"]),
+        (["--help", "biuld"], ["no task 'biuld'", "build is the nearest"]),
+        (["build", "--modle", "x"], ["build has no option --modle", "--model is the nearest"]),
+        (["build", "--model"], ["--model needs a value"]),
+        (["build", "--model", "--sign"], ["--model needs a value"]),
+        (["build", "--images", "--modle"], ["--images has the value --modle"]),
+        (["build", "--model", "digits", "--model", "x"], ["what is 'x'?", "there twice"]),
+        (["inspect"], ["inspect needs ARCHIVE", "`invoke inspect ARCHIVE`"]),
+        (["inspect", "x", "--quiet", "--verbose"], ["--quiet and --verbose contradict"]),
+    ],
+)
+def test_a_command_line_that_cannot_be_read_is_a_usage_error(
+    words: list[str], says: list[str]
+) -> None:
+    done = said(*words)
+    assert (done.returncode, done.stdout) == (UsageError.exit_code, "")
+    for text in says:
+        assert text in done.stderr
+
+
+def test_a_command_line_that_cannot_be_read_is_a_document_too() -> None:
+    done = said("build", "--json", "--modle", "x")
+    assert json.loads(done.stdout)["error"]["exit_code"] == done.returncode == 2
+
+
+@pytest.mark.parametrize("name", [name for name, entry in BUILD.items() if entry.metavar])
+def test_no_option_of_a_build_is_empty(name: str) -> None:
+    @command(takes=BUILD)
+    def show(console: Console, request: Request) -> None:
         """Show."""
 
-    with pytest.raises(Exit, match="invoke --help") as ending:
-        show(Context(), archive="--help")
-    assert ending.value.code == UsageError.exit_code
+    for text in ("", " "):
+        with pytest.raises(Exit, match=f"{BUILD[name].flag} has an empty value") as ending:
+            show(Context(), **{name: text})
+        assert ending.value.code == UsageError.exit_code
+
+
+def test_no_parameter_of_a_task_is_empty() -> None:
+    @command(help={"archive": "an archive"})
+    def show(console: Console, archive: str, signers: str | None = None) -> None:
+        """Show."""
+
+    for texts in ({"archive": ""}, {"archive": "a", "signers": ""}):
+        with pytest.raises(Exit, match="has an empty value"):
+            show(Context(), **texts)

@@ -81,13 +81,13 @@ def test_the_calibration_method_reaches_quantize() -> None:
 
 def test_pinned_widths_reach_quantize(tmp_path: Path) -> None:
     file = tmp_path / "pins.json"
-    file.write_text("{}")
+    file.write_text('{"16": {}}')
     quantize = next(stage for stage in stages(widths=str(file)) if stage.verb == "quantize")
     assert quantize.arguments[-2:] == ("--widths", "/widths.json")
     assert [mount.source for mount in quantize.mounts] == [file]
     with pytest.raises(UsageError, match="no widths to choose"):
         stages(precision="w8a16", widths=str(file))
-    with pytest.raises(UsageError, match="not a file of widths"):
+    with pytest.raises(UsageError, match="is not there"):
         stages(widths=str(tmp_path / "other.json"))
 
 

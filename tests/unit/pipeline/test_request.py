@@ -14,6 +14,7 @@ from scripts.errors import (
 )
 from scripts.pipeline import request
 from scripts.pipeline.request import Request
+from scripts.source import ROOT
 
 
 def make(**texts: str | float) -> Request:
@@ -34,7 +35,18 @@ def test_defaults() -> None:
         ({"precision": "int4"}, UsageError, "w8a16"),
         ({"target": "iq1"}, UsageError, "iq9075"),
         ({"model": "digits", "weights": "hf"}, UsageError, "not on the hub"),
-        ({"weights": "randomly"}, CheckpointError, "no weights at randomly"),
+        ({"size": "99999999"}, UsageError, "--size 1024 is the nearest"),
+        ({"size": "16x9999"}, UsageError, "--size 16x1024 is the nearest"),
+        ({"size": "9" * 5000}, UsageError, "is no picture size"),
+        ({"weights": "randomly"}, CheckpointError, "/randomly."),
+        ({"weights": "random:abc"}, UsageError, "the seed is a number"),
+        ({"weights": "random:" + "9" * 5000}, UsageError, "the seed is a number"),
+        ({"weights": "9" * 5000}, UsageError, "no path is that long"),
+        ({"build_dir": "a/" * 3000}, UsageError, "no path is that long"),
+        ({"build_dir": str(ROOT / "scripts")}, UsageError, "is in the sources"),
+        ({"build_dir": str(ROOT / "docker" / "new")}, UsageError, "is in the sources"),
+        ({"build_dir": str(ROOT / "Makefile")}, UsageError, "Makefile is a file, no folder"),
+        ({"build_dir": str(ROOT / "Makefile" / "x")}, UsageError, "Makefile is a file, no folder"),
         ({"images": "/nowhere"}, CalibrationError, "/nowhere"),
         ({"heldout": "."}, UsageError, "--images"),
         ({"input": "int8"}, UsageError, "one of: float32, uint8"),
@@ -42,7 +54,7 @@ def test_defaults() -> None:
         ({"method": "mse", "precision": "fp16"}, UsageError, "no ranges to calibrate"),
         ({"size": "wide"}, UsageError, "480x640"),
         ({"size": "230"}, UsageError, "--size 224 is the nearest"),
-        ({"size": "2048"}, UsageError, "--size 1024 is the largest"),
+        ({"size": "2048"}, UsageError, "--size 1024 is the nearest"),
         ({"weights": "builtin"}, UsageError, "no built-in weights"),
         ({"lane": "focal"}, UsageError, "bookworm"),
         ({"memory": "-1"}, UsageError, "--memory -1: must be a number above 0"),
@@ -60,6 +72,19 @@ def test_bad_input_is_refused_in_words(
     with pytest.raises(error) as caught:
         make(**texts)
     assert says in str(caught.value)
+
+
+def test_a_size_that_is_advised_is_taken() -> None:
+    for text in ("0", "1", "9999", "1025", "16x9999", "250x1"):
+        with pytest.raises(UsageError) as refusal:
+            make(size=text)
+        advised = refusal.value.remedy.split()[1]
+        assert str(make(size=advised).size) == advised
+
+
+def test_the_usual_folder_and_others_of_the_clone_are_no_sources() -> None:
+    for name in ("build", "mine", "scripts-of-mine", "../elsewhere"):
+        assert make(build_dir=str(ROOT / name)).build_dir == (ROOT / name).resolve()
 
 
 def test_the_model_is_what_the_weights_say(tmp_path: Path) -> None:

@@ -133,8 +133,6 @@ def test_pins_name_kinds_and_tensors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("[]", "no file of widths"),
-        ("{", "no file of widths"),
         ('{"16": {"Tanh to Conv": "all"}}', "names 'Tanh to Conv'"),
         ('{"8": {"Softmax to MatMul": ["Add7"]}}', "names 'Add7'"),
     ],
