@@ -5,14 +5,15 @@ Every picture is written twice, for either kind of network: normalised, float32
 `input_list.txt` names the raws, and `manifest.json` every picture with its hashes, where it came
 from, and its label.
 
-Pictures (JPEG, PNG; nested folders; any size) are taken in an order that is spread evenly over the
-sorted folder whatever the count, so 16 pictures are the first 16 of 32. A broken file is refused.
-Constant pictures and copies of others teach nothing: they are named, skipped and replaced.
+Pictures are taken in an order that is spread evenly over the sorted folder whatever the count, so
+16 pictures are the first 16 of 32. A broken file is refused. Constant pictures and copies of others
+teach nothing: they are skipped and replaced.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -23,15 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from openqnn.progress import say, track
+from scripts import digests
 from scripts.errors import CalibrationError, UsageError
 from scripts.metrics import Features
 from scripts.picture_size import PictureSize
-from scripts.pictures import preprocess
+from scripts.pictures import decoding, preprocess
 from scripts.pictures.preprocess import Preprocessing
 
-SUFFIXES = {".jpg", ".jpeg", ".png"}
+CALIBRATION = "calibration"
 FEW = 16
-IN_OTHER_SET = "is in the other set"
+IN_OTHER_SET, ONE_COLOUR, COPY = "in the other set", "of one colour", "copies of others"
 # Multiples of 2^32 / golden ratio, modulo 2^32: any number of first terms is spread evenly.
 GOLDEN_STEP = 2654435769
 
@@ -57,6 +59,8 @@ class Collector:
         self.excluded = excluded
         self.taken: list[Taken] = []
         self.skipped: dict[str, str] = {}
+        self.masks: list[str] = []
+        self.held_out = True
 
     def offer(self, file: Path) -> bool:
         """Take a picture and return true, or note why it is skipped.
@@ -65,15 +69,18 @@ class Collector:
             ImageFileError: it cannot be read.
         """
         source = file.relative_to(self.images).as_posix()
-        values = preprocess.resized(preprocess.load(file), self.how.size)
+        picture = decoding.decoded(file, self.out)
+        values = preprocess.resized(picture, self.how.size)
         pixels = preprocess.normalised(values, self.how)
         digest = sha256(pixels.tobytes()).hexdigest()
         reason = self._unfit(pixels, digest)
         if reason:
             self.skipped[source] = reason
             return False
+        if picture.is_mask:
+            self.masks.append(source)
         label = file.parent.name if file.parent != self.images else None
-        whole = sha256(file.read_bytes()).hexdigest()
+        whole = digests.of_file(file)
         files = *self._write("raw", pixels), *self._write("rgb", preprocess.as_bytes(values))
         self.taken.append(Taken(source, whole, *files, label))
         return True
@@ -88,25 +95,34 @@ class Collector:
         if digest in self.excluded:
             return IN_OTHER_SET
         if (pixels == pixels[:, :1, :1]).all():
-            return "has one colour only"
-        copies = (image.source for image in self.taken if image.raw_sha256 == digest)
-        first = next(copies, None)
-        return f"is a copy of {first}" if first else ""
+            return ONE_COLOUR
+        return COPY if any(image.raw_sha256 == digest for image in self.taken) else ""
 
 
-def find(images: Path) -> list[Path]:
-    """Return every picture below a folder, sorted.
+@dataclass(frozen=True)
+class Shares:
+    """How many pictures two sets want from one folder: all for calibration, or none held out.
 
-    Raises:
-        CalibrationError: there is no such folder, or no picture in it.
+    The held-out share is set aside first: what is asked for, at most a quarter of the folder.
     """
-    files = [file for file in images.rglob("*") if file.suffix.lower() in SUFFIXES]
-    if not files:
-        raise CalibrationError(
-            f"There is no picture (.jpg, .jpeg, .png) in {images}.",
-            remedy="give --images a folder of real pictures of what the model will see",
-        )
-    return sorted(files, key=lambda file: file.relative_to(images).as_posix())
+
+    calibration: int | None
+    held_out: int
+
+    def of_calibration(self, files: Sequence[Path]) -> list[Path]:
+        """Return the files to calibrate on, best first, without the held-out share."""
+        border, end = self._border(len(files))
+        return [*files[:border], *files[end:]]
+
+    def of_held_out(self, files: Sequence[Path]) -> list[Path]:
+        """Return the files to hold out, best first; none of a folder that is too small."""
+        border, _ = self._border(len(files))
+        return [*files[border:]]
+
+    def _border(self, count: int) -> tuple[int, int]:
+        aside = min(self.held_out, count // 4)
+        border = min(self.calibration or count, count - aside)
+        return border, border + aside
 
 
 def spread(files: Sequence[Path]) -> list[Path]:
@@ -118,19 +134,28 @@ def spread(files: Sequence[Path]) -> list[Path]:
     return [files[place] for place in order]
 
 
-def collect(collector: Collector, count: int | None) -> None:
-    """Fill the set with up to `count` pictures, or with all there are.
+def collect(collector: Collector, count: int | None, files: Sequence[Path]) -> None:
+    """Fill the set with up to `count` of the files, or with all there are.
 
     Raises:
         CalibrationError: not one picture is fit, or most of those seen are constant or copies.
     """
-    files = spread(find(collector.images))
     goal = min(count or len(files), len(files))
     rest = iter(files)
     for _ in track(range(goal), "pictures"):
         if not any(collector.offer(file) for file in rest):
             break
     _judge(collector, goal)
+
+
+def collect_seen(collector: Collector, count: int | None, files: Sequence[Path]) -> None:
+    """Fill a held-out set with pictures that calibration has seen: there are no others."""
+    say(
+        f"  warning: of {len(files)} pictures none can be held out: verify judges those that "
+        "calibration has seen"
+    )
+    collector.held_out, collector.excluded = False, set()
+    collect(collector, count, files)
 
 
 def seen_in(set_dir: Path | None) -> set[str]:
@@ -151,6 +176,7 @@ def write(collector: Collector, name: str, listed_at: PurePosixPath) -> None:
         "layout": "NCHW",
         "rgb_layout": "NHWC",
         "colour_order": "RGB",
+        "held_out": collector.held_out,
         "images": [asdict(image) for image in collector.taken],
         "skipped": collector.skipped,
     }
@@ -198,8 +224,12 @@ class HeldOut:
         """Return the pictures' paths below their folder."""
         return [image["source"] for image in self.manifest["images"]]
 
-    def pixels(self, images: Path, size: PictureSize) -> list[Features]:
+    def pixels(
+        self, images: Path, size: PictureSize, scratch: Path | None = None
+    ) -> list[Features]:
         """Return every picture, preprocessed again, as [1, 3, height, width].
+
+        Large ones take room in the folder `scratch` for a while.
 
         Raises:
             CalibrationError: a picture is not the one that the set was made of.
@@ -210,12 +240,12 @@ class HeldOut:
         tensors = []
         for image in self.manifest["images"]:
             path = images / image["source"]
-            if not path.is_file() or sha256(path.read_bytes()).hexdigest() != image["sha256"]:
+            if not path.is_file() or digests.of_file(path) != image["sha256"]:
                 raise CalibrationError(
                     f"{path} is not the picture that the held-out set was made of.",
                     remedy="run `invoke calibrate` again",
                 )
-            tensors.append(preprocess.to_pixels(preprocess.load(path), how)[None])
+            tensors.append(preprocess.of_file(path, how, scratch)[None])
         return tensors
 
     def labels(self, classes: int) -> list[int]:
@@ -235,13 +265,13 @@ class HeldOut:
 
 
 def _judge(collector: Collector, goal: int) -> None:
-    taken, skipped = len(collector.taken), collector.skipped
-    for source, reason in skipped.items():
-        say(f"  skipped: {source} {reason}")
-    unfit = sum(reason != IN_OTHER_SET for reason in skipped.values())
+    taken, reasons = len(collector.taken), Counter(collector.skipped.values())
+    if reasons:
+        say("  skipped: " + ", ".join(f"{number} {kind}" for kind, number in reasons.items()))
+    unfit = reasons.total() - reasons[IN_OTHER_SET]
     if not taken or unfit > taken:
         raise CalibrationError(
-            f"{collector.images} is unfit: {taken} usable pictures, {len(skipped)} skipped.",
+            f"{collector.images} is unfit: {taken} usable pictures, {reasons.total()} skipped.",
             cause="copies of one picture, single colours, or the same folder for both sets",
             remedy="give --images a folder of different, real pictures",
         )
@@ -249,3 +279,11 @@ def _judge(collector: Collector, goal: int) -> None:
         say(f"  warning: only {taken} of the {goal} pictures asked for are usable")
     if taken < FEW and not collector.excluded:
         say(f"  warning: {taken} pictures are few; {FEW} or more give steadier ranges")
+    _warn_of_strange(collector)
+
+
+def _warn_of_strange(collector: Collector) -> None:
+    plain = [source for source, reason in collector.skipped.items() if reason == ONE_COLOUR]
+    for sources, what in ((plain, ONE_COLOUR), (collector.masks, "with few values, as in masks")):
+        if sources:
+            say(f"  warning: {len(sources)} pictures {what}, first {sources[0]}")

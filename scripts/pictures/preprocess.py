@@ -8,20 +8,22 @@ is used, so every machine computes the same bytes. A BLAS or a vectorised libm w
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from scripts.catalog import IMAGENET_MEAN, IMAGENET_STD, Model
-from scripts.errors import CheckpointError, ImageFileError
+from scripts.errors import CheckpointError
 from scripts.picture_size import PictureSize
+from scripts.pictures import decoding
+from scripts.pictures.decoding import Raster
 
 BRIGHTEST = 255.0
-DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 @dataclass(frozen=True)
@@ -57,39 +59,31 @@ def settings(size: PictureSize, weights: Path | None, model: Model | None = None
     return Preprocessing(size, mean, std)
 
 
-def load(path: Path) -> Image.Image:
-    """Return a picture as 8-bit RGB, turned as its EXIF orientation says.
-
-    Raises:
-        ImageFileError: it is damaged, of an unknown format, or has more than 8 bits a channel.
-    """
-    try:
-        with Image.open(path) as picture:
-            picture.load()
-            if picture.mode in DEEP_MODES:
-                raise ImageFileError(
-                    f"{path} has {picture.mode} pixels, not 8 bits a channel.",
-                    remedy="convert it to an 8-bit PNG or JPEG",
-                )
-            return ImageOps.exif_transpose(picture).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageFileError(
-            f"{path} cannot be read as a picture: {error}.",
-            cause="an interrupted copy, or a file that is no picture",
-            remedy="replace the file, or take it out of the folder",
-        ) from error
-
-
 def to_pixels(picture: Image.Image, how: Preprocessing) -> NDArray[np.float32]:
     """Return `pixel_values`, float32 [3, height, width], channels in RGB order."""
-    return normalised(resized(picture, how.size), how)
+    return normalised(resized(Raster(picture), how.size), how)
 
 
-def resized(picture: Image.Image, size: PictureSize) -> NDArray[np.float64]:
-    """Return a picture as values in [0, 1], [3, height, width], channels in RGB order."""
-    pixels = np.asarray(picture, dtype=np.float64).transpose(2, 0, 1) / BRIGHTEST
-    pixels = _resize_rows(pixels, size.height)
-    return _resize_rows(pixels.transpose(0, 2, 1), size.width).transpose(0, 2, 1)
+def of_file(path: Path, how: Preprocessing, scratch: Path | None = None) -> NDArray[np.float32]:
+    """Return the `pixel_values` of a picture file; see `decoding.decoded`."""
+    return normalised(resized(decoding.decoded(path, scratch), how.size), how)
+
+
+def resized(raster: Raster, size: PictureSize) -> NDArray[np.float64]:
+    """Return a picture as values in [0, 1], [3, height, width], channels in RGB order.
+
+    The filter runs down the picture as it is looked at, then across. Whichever of both goes along
+    the file's rows is applied to some rows at a time, the other as soon as a window of rows is
+    whole; every value is the same sum in the same order as of the whole picture.
+    """
+    turn = raster.turn
+    if turn.swapped:
+        strips = (_across(strip, size.height, reverse=turn.columns) for strip in raster.strips())
+        lines = _down(strips, raster.height, size.width, reverse=turn.rows)
+        return _stacked(lines, size.width).transpose(2, 1, 0)
+    rows = _down(raster.strips(), raster.height, size.height, reverse=turn.rows)
+    lines = ((at, _across(row[None], size.width, reverse=turn.columns)[0]) for at, row in rows)
+    return _stacked(lines, size.height).transpose(2, 0, 1)
 
 
 def normalised(values: NDArray[np.float64], how: Preprocessing) -> NDArray[np.float32]:
@@ -104,13 +98,45 @@ def as_bytes(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(rounded.transpose(1, 2, 0), dtype=np.uint8)
 
 
-def _resize_rows(pixels: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """Resize axis 1 of [3, H, W] to `size`, one tap of the filter at a time."""
-    rows, weights = _triangle_filter(pixels.shape[1], size)
-    resized = np.zeros((pixels.shape[0], size, pixels.shape[2]))
-    for tap in range(rows.shape[1]):
-        resized += pixels[:, rows[:, tap]] * weights[:, tap, None]
+def _across(rows: NDArray[Any], size: int, *, reverse: bool) -> NDArray[np.float64]:
+    """Resize rows [rows, width, 3], reversed or not, to `size`, one tap of the filter at a time."""
+    pixels = _unit(rows[:, ::-1] if reverse else rows)
+    taps, weights = _triangle_filter(pixels.shape[1], size)
+    resized = np.zeros((len(pixels), size, pixels.shape[2]))
+    for tap in range(taps.shape[1]):
+        resized += pixels[:, taps[:, tap]] * weights[:, tap, None]
     return resized
+
+
+def _down(
+    strips: Iterator[NDArray[Any]], height: int, size: int, *, reverse: bool
+) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Resize `height` rows that come in strips [rows, width, 3] to `size`; reversed or not.
+
+    Yields a new row's number and its values as soon as those that it is made of are there.
+    """
+    taps, weights = _triangle_filter(height, size)
+    if reverse:
+        taps = height - 1 - taps
+    window, start = next(strips), 0
+    for number in range(size)[:: -1 if reverse else 1]:
+        while start + len(window) <= taps[number].max():
+            spent = min(int(taps[number].min()) - start, len(window))
+            window, start = np.concatenate([window[spent:], next(strips)]), start + spent
+        row = np.zeros(window.shape[1:])
+        for tap, weight in zip(taps[number], weights[number], strict=True):
+            row += _unit(window[tap - start]) * weight
+        yield number, row
+
+
+def _unit(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return bytes as numbers in [0, 1]; numbers as they are."""
+    return values.astype(np.float64) / BRIGHTEST if values.dtype == np.uint8 else values
+
+
+def _stacked(lines: Iterable[tuple[int, NDArray[np.float64]]], size: int) -> NDArray[np.float64]:
+    numbered = dict(lines)
+    return np.stack([numbered[number] for number in range(size)])
 
 
 def _triangle_filter(old: int, new: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

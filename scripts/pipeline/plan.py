@@ -111,9 +111,14 @@ def _images(request: Request) -> list[Stage]:
 def _calibrate(request: Request) -> list[Stage]:
     """Preprocess the calibration and the held-out pictures as DINOv3 does."""
     model = request.model
-    calibration = _image_stage(request, "calibration", model.calibration_images, ())
+    calibrated, verified = model.calibration_images, model.verify_images
+    is_shared = request.images is not None and request.heldout is None
+    beside = [("--beside", str(count)) if is_shared else () for count in (verified, calibrated)]
     exclude = ("--exclude", _at(_calibration_set()))
-    return [calibration, _image_stage(request, "heldout", model.verify_images, exclude)]
+    return [
+        _image_stage(request, "calibration", calibrated, beside[0]),
+        _image_stage(request, "heldout", verified, (*exclude, *beside[1])),
+    ]
 
 
 def _export(request: Request) -> list[Stage]:
@@ -345,7 +350,7 @@ def _image_stage(request: Request, part: str, count: int, extra: tuple[str, ...]
     network = ("--model", request.model.name, "--size", size)
     arguments: tuple[str, ...] = ("--images", folder, "--set", part, *network)
     arguments += ("--count", str(count), *extra, *weights.preprocessor)
-    excluded = (_calibration_set(),) if extra else ()
+    excluded = (_calibration_set(),) if "--exclude" in extra else ()
     files = (*inputs, *weights.inputs, *excluded)
     return Stage(f"calibrate-{part}", "calibrate", arguments, files, mounts + weights.mounts)
 

@@ -149,8 +149,9 @@ class Request:
         "folder of pictures to calibrate and verify on; without it, the model's built-in set",
         _pictures,
         metavar="DIR",
-        details="jpg and png, nested or not. Pictures for calibration are drawn from it, and "
-        "others, never the same, for verification. The built-in set of ViT models is two "
+        details="JPEG, PNG, WebP, BMP and TIFF, of 8 or 16 bits a channel, up to 500 megapixels, "
+        "nested or not. The pictures for verification are set aside first, at most a quarter; "
+        "calibration has others, never the same. The built-in set of ViT models is two "
         "photographs cut into crops: enough to try the pipeline, not for real use.",
     )
     heldout: Path | None = option(

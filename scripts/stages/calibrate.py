@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from openqnn.progress import say
 from scripts import artefacts, catalog, program
 from scripts.errors import UsageError
+from scripts.picture_folder import PictureFolder
 from scripts.picture_size import PictureSize
 from scripts.pictures import image_set, preprocess
-from scripts.pictures.image_set import Collector
+from scripts.pictures.image_set import Collector, Shares
 
 BUILD = PurePosixPath("/build")
 
@@ -25,9 +27,29 @@ def main(arguments: argparse.Namespace) -> None:
     model = catalog.pick(catalog.models(), arguments.model, "model")
     how = preprocess.settings(arguments.size, arguments.weights, model)
     collector = Collector(arguments.images, out, how, image_set.seen_in(arguments.exclude))
-    image_set.collect(collector, arguments.count)
+    _collect(collector, arguments)
     image_set.write(collector, arguments.set, BUILD / folder)
     say(f"  {len(collector.taken)} pictures of {how.size.height} x {how.size.width} in {folder}")
+
+
+def _collect(collector: Collector, arguments: argparse.Namespace) -> None:
+    source = PictureFolder.read(arguments.images)
+    if source.left_out:
+        say(f"  left out: {source.counted}")
+    files, share = image_set.spread(source.pictures), _share(arguments)
+    if not share(files):
+        image_set.collect_seen(collector, arguments.count, files)
+    else:
+        image_set.collect(collector, arguments.count, share(files))
+
+
+def _share(arguments: argparse.Namespace) -> Callable[[Sequence[Path]], Sequence[Path]]:
+    """Return what picks the files that a set may have: all where the other set has its own."""
+    if not arguments.beside:
+        return list
+    if arguments.set == image_set.CALIBRATION:
+        return Shares(arguments.count, arguments.beside).of_calibration
+    return Shares(arguments.beside, arguments.count or 0).of_held_out
 
 
 def _arguments() -> argparse.Namespace:
@@ -39,6 +61,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, help="how many pictures at most (default: all)")
     parser.add_argument(
         "--weights", type=Path, help="checkpoint with the mean and standard deviation to use"
+    )
+    parser.add_argument(
+        "--beside", type=int, default=0, help="size of the other set, if it is of the same folder"
     )
     parser.add_argument("--exclude", type=Path, help="a set whose pictures to leave out")
     return parser.parse_args()

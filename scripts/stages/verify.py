@@ -32,7 +32,9 @@ def main(arguments: argparse.Namespace) -> None:
     network = Network.load(arguments.onnx)
     held_out = HeldOut.load(arguments.heldout)
     size = PictureSize(*network.shapes()[features.INPUT][-2:])
-    reference, widest = features.reference(network, held_out.pixels(arguments.images, size))
+    reference, widest = features.reference(
+        network, held_out.pixels(arguments.images, size, arguments.out)
+    )
     takes = PictureInput.load(arguments.network)
     built = features.of_context(arguments.context, network, held_out.folder, takes)
     gate.require_finite(reference, built, held_out.sources)

@@ -53,6 +53,7 @@ def pictures(out: Path) -> None:
                 weights=None,
                 model=MODEL,
                 exclude=None,
+                beside=0,
             )
         )
 

@@ -52,6 +52,7 @@ class Build:
                     weights=DIGITS,
                     model="digits",
                     exclude=None,
+                    beside=0,
                 )
             )
         export.main(

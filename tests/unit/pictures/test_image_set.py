@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections import Counter
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +14,8 @@ from PIL import Image
 
 from scripts.errors import CalibrationError, ImageFileError, UsageError
 from scripts.picture_size import PictureSize
-from scripts.pictures import image_set, preprocess
+from scripts.pictures import decoding, image_set, preprocess
+from scripts.pictures.image_set import HeldOut
 from scripts.stages import calibrate
 
 HOW = preprocess.Preprocessing(PictureSize.square(8))
@@ -41,6 +43,7 @@ def run(images: Path, out: Path, **options: Any) -> dict[str, Any]:
         "count": None,
         "weights": None,
         "exclude": None,
+        "beside": 0,
     }
     calibrate.main(argparse.Namespace(images=images, out=out, **(values | options)))
     name = options.get("set", "calibration")
@@ -58,11 +61,11 @@ def test_a_set_says_what_it_holds(tmp_path: Path) -> None:
     for image in manifest["images"]:
         raw = (out / "calibration/calibration" / image["raw"]).read_bytes()
         file = images / image["source"]
-        pixels = preprocess.to_pixels(preprocess.load(file), HOW)
+        pixels = preprocess.of_file(file, HOW)
         assert raw == pixels.tobytes()
         assert image["raw_sha256"] == sha256(raw).hexdigest()
         rgb = (out / "calibration/calibration" / image["rgb"]).read_bytes()
-        values = preprocess.resized(preprocess.load(file), HOW.size)
+        values = preprocess.resized(decoding.decoded(file), HOW.size)
         assert rgb == preprocess.as_bytes(values).tobytes()
         assert image["rgb_sha256"] == sha256(rgb).hexdigest()
         assert image["sha256"] == sha256(file.read_bytes()).hexdigest()
@@ -113,7 +116,7 @@ def test_copies_and_single_colours_are_skipped_by_name_and_replaced(
     everything = run(images, tmp_path / "all")
     assert set(everything["skipped"]) <= {"copy.png", "0/000.png", "grey.png"}
     assert len(everything["skipped"]) == 2
-    assert "grey.png has one colour only" in capsys.readouterr().out
+    assert "1 pictures of one colour, first grey.png" in capsys.readouterr().out
 
 
 def test_a_folder_of_copies_is_refused(tmp_path: Path) -> None:
@@ -157,3 +160,73 @@ def test_a_set_with_nothing_left_for_it_is_refused(tmp_path: Path) -> None:
     run(images, out)
     with pytest.raises(CalibrationError, match="0 usable"):
         run(images, out, set="heldout", exclude=out / "calibration" / "calibration")
+
+
+def both_sets(images: Path, out: Path, wanted: tuple[int, int]) -> tuple[dict[str, Any], ...]:
+    calibration = run(images, out, count=wanted[0], beside=wanted[1])
+    seen = out / "calibration" / "calibration"
+    held_out = run(images, out, set="heldout", count=wanted[1], beside=wanted[0], exclude=seen)
+    return calibration, held_out
+
+
+@pytest.mark.parametrize(
+    ("pictures", "calibrated", "held_out"),
+    [(4, 3, 1), (8, 6, 2), (28, 21, 7), (40, 30, 10), (44, 32, 12), (100, 32, 16)],
+)
+def test_the_held_out_share_is_set_aside_first(
+    tmp_path: Path, pictures: int, calibrated: int, held_out: int
+) -> None:
+    sets = both_sets(folder_of(tmp_path, pictures), tmp_path / "out", (32, 16))
+    names = [{image["source"] for image in image_set["images"]} for image_set in sets]
+    assert [len(group) for group in names] == [calibrated, held_out]
+    assert not names[0] & names[1]
+    assert sets[1]["held_out"]
+
+
+def test_a_folder_too_small_to_hold_any_back_is_verified_on_what_it_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calibration, held_out = both_sets(folder_of(tmp_path, 3), tmp_path / "out", (32, 16))
+    assert calibration["images"] == held_out["images"]
+    assert not held_out["held_out"]
+    assert "verify judges those that calibration has seen" in capsys.readouterr().out
+
+
+def test_copies_of_calibration_pictures_are_not_held_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = folder_of(tmp_path, 20)
+    for number in range(20):
+        add(images, f"copies/{number:03d}.png", number)
+    calibration, held_out = both_sets(images, tmp_path / "out", (20, 20))
+    hashes = [{image["raw_sha256"] for image in part["images"]} for part in (calibration, held_out)]
+    assert not hashes[0] & hashes[1]
+    assert " in the other set" in capsys.readouterr().out
+
+
+def test_what_was_left_out_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = folder_of(tmp_path, 16)
+    for name in ("._000.png", "Thumbs.db", "notes.txt"):
+        (images / name).write_text("")
+    run(images, tmp_path / "out")
+    lines = [line for line in capsys.readouterr().out.splitlines() if "left out" in line]
+    assert lines == ["  left out: 2 hidden or of the system, 1 of other kinds (.txt)"]
+
+
+def test_masks_are_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = folder_of(tmp_path, 16)
+    labels = np.random.default_rng(0).integers(0, 9, (20, 20), np.uint8)
+    Image.fromarray(labels).save(images / "labels.png")
+    run(images, tmp_path / "out")
+    expected = "  warning: 1 pictures with few values, as in masks, first labels.png"
+    assert expected in capsys.readouterr().out.splitlines()
+
+
+def test_names_that_are_not_utf_8_come_through(tmp_path: Path) -> None:
+    images, out = folder_of(tmp_path, 3), tmp_path / "out"
+    name = os.fsdecode(b"\xff\xfe.png")
+    add(images, "other.png", 7).rename(images / name)
+    manifest = run(images, out)
+    assert name in {image["source"] for image in manifest["images"]}
+    pixels = HeldOut.load(out / "calibration" / "calibration").pixels(images, HOW.size)
+    assert len(pixels) == 4

@@ -35,6 +35,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 weights=DIGITS,
                 model="digits",
                 exclude=None,
+                beside=0,
             )
         )
     export.main(Namespace(out=made, model="digits", weights=str(DIGITS), size=SIZE, check=None))

@@ -1,0 +1,121 @@
+"""A folder of pictures as people have them: its pictures, and what was left out, by kind.
+
+Links are followed. Each folder is entered once, by its own path rather than by a link, so that a
+loop of links ends. Names may be any bytes that the file system allows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.errors import CalibrationError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+# Folders and files that systems leave beside pictures; those that begin with a dot are too.
+LITTER = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information"}
+LITTER |= {"thumbs.db", "desktop.ini"}
+SYSTEM, NOWHERE, DEVICE = "hidden or of the system", "links to nothing new", "no regular files"
+OTHER = "of other kinds"
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """Pictures, sorted by their path below the folder, and how many other entries, by kind."""
+
+    root: Path
+    pictures: tuple[Path, ...]
+    left_out: Mapping[str, int]
+
+    @classmethod
+    def read(cls, root: Path) -> PictureFolder:
+        """Return what is below a folder.
+
+        Raises:
+            CalibrationError: there is no picture in it, or a folder in it cannot be entered.
+        """
+        walk = _Walk()
+        try:
+            files = list(walk.files(root))
+        except OSError as error:
+            raise CalibrationError(
+                f"{error.filename} cannot be read: {error.strerror}.",
+                remedy="give --images a folder that you may read",
+            ) from error
+        pictures = sorted(files, key=lambda file: file.relative_to(root).as_posix())
+        folder = cls(root, tuple(pictures), walk.left_out)
+        folder._require_one()
+        return folder
+
+    def _require_one(self) -> None:
+        if not self.pictures:
+            beside = f": {self.counted}" if self.left_out else ""
+            raise CalibrationError(
+                f"There is no picture ({', '.join(SUFFIXES)}) in {self.root}{beside}.",
+                remedy="give --images a folder of real pictures of what the model will see",
+            )
+
+    @property
+    def counted(self) -> str:
+        """What was left out, in words: `3 hidden or of the system, 1 of other kinds (.txt)`."""
+        return ", ".join(f"{count} {kind}" for kind, count in sorted(self.left_out.items()))
+
+
+class _Walk:
+    """Goes through folders, each once, and counts what is no picture."""
+
+    def __init__(self) -> None:
+        self._entered: set[tuple[int, int]] = set()
+        self._counts: Counter[str] = Counter()
+        self._suffixes: set[str] = set()
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        counts = dict(self._counts)
+        if OTHER in counts and self._suffixes:
+            counts[f"{OTHER} ({', '.join(sorted(self._suffixes))})"] = counts.pop(OTHER)
+        return counts
+
+    def files(self, root: Path) -> Iterator[Path]:
+        """Yield the pictures of a folder; folders behind links after all others."""
+        folders, links = [root], list[Path]()
+        while folders or links:
+            folder = folders.pop() if folders else links.pop(0)
+            if not self._enter(folder):
+                continue
+            for path in sorted(folder.iterdir()):
+                if _is_litter(path.name):
+                    self._counts[SYSTEM] += 1
+                elif path.is_dir():
+                    (links if path.is_symlink() else folders).append(path)
+                elif self._is_picture(path):
+                    yield path
+
+    def _enter(self, folder: Path) -> bool:
+        identity = _identity(folder)
+        if identity in self._entered:
+            self._counts[NOWHERE] += 1
+            return False
+        self._entered.add(identity)
+        return True
+
+    def _is_picture(self, path: Path) -> bool:
+        if not path.is_file():
+            self._counts[NOWHERE if path.is_symlink() else DEVICE] += 1
+            return False
+        if path.suffix.lower() not in SUFFIXES:
+            self._counts[OTHER] += 1
+            self._suffixes.add(path.suffix.lower() or "no suffix")
+            return False
+        return True
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _is_litter(name: str) -> bool:
+    return name.startswith(".") or name.lower() in LITTER

@@ -1,0 +1,67 @@
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from scripts.errors import CalibrationError
+from scripts.picture_folder import PictureFolder
+
+
+def add(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+
+
+def below(folder: Path) -> list[str]:
+    return [file.relative_to(folder).as_posix() for file in PictureFolder.read(folder).pictures]
+
+
+def test_every_format_is_found_wherever_it_lies(tmp_path: Path) -> None:
+    add(tmp_path, "b/c/a.JPG", "a.jpeg", "x.jpg/y.png", "e.webp", "f.bmp", "g.tif", "h.TIFF")
+    expected = ["a.jpeg", "b/c/a.JPG", "e.webp", "f.bmp", "g.tif", "h.TIFF", "x.jpg/y.png"]
+    assert below(tmp_path) == expected
+
+
+def test_what_systems_leave_is_left_out_and_counted(tmp_path: Path) -> None:
+    add(tmp_path, "a.jpg", "._a.jpg", "__MACOSX/a.jpg", ".thumbnails/a.png", "@eaDir/a.jpg")
+    add(tmp_path, "Thumbs.db", "labels.csv", "README", "b.heic")
+    folder = PictureFolder.read(tmp_path)
+    assert [file.name for file in folder.pictures] == ["a.jpg"]
+    assert folder.counted == "5 hidden or of the system, 3 of other kinds (.csv, .heic, no suffix)"
+
+
+def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
+    images, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
+    add(images, "real/a.jpg")
+    add(elsewhere, "b.jpg", "deep/c.jpg")
+    (images / "folder").symlink_to(elsewhere)
+    (images / "file.jpg").symlink_to(elsewhere / "b.jpg")
+    (elsewhere / "back").symlink_to(images)
+    (images / "again").symlink_to(images / "real")
+    (images / "gone.jpg").symlink_to("nowhere")
+    (images / "self.jpg").symlink_to("self.jpg")
+    assert below(images) == ["file.jpg", "folder/b.jpg", "folder/deep/c.jpg", "real/a.jpg"]
+    assert PictureFolder.read(images).left_out == {"links to nothing new": 4}
+
+
+def test_pipes_and_sockets_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(tmp_path, "a.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket.png")
+        assert PictureFolder.read(tmp_path).left_out == {"no regular files": 2}
+
+
+def test_names_may_be_any_bytes(tmp_path: Path) -> None:
+    for name in (b"\xff\xfe.jpg", b"new\nline.jpg", "grün ß.jpg".encode()):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(b"")
+    assert len(below(tmp_path)) == 3
+
+
+def test_a_folder_without_a_picture_is_refused_with_what_is_in_it(tmp_path: Path) -> None:
+    add(tmp_path, "a.heic", "b.heic")
+    with pytest.raises(CalibrationError, match=r"no picture .* 2 of other kinds \(\.heic\)"):
+        PictureFolder.read(tmp_path)
