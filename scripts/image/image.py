@@ -104,10 +104,13 @@ def lock(client: docker.DockerClient, lane: str) -> Image:
     Raises:
         ImageBuildError: something that is asked for cannot be had.
     """
+    from scripts.image import bill  # its library is slow to import: not for every command
+
     log, chosen = BuildLog(), load(lane)
     with _alone(log):
         locks.refresh(client, [chosen], log)
         made = _build(client, chosen, log)
+        bill.lock(client, chosen, made.id)
         locks.record(chosen, made.inputs_digest, made.content_digest)
     return made
 
@@ -228,12 +231,14 @@ def _prove(
 
 
 def push(client: docker.DockerClient, lane: str, reference: str) -> str:
-    """Push the lane's image to `reference` and return what it can be pulled by: its digest.
+    """Push the lane's image and its bill of materials; return what it can be pulled by: its digest.
 
     Raises:
         UsageError: the reference is not a repository, or a repository and a tag.
         ImageBuildError: the registry refuses it.
     """
+    from scripts.image import attachments  # its library is slow to import, too
+
     repository, tag = _split(reference)
     image = ensure(client, lane)
     client.images.get(image.id).tag(repository, tag)
@@ -245,7 +250,9 @@ def push(client: docker.DockerClient, lane: str, reference: str) -> str:
                 cause="not logged in (`docker login`), or no right to write there",
             )
         digest = event.get("aux", {}).get("Digest", digest)
-    return f"{repository}@{digest}"
+    pulled_by = f"{repository}@{digest}"
+    attachments.attach(pulled_by, attachments.sbom(locks.bill(load(lane))))
+    return pulled_by
 
 
 def _split(reference: str) -> tuple[str, str]:

@@ -2,12 +2,14 @@
 
 `<lane>.packages.txt` has every Debian package and the date when they were had, `<lane>.python.txt`
 every wheel of the image, `qairt.txt` the wheels that Qualcomm's libraries are taken from,
-`host.txt` the host's environment,
-`<lane>.digest` the content that all of it comes to. Names, versions and hashes; no address.
+`host.txt` the host's environment, `<lane>.licences.toml` what each package says of its licence,
+`<lane>.cdx.json` the bill of materials of the image, `<lane>.digest` the content that all of it
+comes to. Names, versions and hashes; no address.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -149,6 +151,33 @@ def record(
         lines.append(f"\n[{precision}]\n")
         lines += [f'"{name}" = "{sha256}"\n' for name, sha256 in files.items()]
     return _write(lane.lock("digest"), lines)
+
+
+def licences(lane: Lane) -> Mapping[str, Mapping[str, str]]:
+    """Return what the packages of a lane say of their licences: tables `debian` and `python`.
+
+    Raises:
+        ImageBuildError: the lane has no lock.
+    """
+    return tomllib.loads(_read(lane, "licences.toml"))
+
+
+def write_licences(lane: Lane, found: Mapping[str, Mapping[str, str]]) -> Path:
+    """Lock what the packages of a lane say of their licences."""
+    lines = []
+    for kind, texts in sorted(found.items()):
+        lines.append(f"\n[{kind}]\n")
+        lines += [f"{json.dumps(name)} = {json.dumps(texts[name])}\n" for name in sorted(texts)]
+    return _write(lane.lock("licences.toml"), lines)
+
+
+def bill(lane: Lane) -> bytes:
+    """Return the bill of materials of a lane's image: CycloneDX.
+
+    Raises:
+        ImageBuildError: the lane has no lock.
+    """
+    return _read(lane, "cdx.json").encode()
 
 
 def _read(lane: Lane, kind: str) -> str:

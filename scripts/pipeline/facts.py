@@ -5,11 +5,13 @@ No path, time or name of a machine is among it: the same sources and inputs give
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scripts import source
+from scripts import digests, source
+from scripts.image import lanes, locks
 from scripts.image.image import Image
 from scripts.pipeline.request import Request
 
@@ -18,7 +20,7 @@ def gather(request: Request, image: Image, digest: Callable[[Path], str]) -> dic
     """Return image, source, parameters and materials; `digest` gives the SHA-256 of a folder."""
     folders = {"images": request.images, "heldout": request.heldout}
     return {
-        "image": {"digest": image.content_digest},
+        "image": {"digest": image.content_digest, "bom": _bill(image)},
         "source": {"digest": source.revision()},
         "parameters": _parameters(request, image),
         "materials": [
@@ -27,6 +29,14 @@ def gather(request: Request, image: Image, digest: Callable[[Path], str]) -> dic
             if folder
         ],
     }
+
+
+def _bill(image: Image) -> dict[str, str]:
+    """Return what names the image's bill of materials: its BOM-Link and its SHA-256."""
+    bill = locks.bill(lanes.load(image.lane))
+    content = json.loads(bill)
+    serial = content["serialNumber"].removeprefix("urn:uuid:")
+    return {"link": f"urn:cdx:{serial}/{content['version']}", "sha256": digests.of_bytes(bill)}
 
 
 def _parameters(request: Request, image: Image) -> dict[str, Any]:

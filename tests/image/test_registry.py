@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
+from oras.client import OrasClient
 
 import docker
 from scripts.errors import ImageBuildError
-from scripts.image import builder, content, locks, recipe
+from scripts.image import builder, content, lanes, locks, recipe
 from scripts.image import image as images
 from scripts.image.buildlog import BuildLog
 from scripts.image.lanes import DEFAULT
@@ -52,12 +54,18 @@ def program(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("registry")
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
     command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     subprocess.run(command, check=True, capture_output=True)
+    return folder / "cert.pem"
+
+
+@pytest.fixture(scope="module")
+def registry(certificate: Path) -> Iterator[str]:
+    folder = certificate.parent
     (folder / "htpasswd").write_text(HTPASSWD)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -85,12 +93,13 @@ def wait_for(port: int) -> None:
 
 @pytest.fixture
 def logged_in(
-    registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry: str, certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> docker.DockerClient:
     """An engine's client that has the registry's password, as `docker login` leaves it."""
     auth = base64.b64encode(b"me:secret").decode()
     (tmp_path / "config.json").write_text(json.dumps({"auths": {registry: {"auth": auth}}}))
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     return engine.connect()
 
 
@@ -139,6 +148,53 @@ def test_what_is_pushed_is_pulled_by_its_digest(
     assert reference.startswith(f"{registry}/image@sha256:")
     again = pulled(logged_in, reference, monkeypatch)
     assert (again.content_digest, again.inputs_digest) == (made.content_digest, INPUTS)
+
+
+def fetched(registry: str, path: str) -> requests.Response:
+    """What any client of a registry would see."""
+    accept = {"Accept": "application/vnd.oci.image.manifest.v1+json, */*"}
+    place = f"https://{registry}/v2/{path}"
+    answer = requests.get(place, headers=accept, auth=("me", "secret"), timeout=10)
+    answer.raise_for_status()
+    return answer
+
+
+def attached(registry: str, reference: str, kind: str) -> tuple[dict[str, str], bytes]:
+    """Return the one layer of a document beside an image, as its manifest has it, and its bytes."""
+    name, _, digest = reference.removeprefix(f"{registry}/").partition("@sha256:")
+    manifest = fetched(registry, f"{name}/manifests/sha256-{digest}.{kind}").json()
+    (layer,) = manifest["layers"]
+    return layer, fetched(registry, f"{name}/blobs/{layer['digest']}").content
+
+
+def test_the_bill_of_materials_stands_beside_what_is_pushed(
+    registry: str, logged_in: docker.DockerClient, made: images.Image, tmp_path: Path
+) -> None:
+    reference = images.push(logged_in, DEFAULT, f"{registry}/billed")
+    layer, document = attached(registry, reference, "sbom")
+    assert layer["mediaType"] == "application/vnd.cyclonedx+json"
+    assert document == locks.bill(lanes.load(DEFAULT))
+    # A client of others' making finds it, and writes it under its name.
+    client = OrasClient(auth_backend="basic")
+    client.auth.set_basic_auth("me", "secret")
+    tag = reference.rpartition("@")[2].replace(":", "-")
+    (file,) = client.pull(f"{registry}/billed:{tag}.sbom", outdir=str(tmp_path / "pulled"))
+    assert Path(file).name == "image.cdx.json"
+    assert Path(file).read_bytes() == document
+    # Nothing is in the way of pushing it again.
+    assert images.push(logged_in, DEFAULT, f"{registry}/billed") == reference
+
+
+def test_a_certificate_that_only_the_engine_believes_is_named(
+    registry: str,
+    logged_in: docker.DockerClient,
+    made: images.Image,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with pytest.raises(ImageBuildError, match="is pushed, but not its sbom") as caught:
+        images.push(logged_in, DEFAULT, f"{registry}/image")
+    assert "REQUESTS_CA_BUNDLE" in str(caught.value)
 
 
 def test_a_registry_that_does_not_know_us_is_named(

@@ -6,7 +6,9 @@ import re
 import pytest
 from testinfra.host import Host
 
-from scripts.image import locks
+import docker
+from scripts.image import bill, locks
+from scripts.image.image import Image
 from scripts.image.lanes import Lane
 
 pytestmark = pytest.mark.image
@@ -24,6 +26,12 @@ onnxruntime.register_execution_provider_library(
     onnxruntime_qnn.get_ep_name(), onnxruntime_qnn.get_library_path())
 print(*{device.ep_name for device in onnxruntime.get_ep_devices()})
 """
+
+
+def test_licences_are_those_that_the_packages_name(
+    client: docker.DockerClient, image: Image, lane: Lane
+) -> None:
+    assert bill.licences(client, image.id) == locks.licences(lane)
 
 
 def test_debian_packages_are_the_locked_ones(host: Host, lane: Lane) -> None:

@@ -1,19 +1,23 @@
-"""The bill of materials is one that CycloneDX 1.5 allows."""
+"""The bill of materials is one that CycloneDX 1.5 allows, by its own schema."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from scripts.package import sbom
-from scripts.package.contents import items
+from scripts.package.contents import Build, items
 from tests import packages
 
 # From bom-1.5.schema.json, as far as it is used: what each object may have and must have.
 FIELDS = {
-    "bom": "bomFormat specVersion serialNumber version metadata components dependencies",
+    "bom": "bomFormat specVersion serialNumber version metadata components dependencies"
+    " externalReferences",
     "component": "type bom-ref name version hashes licenses supplier",
     "dependency": "ref dependsOn",
 }
@@ -27,10 +31,19 @@ SERIAL = "urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 
 
 def bill(folder: Path, seed: str = "") -> Any:
-    made = items(packages.build(folder, seed=seed))
-    source = next(item.source for item in made if item.path == sbom.FILE)
+    return json.loads(source_of(packages.build(folder, seed=seed)))
+
+
+def source_of(build: Build) -> bytes:
+    source = next(item.source for item in items(build) if item.path == sbom.FILE)
     assert isinstance(source, bytes)
-    return json.loads(source)
+    return source
+
+
+def problems(document: Any) -> str:
+    """What the schema has against a document; nothing where it is valid."""
+    error = JsonStrictValidator(SchemaVersion.V1_5).validate_str(json.dumps(document))
+    return str(error or "")
 
 
 def check(kind: str, document: dict[str, Any]) -> None:
@@ -83,3 +96,20 @@ def test_components_say_what_and_whose_they_are(whole: Any) -> None:
 def test_serial_numbers_follow_the_content(tmp_path: Path) -> None:
     one, same, other = (bill(tmp_path / name, seed) for name, seed in ("aA", "bA", "cC"))
     assert one["serialNumber"] == same["serialNumber"] != other["serialNumber"]
+
+
+def test_it_refers_to_that_of_the_image_by_hash(tmp_path: Path) -> None:
+    link, sha256 = "urn:cdx:69fb49c1-4ce6-5edb-8076-927c2b2f21c7/1", 64 * "b"
+    image = {"digest": f"sha256:{64 * 'a'}", "bom": {"link": link, "sha256": sha256}}
+    build = dataclasses.replace(packages.build(tmp_path), host={"image": image})
+    document = json.loads(source_of(build))
+    (reference,) = document["externalReferences"]
+    assert (reference["type"], reference["url"]) == ("bom", link)
+    assert reference["hashes"] == [{"alg": "SHA-256", "content": sha256}]
+    assert not problems(document)
+
+
+def test_it_is_valid_by_the_schema_of_cyclonedx(whole: Any) -> None:
+    assert not problems(whole)
+    whole["components"][0]["type"] = "no type"
+    assert problems(whole)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from scripts import digests, source
+from scripts.image import lanes, locks
 from scripts.image.image import Image
 from scripts.pipeline import facts, request
 
@@ -24,12 +25,20 @@ def _revision(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_says_by_what_and_from_what() -> None:
     record = json.loads(gather())
-    assert record["image"] == {"digest": IMAGE.content_digest}
+    assert record["image"]["digest"] == IMAGE.content_digest
     assert record["source"] == {"digest": {"gitCommit": "ab"}}
     assert record["parameters"]["weights"] == "builtin"
     assert record["parameters"]["size"] == "32"
     assert record["parameters"]["images"] == "built-in: digits"
     assert record["materials"] == []
+
+
+def test_it_names_the_bill_of_materials_of_the_image() -> None:
+    bom = json.loads(gather())["image"]["bom"]
+    bill = locks.bill(lanes.load("bookworm"))
+    assert bom["sha256"] == digests.of_bytes(bill)
+    serial = bom["link"].removeprefix("urn:cdx:").removesuffix("/1")
+    assert json.loads(bill)["serialNumber"] == f"urn:uuid:{serial}"
 
 
 def test_folders_are_named_by_their_content_and_not_by_their_path(tmp_path: Path) -> None:
