@@ -163,6 +163,18 @@ class AccessError(PipelineError):
     exit_code = 24
 
 
+class KeyFileError(PipelineError):
+    """A key to sign with, or a list of allowed signers, is missing or is none."""
+
+    exit_code = 25
+
+
+class SignatureError(PipelineError):
+    """An archive is not signed by one of those who may sign it, or was changed since."""
+
+    exit_code = 26
+
+
 INTERRUPTED = 130
 
 

@@ -31,7 +31,8 @@ def deploy(
     so does `signers` of a device.
 
     Raises:
-        ArtefactError: the archive is damaged, or not signed as it must be.
+        ArtefactError: the archive is damaged.
+        KeyFileError, SignatureError: it is not signed as it must be.
         PipelineError: the error of one device; the others are brought to their end first.
     """
     devices = select(names, file)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from scripts.errors import ArtefactError
+from scripts.errors import ArtefactError, UsageError
 from scripts.package import rule
 from scripts.package.item import Item
 
@@ -29,6 +29,14 @@ _LEVEL = 1
 _TIME = 315532800
 _CHUNK = 1 << 20
 _BLOCK = tarfile.BLOCKSIZE
+_KINDS = {
+    **dict.fromkeys((tarfile.SYMTYPE, tarfile.LNKTYPE), "a link"),
+    **dict.fromkeys((tarfile.CHRTYPE, tarfile.BLKTYPE), "a device"),
+    **dict.fromkeys((tarfile.XHDTYPE, tarfile.XGLTYPE), "a header of the pax format"),
+    **dict.fromkeys((tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK), "a header of GNU tar"),
+    tarfile.DIRTYPE: "a folder",
+    tarfile.FIFOTYPE: "a pipe",
+}
 
 
 @dataclass(frozen=True)
@@ -84,18 +92,18 @@ def opened(path: Path) -> Iterator[Iterator[Member]]:
     """Open an archive and give its members in order; each is to be read before the next.
 
     Raises:
-        ArtefactError: it is missing, truncated or damaged, or holds what a package may not;
-            noticed on opening or while reading.
+        UsageError: there is no such file.
+        ArtefactError: it is truncated or damaged, or holds what a package may not; noticed on
+            opening or while reading.
     """
     try:
-        with _regular(path) as file, gzip.GzipFile(fileobj=file) as zipped:
+        with regular(path) as file, gzip.GzipFile(fileobj=file) as zipped:
             yield _members(zipped, rule.Contents(os.fstat(file.fileno()).st_size))
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ArtefactError(
-            f"{path} is not a whole package: {error}",
-            cause="a copy or a download was cut short",
-            remedy="copy it again, or make it again with `invoke package`",
-        ) from error
+        raise rule.refusal(f"{path} is not a whole package: {_in_words(error)}.") from error
+    except ArtefactError as error:
+        what = f"{path}: {error.what}"
+        raise rule.refusal(what, cause=error.cause, remedy=error.remedy) from error
 
 
 def copy(stream: Body, into: Callable[[bytes], object]) -> str:
@@ -107,18 +115,40 @@ def copy(stream: Body, into: Callable[[bytes], object]) -> str:
     return digest.hexdigest()
 
 
-def _regular(path: Path) -> IO[bytes]:
+def regular(path: Path) -> IO[bytes]:
+    """Open an archive for reading.
+
+    Raises:
+        UsageError: there is none, or something else has its name.
+        OSError: it may not be read.
+    """
     try:
         file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-    except OSError as error:
-        raise ArtefactError(
-            f"There is no archive {path}: {os.strerror(error.errno or 0)}.",
-            remedy="make one with `invoke package`",
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(
+            f"There is no archive {path}.",
+            cause="a slip in the path, or a build of another model, precision or target",
+            remedy="make one with `invoke package`; it says where",
         ) from None
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
-        raise ArtefactError(f"{path} is not a file.", remedy="name an archive of `invoke package`")
+        raise UsageError(
+            f"{path} is not a file.", remedy="name an archive of `invoke package`, a .tar.gz"
+        )
     return file
+
+
+def _in_words(error: BaseException) -> str:
+    """Return what is wrong, in other words than the libraries'."""
+    if isinstance(error, EOFError):
+        return "it ends too early"
+    if isinstance(error, gzip.BadGzipFile):
+        is_start = str(error).startswith("Not a gzipped file")
+        strange = "it is no .tar.gz, or has bytes behind its end"
+        return strange if is_start else "its checksum is wrong"
+    if isinstance(error, zlib.error):
+        return "its compressed data is damaged"
+    return "the header of a file in it is damaged"
 
 
 def _members(source: io.BufferedIOBase, contents: rule.Contents) -> Iterator[Member]:
@@ -128,18 +158,22 @@ def _members(source: io.BufferedIOBase, contents: rule.Contents) -> Iterator[Mem
         name, path, size, mode = _parsed(block)
         root = root or name
         rule.check_path(root)
-        if name != root or block != _bytes_of(_header(root, path, size, mode)):
-            raise ArtefactError(f"{rule.shown(path)} has no place in a package of ours.")
+        if name != root:
+            raise rule.refusal(f"{rule.shown(name)} is beside the package's folder {root}.")
+        if block != _bytes_of(_header(root, path, size, mode)):
+            raise rule.refusal(
+                f"{rule.shown(path)} has a header that is not ours: an owner, a time, a link."
+            )
         contents.add(path, size, mode)
         body = Body(source, size)
         yield Member(path, size, mode, body)
         copy(body, len)
         if _exactly(source, -size % _BLOCK).strip(b"\0"):
-            raise tarfile.ReadError("bytes between files")
+            raise rule.refusal("It has bytes between two files.")
     # A second block of zeros, zeros up to a full record, and the sum at the end of gzip.
     rest = source.read(tarfile.RECORDSIZE + 1)
     if not _BLOCK <= len(rest) <= tarfile.RECORDSIZE or rest.strip(b"\0"):
-        raise tarfile.ReadError("bytes behind its end")
+        raise rule.refusal("It has bytes behind its end.")
 
 
 def _parsed(block: bytes) -> tuple[str, str, int, int]:
@@ -147,13 +181,19 @@ def _parsed(block: bytes) -> tuple[str, str, int, int]:
     try:
         header = tarfile.TarInfo.frombuf(block, "ascii", "strict")
     except ValueError:
-        raise ArtefactError("A name in the package is not of plain letters.") from None
+        raise rule.refusal("A name in the package is not of plain letters.") from None
     root, _, path = header.name.partition("/")
+    if header.type != tarfile.REGTYPE:
+        raise rule.refusal(
+            f"{rule.shown(header.name)} is {_KINDS.get(header.type, 'no regular file')}; "
+            "a package has regular files only.",
+            cause="the archive was unpacked and packed again, or another program made it",
+        )
     if not path:
-        raise ArtefactError(f"{rule.shown(root)} has no place in a package of ours.")
-    rule.check_path(path)
+        raise rule.refusal(f"{rule.shown(root)} is in no folder: a package has one for all.")
+    rule.check_path(path if root else header.name)
     if not 0 <= header.size <= rule.MAX_FILE:
-        raise ArtefactError(f"{path} says that it has {header.size} bytes.")
+        raise rule.refusal(f"{path} says that it has {header.size} bytes.")
     return root, path, header.size, header.mode
 
 

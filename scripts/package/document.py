@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scripts.errors import ArtefactError
 from scripts.package import rule
 
 Shape = Mapping[str, Any]
+_TYPES = {str: "a text", int: "a whole number", dict: "an object", list: "a list"}
 
 
 def load(data: bytes, name: str, shape: Shape) -> dict[str, Any]:
@@ -27,20 +27,35 @@ def load(data: bytes, name: str, shape: Shape) -> dict[str, Any]:
         _check(value, shape, "it")
         return dict(value)
     except (ValueError, RecursionError) as error:
-        reason = rule.shown(str(error)) if isinstance(error, ValueError) else "nested too deeply"
-        raise ArtefactError(f"{name} is not a {_kind(name)} of ours: {reason}") from error
+        reason = _in_words(error)
+        raise rule.refusal(f"{name} is not a {_kind(name)} of ours: {reason}.") from error
+
+
+class _Unfit(ValueError):
+    """A document that JSON can say and we do not; its text is ours."""
 
 
 def _kind(name: str) -> str:
     return name.partition(".")[0]
 
 
+def _in_words(error: ValueError | RecursionError) -> str:
+    """Return what is wrong with a document, in other words than Python's."""
+    if isinstance(error, _Unfit):
+        return str(error)
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is not JSON at line {error.lineno}, column {error.colno}"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return "it is not text" if isinstance(error, UnicodeError) else "it is not JSON"
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise ValueError("a name is there twice")
+        raise _Unfit("a name is there twice")
     if not all(text.isprintable() for pair in pairs for text in _texts(pair)):
-        raise ValueError("a text holds control characters")
+        raise _Unfit("a text holds control characters")
     return made
 
 
@@ -54,7 +69,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+    raise _Unfit(f"{constant} is not JSON")
 
 
 def _check(value: object, shape: Any, name: str) -> None:
@@ -69,4 +84,4 @@ def _check(value: object, shape: Any, name: str) -> None:
         for item in value:
             _check(item, shape[0], name)
     elif not isinstance(value, shape) or isinstance(value, bool) is not (shape is bool):
-        raise ValueError(f"{name} is not a {shape.__name__}")
+        raise _Unfit(f"{name} is not {_TYPES.get(shape, shape.__name__)}")

@@ -72,7 +72,9 @@ def inspect(archive: Path, signers: Path | None = None) -> Inspection:
     `signers` is a file in OpenSSH's allowed_signers format; with it, a signature is required.
 
     Raises:
-        ArtefactError: the archive is damaged, or not signed by one of `signers`.
+        UsageError: there is no archive.
+        ArtefactError: the archive is damaged.
+        KeyFileError, SignatureError: see `signature.verified`.
     """
     with signature.verified(archive, [signers] if signers else []) as (own, names):
         content, documents = package.read(own)

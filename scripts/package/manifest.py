@@ -70,6 +70,7 @@ def load(data: bytes) -> Manifest:
     if schema != SCHEMA:
         raise ArtefactError(
             f"The package's manifest has schema {schema}; this program knows {SCHEMA}.",
+            cause="a later release of this program made it, or it was changed by hand",
             remedy="inspect and deploy it with the release that made it",
         )
     facts = document.load(data, MANIFEST, _SHAPE)
@@ -83,7 +84,7 @@ def _entry(file: Mapping[str, Any], contents: rule.Contents) -> Entry:
     if not re.fullmatch(r"0[0-7]{3}", file["mode"]) or not re.fullmatch(
         r"[0-9a-f]{64}", file["sha256"]
     ):
-        raise ArtefactError(f"{MANIFEST} lists {rule.shown(file['path'])} without mode or hash.")
+        raise rule.refusal(f"{MANIFEST} lists {rule.shown(file['path'])} without mode or hash.")
     contents.add(file["path"], file["size"], int(file["mode"], 8))
     return Entry(**{name: file[name] for name in _FILE})
 

@@ -56,8 +56,8 @@ def from_documents(document: bytes, sums: bytes) -> Package:
     if manifest.sums(known.entries, document) != sums:
         raise ArtefactError(
             f"{SUMS} is not as the manifest says.",
-            cause="the package was changed by hand",
-            remedy="make it again with `invoke package`",
+            cause="the package was changed by hand, or another program made it",
+            remedy="copy it again, or make it again with `invoke package`",
         )
     own = (Item(MANIFEST, document, "manifest"), Item(SUMS, sums, "sums"))
     return Package(known, sums, (*known.entries, *(item.entry() for item in own)))
@@ -119,15 +119,16 @@ def _kept(member: archive.Member, folder: Path | None, document: io.BytesIO | No
 
 def _compared(path: Path, files: dict[str, Entry], documents: dict[str, bytes]) -> Package:
     if missing := [name for name in _DOCUMENTS if name not in documents]:
-        raise ArtefactError(f"{path} holds no {missing[0]}: it is not a package of ours.")
+        raise rule.refusal(f"{path} holds no {missing[0]}: it is not a package of ours.")
     package = from_documents(documents[MANIFEST], documents[SUMS])
     expected = {entry.path: (entry.size, entry.mode, entry.sha256) for entry in package.entries}
     actual = {name: (file.size, file.mode, file.sha256) for name, file in files.items()}
     wrong = [name for name in expected | actual if expected.get(name) != actual.get(name)]
     if wrong:
-        raise ArtefactError(
-            f"{path} is damaged: {', '.join(sorted(wrong))} not as the manifest says.",
-            cause="a copy was cut short, or the archive was changed by hand",
-            remedy="copy it again, or make it again with `invoke package`",
-        )
+        raise rule.refusal(f"{path} is damaged: {_listed(wrong)} not as the manifest says.")
     return package
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(sorted(names)[:3])}{more} {'are' if len(names) > 1 else 'is'}"

@@ -28,6 +28,15 @@ _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*", re.ASCII)
 _SHOWN = 60
 
 
+def refusal(what: str, *, cause: str = "", remedy: str = "") -> ArtefactError:
+    """Return the error about an archive that is not as `invoke package` makes one."""
+    return ArtefactError(
+        what,
+        cause=cause or "a copy was cut short or changed, or another program made the archive",
+        remedy=remedy or "copy it again, or make it again with `invoke package`",
+    )
+
+
 @dataclass
 class Contents:
     """The files of one package, as they come; `packed` is the size of its archive, where known."""
@@ -46,11 +55,11 @@ class Contents:
         check_path(path)
         folders = {path[: match.start()] for match in re.finditer("/", path)}
         if path in self._files | self._folders or folders & self._files:
-            raise ArtefactError(f"{path} is more than once in the package.")
+            raise refusal(f"{path} is more than once in the package.")
         if mode not in MODES:
-            raise ArtefactError(f"{path} has mode {mode:04o}; a package has 0644 and 0755 only.")
+            raise refusal(f"{path} has mode {mode:04o}; a package has 0644 and 0755 only.")
         if not 0 <= size <= MAX_FILE:
-            raise ArtefactError(f"{path} has {size} bytes, more than a file of a package has.")
+            raise refusal(f"{path} has {size} bytes, more than a file of a package has.")
         self._files.add(path)
         self._folders |= folders
         self._size += size
@@ -58,12 +67,12 @@ class Contents:
 
     def _check_bounds(self) -> None:
         if len(self._files) > MAX_FILES:
-            raise ArtefactError(f"The package has more than {MAX_FILES} files.")
+            raise refusal(f"The package has more than {MAX_FILES} files.")
         bound = MAX_PACKAGE
         if self.packed is not None:
             bound = min(bound, self.packed * MAX_EXPANSION + _SMALL)
         if self._size > bound:
-            raise ArtefactError(f"The package's files have more than {bound} bytes.")
+            raise refusal(f"The package's files have more than {bound} bytes.")
 
 
 def check_path(path: str) -> None:
@@ -75,10 +84,11 @@ def check_path(path: str) -> None:
     parts = path.split("/")
     plain = all(_PART.fullmatch(part) for part in parts)
     if not plain or len(parts) > MAX_DEPTH or len(path) > MAX_PATH:
-        raise ArtefactError(
+        raise refusal(
             f"{shown(path)} is no name for a file of a package.",
-            cause="the archive was not made by `invoke package`",
-            remedy="names are letters, digits and . _ + -, in relative folders; rename the file",
+            cause="another program made the archive, or a file to be packed has such a name",
+            remedy="names are letters, digits and . _ + -, in relative folders: make the archive "
+            "again with `invoke package`, the file renamed",
         )
 
 
@@ -89,7 +99,7 @@ def check_document(name: str, size: int) -> None:
         ArtefactError: it has more than `MAX_DOCUMENT` bytes.
     """
     if size > MAX_DOCUMENT:
-        raise ArtefactError(f"{name} has {size} bytes; at most {MAX_DOCUMENT} are read.")
+        raise refusal(f"{name} has {size} bytes; at most {MAX_DOCUMENT} are read.")
 
 
 def shown(text: str) -> str:

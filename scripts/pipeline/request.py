@@ -107,7 +107,7 @@ def _lane(text: str) -> str:
 
 
 def _key(text: str) -> Path | None:
-    return signature.key(text) if text else None
+    return signature.key(options.path(text)) if text else None
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,7 @@ def make(**texts: Any) -> Request:
         CheckpointError: the weights are damaged, incomplete, or of another model.
         CalibrationError: a picture folder is not one.
         SdkError: the SDK folder holds no SDK.
-        ArtefactError: there is no key to sign with.
+        KeyFileError: nothing can be signed with the key.
     """
     request = _with_model(options.checked(Request, texts), bool(texts.get("model")))
     _require_budget(request)

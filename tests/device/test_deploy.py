@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts import boards as deploy
-from scripts.errors import ArtefactError, DeviceError, GateError, MismatchError, UsageError
+from scripts.errors import DeviceError, GateError, MismatchError, SignatureError, UsageError
 from scripts.package import package, signature
 from scripts.pictures.picture_input import PictureInput
 from tests import packages
@@ -239,7 +239,7 @@ def test_a_signature_can_be_asked_for(board: boards.Board, bench: Bench, tmp_pat
     path = packages.package(tmp_path / "signed", runner=RUNNER, seed="signed")
     (tmp_path / "signers").write_text(f"me {bench.key.with_suffix('.pub').read_text()}")
     bench.write(bench=bench.device(board, signers="signers"))
-    with pytest.raises(ArtefactError, match="There is no signature"):
+    with pytest.raises(SignatureError, match="is not signed"):
         deploy.deploy(path, ["bench"], file=bench.file)
     assert not list(board.data.iterdir())
     signature.sign(path, bench.key)

@@ -6,7 +6,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from scripts.errors import ArtefactError
+from scripts.errors import ArtefactError, KeyFileError
 from scripts.pipeline import manual
 from scripts.source import ROOT
 from tests import checkpoints, packages
@@ -28,7 +28,7 @@ def test_weights_without_their_licence_are_refused_before_the_build(tmp_path: Pa
 
 def test_a_missing_key_is_named_before_the_build(tmp_path: Path) -> None:
     done = invoke("package", "--sign", tmp_path / "none")
-    assert (done.returncode, done.stdout) == (ArtefactError.exit_code, "")
+    assert (done.returncode, done.stdout) == (KeyFileError.exit_code, "")
     assert "There is no key" in done.stderr
 
 

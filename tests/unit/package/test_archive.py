@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.errors import ArtefactError
+from scripts.errors import ArtefactError, UsageError
 from scripts.package import archive
 from scripts.package.item import PROGRAM, Item
 
@@ -107,7 +107,7 @@ def test_what_no_package_holds_is_refused(tmp_path: Path, info: tarfile.TarInfo,
     "names", [("r/a", "r/a"), ("r/a", "r/a/b"), ("r/a/b", "r/a"), ("r/a", "s/b")]
 )
 def test_names_that_meet_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
-    with pytest.raises(ArtefactError, match=r"more than once|no place"):
+    with pytest.raises(ArtefactError, match=r"more than once|beside the package"):
         read(packed(tmp_path / "x.tar.gz", *map(header, names)))
 
 
@@ -127,8 +127,61 @@ def test_what_is_packed_is_held_to_the_same_rule(tmp_path: Path) -> None:
 
 def test_a_pipe_is_no_archive(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.tar.gz")
-    with pytest.raises(ArtefactError, match="is not a file"):
+    with pytest.raises(UsageError, match="is not a file"):
         read(tmp_path / "x.tar.gz")
+
+
+def test_an_archive_that_is_not_there_is_a_slip_of_the_user(tmp_path: Path) -> None:
+    for path in (tmp_path / "x.tar.gz", Path(__file__) / "x.tar.gz"):
+        with pytest.raises(UsageError, match="There is no archive"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("info", "form", "says"),
+    [
+        (header("/etc/passwd"), tarfile.USTAR_FORMAT, "'/etc/passwd' is no name"),
+        (header("root/a", type=tarfile.SYMTYPE), tarfile.USTAR_FORMAT, "'root/a' is a link"),
+        (header("root/a", type=tarfile.DIRTYPE), tarfile.USTAR_FORMAT, "is a folder"),
+        (header("root/a", pax_headers={"comment": "c"}), tarfile.PAX_FORMAT, "of the pax format"),
+        (header("root/" + "a" * 120), tarfile.GNU_FORMAT, "a header of GNU tar"),
+        (header("root/a", uid=7), tarfile.USTAR_FORMAT, "'a' has a header that is not ours"),
+        (header("bare"), tarfile.USTAR_FORMAT, "'bare' is in no folder"),
+    ],
+)
+def test_a_refusal_names_the_member_as_it_is_and_what_it_is(
+    tmp_path: Path, info: tarfile.TarInfo, form: int, says: str
+) -> None:
+    path = packed(tmp_path / "x.tar.gz", info, form=form)
+    with pytest.raises(ArtefactError) as refusal:
+        read(path)
+    assert says in refusal.value.what
+    assert str(path) in refusal.value.what
+
+
+def damaged(whole: bytes) -> dict[str, bytes]:
+    """Return what an archive may look like after a bad copy, by what is said of it."""
+    half, plain = len(whole) // 2, gzip.decompress(whole)
+    checksum = bytes(byte ^ 1 for byte in whole[-8:-4])
+    header = plain[:148] + b"0000000\0" + plain[156:]
+    return {
+        "it ends too early": whole[:half],
+        "its checksum is wrong": whole[:-8] + checksum + whole[-4:],
+        "its compressed data is damaged": whole[:12] + b"\xff" * 8 + whole[20:],
+        "has bytes behind its end": whole + b"appended",
+        "the header of a file in it is damaged": gzip.compress(header),
+    }
+
+
+def test_damage_is_said_in_words_with_a_cause_and_a_remedy(tmp_path: Path) -> None:
+    archive.write(tmp_path / "x.tar.gz", "root", ITEMS)
+    for says, content in damaged((tmp_path / "x.tar.gz").read_bytes()).items():
+        (tmp_path / "x.tar.gz").write_bytes(content)
+        with pytest.raises(ArtefactError, match="is not a whole package") as refusal:
+            read(tmp_path / "x.tar.gz")
+        assert says in refusal.value.what
+        assert refusal.value.cause
+        assert "again" in refusal.value.remedy
 
 
 @pytest.mark.parametrize("content", [b"", b"not gzip", gzip.compress(b"not tar")])

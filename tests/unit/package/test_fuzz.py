@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -23,6 +24,8 @@ from scripts.package.archive import _TIME
 from tests import packages
 
 COUNT = 2080
+# Words of Python and its libraries, which mean nothing to a user.
+PYTHON = re.compile(r"Expecting|codec|Errno|end-of-stream|CRC|while decompressing")
 MEMORY = 200 << 20
 NAMES = [
     "r//abs",
@@ -70,7 +73,7 @@ for line in sys.stdin:
         inspection.inspect(path).tables()
         answer = ["same", digest]
     except ArtefactError as error:
-        answer = ["refused", error.what]
+        answer = ["refused", error.what, error.cause, error.remedy]
     print(json.dumps(answer), flush=True)
 """
 
@@ -271,6 +274,8 @@ def test_every_archive_is_refused_or_the_same(tmp_path: Path, room: Path, seed: 
                 assert answer[0] == "refused", (turn, mutation)
                 assert len(answer[1].splitlines()) == 1, (turn, answer)
                 assert answer[1].isprintable(), (turn, answer)
+                assert answer[2] and answer[3], (turn, answer)
+                assert not PYTHON.search(answer[1]), (turn, answer)
                 refused += 1
             assert [file.name for file in folder.iterdir()] == [path.name], (turn, mutation)
             assert not list(temporary.iterdir()), (turn, mutation)

@@ -80,7 +80,7 @@ def test_changed_files_are_named(whole: Path, name: str) -> None:
 
 
 def test_missing_files_are_named(whole: Path) -> None:
-    with pytest.raises(ArtefactError, match=r"README\.md not as"):
+    with pytest.raises(ArtefactError, match=r"README\.md is not as"):
         package.check(rewritten(whole, {"README.md": None}))
     with pytest.raises(ArtefactError, match=r"holds no manifest\.json"):
         package.check(rewritten(whole, {"manifest.json": None}))
@@ -110,7 +110,7 @@ def test_a_flipped_byte_is_refused(whole: Path) -> None:
     plain = bytearray(gzip.decompress(whole.read_bytes()))
     plain[plain.find(b"soc_type")] ^= 1
     whole.write_bytes(gzip.compress(plain))
-    with pytest.raises(ArtefactError, match=r"serialized.bin not as"):
+    with pytest.raises(ArtefactError, match=r"serialized.bin is not as"):
         package.check(whole)
 
 

@@ -6,7 +6,7 @@ from unittest import mock
 
 import pytest
 
-from scripts.errors import ArtefactError
+from scripts.errors import KeyFileError, SignatureError, UsageError
 from scripts.package import inspection, package, signature
 from tests import packages
 
@@ -50,14 +50,14 @@ def test_the_same_key_gives_the_same_signature(tmp_path: Path, archive: Path) ->
 
 def test_unsigned_is_refused(tmp_path: Path, archive: Path) -> None:
     signers = allowed(tmp_path / "signers", new_key(tmp_path / "key"))
-    with pytest.raises(ArtefactError, match="There is no signature"):
+    with pytest.raises(SignatureError, match="is not signed: there is no signature"):
         verify(archive, signers)
 
 
 def test_a_strangers_signature_is_refused(tmp_path: Path, archive: Path) -> None:
     signature.sign(archive, new_key(tmp_path / "stranger"))
     signers = allowed(tmp_path / "signers", new_key(tmp_path / "key"))
-    with pytest.raises(ArtefactError, match="not signed by anybody"):
+    with pytest.raises(SignatureError, match="not signed by anybody"):
         verify(archive, signers)
 
 
@@ -65,17 +65,80 @@ def test_a_change_after_signing_is_refused(tmp_path: Path, archive: Path) -> Non
     key = new_key(tmp_path / "key")
     signature.sign(archive, key)
     archive.write_bytes(archive.read_bytes() + b"\0")
-    with pytest.raises(ArtefactError, match="was changed since"):
+    with pytest.raises(SignatureError, match="was changed since"):
         verify(archive, allowed(tmp_path / "signers", key))
 
 
-def test_what_is_no_key_is_refused(tmp_path: Path, archive: Path) -> None:
-    with pytest.raises(ArtefactError, match="There is no key"):
-        signature.key(str(tmp_path / "gone"))
+@pytest.fixture
+def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of keys and of other files, without an agent."""
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    new_key(tmp_path / "plain")
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", str(tmp_path / "locked")]
+    subprocess.run(command, check=True)
+    new_key(tmp_path / "other").unlink()
     (tmp_path / "text").write_text("no key")
-    with pytest.raises(ArtefactError, match="refused to sign"):
-        signature.sign(archive, tmp_path / "text")
+    (tmp_path / "folder").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["plain", "plain.pub", "locked"])
+def test_a_key_is_known_before_the_build(keys: Path, name: str) -> None:
+    """One with a passphrase too, which is asked for when it is used."""
+    assert signature.key(keys / name) == keys / name
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("gone", "There is no key"),
+        ("folder", "There is no key"),
+        ("text", "is no SSH key"),
+        ("other.pub", "Nothing can be signed with"),
+    ],
+)
+def test_what_is_no_key_is_refused_before_the_build(keys: Path, name: str, says: str) -> None:
+    with pytest.raises(KeyFileError, match=says) as refusal:
+        signature.key(keys / name)
+    assert str(keys / name) in refusal.value.what
+
+
+def test_a_key_that_is_refused_leaves_no_signature(keys: Path, archive: Path) -> None:
+    with pytest.raises(KeyFileError, match="refused to sign"):
+        signature.sign(archive, keys / "text")
     assert not signature.path_of(archive).exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("gone", "There is no file"),
+        ("folder", "is a folder"),
+        ("text", "names no allowed signer"),
+        ("plain", "names no allowed signer"),
+        ("plain.pub", "names no allowed signer"),
+    ],
+)
+def test_a_list_of_signers_is_looked_at_first(
+    keys: Path, archive: Path, name: str, says: str
+) -> None:
+    """The archive is not signed, and the list is no list: both are wrong, the list is said."""
+    with pytest.raises(KeyFileError, match=says) as refusal:
+        verify(archive, keys / name)
+    assert "KEY.pub" in refusal.value.remedy
+
+
+def test_a_list_may_have_options_and_comments(keys: Path, archive: Path) -> None:
+    public = (keys / "plain.pub").read_text()
+    (keys / "list").write_text(f'# the team\n\na@b,c@d namespaces="{signature.NAMESPACE}" {public}')
+    signature.sign(archive, keys / "plain")
+    with signature.verified(archive, [keys / "list"]) as (_, names):
+        assert names
+
+
+def test_an_archive_that_is_not_there_is_no_matter_of_signatures(keys: Path) -> None:
+    with pytest.raises(UsageError, match="There is no archive"):
+        verify(keys / "x.tar.gz", allowed(keys / "signers", keys / "plain"))
 
 
 def test_what_is_read_is_what_was_verified(tmp_path: Path, archive: Path) -> None:
@@ -92,7 +155,7 @@ def test_nothing_is_read_before_it_is_verified(tmp_path: Path, archive: Path) ->
     signers = allowed(tmp_path / "signers", new_key(tmp_path / "key"))
     with (
         mock.patch.object(package, "read", side_effect=AssertionError("read")),
-        pytest.raises(ArtefactError, match="not signed by anybody"),
+        pytest.raises(SignatureError, match="not signed by anybody"),
     ):
         inspection.inspect(archive, signers).tables()
 

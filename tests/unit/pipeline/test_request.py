@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from scripts.errors import (
-    ArtefactError,
     CalibrationError,
     CheckpointError,
+    KeyFileError,
     PipelineError,
     SdkError,
     UsageError,
@@ -58,7 +58,7 @@ def test_defaults() -> None:
         ({"weights": "builtin"}, UsageError, "no built-in weights"),
         ({"lane": "focal"}, UsageError, "bookworm"),
         ({"memory": "-1"}, UsageError, "--memory -1: must be a number above 0"),
-        ({"sign": "/nowhere/key"}, ArtefactError, "no key /nowhere/key"),
+        ({"sign": "/nowhere/key"}, KeyFileError, "no key /nowhere/key"),
         ({"sdk": "."}, SdkError, "sdk.yaml"),
         ({"precision": "mixed"}, UsageError, "needs a budget"),
         ({"max_ms": 20.0}, UsageError, "--precision mixed"),
