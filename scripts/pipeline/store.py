@@ -13,11 +13,13 @@ import fcntl
 import json
 import os
 import shutil
+import socket
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TextIO
 
 from scripts import digests
 from scripts.artefacts import USAGE_FILE
@@ -106,14 +108,20 @@ class Store:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the model's folder for this process; a second build waits for the first."""
+        """Hold the model's folder for this process; a second build waits for the first.
+
+        Of another precision too: most stages are the same for all of them.
+        """
         self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("w") as handle:
+        with (self.root / ".lock").open("a+") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                print(f"waiting for another build in {self.root}", flush=True)
+                handle.seek(0)
+                holder = handle.read().strip()
+                print(f"waiting for another build in {self.root} ({holder})", flush=True)
                 fcntl.flock(handle, fcntl.LOCK_EX)
+            _sign(handle)
             yield
 
     def _manifest_path(self, stage: str) -> Path:
@@ -156,6 +164,14 @@ class Store:
             "mode": f"{status.st_mode & 0o7777:04o}",
             "sha256": self.digests.file(path),
         }
+
+
+def _sign(lock: TextIO) -> None:
+    """Write into a lock who holds it."""
+    lock.truncate(0)
+    since = time.strftime("%H:%M:%S")
+    lock.write(f"process {os.getpid()} on {socket.gethostname()}, since {since}")
+    lock.flush()
 
 
 def _take_usage(partial: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 from scripts import digests
 from scripts.errors import ArtefactError
 from scripts.pipeline.store import Store
+from scripts.source import ROOT
 
 
 def commit(store: Store, key: str = "k", **files: str) -> None:
@@ -131,16 +132,25 @@ def test_usage_is_taken_out_of_the_outputs(store: Store) -> None:
     assert manifest["outputs"] == {}
 
 
-def test_a_second_build_waits_for_the_first(store: Store) -> None:
+SECOND = """
+import sys
+from pathlib import Path
+from scripts.pipeline.store import Store
+with Store(Path(sys.argv[1])).lock():
+    print("in")
+"""
+
+
+def test_a_second_build_waits_for_the_first_and_says_for_whom(store: Store) -> None:
+    command = [sys.executable, "-u", "-c", SECOND, str(store.root)]
     with store.lock():
-        probe = (
-            "import fcntl,sys; h=open(sys.argv[1],'w');"
-            "fcntl.flock(h, fcntl.LOCK_EX | fcntl.LOCK_NB)"
-        )
-        lock = str(store.root / ".lock")
-        busy = subprocess.run([sys.executable, "-c", probe, lock], capture_output=True, check=False)
-        assert b"BlockingIOError" in busy.stderr
-    assert os.access(store.root, os.W_OK)
+        second = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert second.stdout is not None
+        waits = second.stdout.readline()
+        assert f"waiting for another build in {store.root} (process {os.getpid()} on " in waits
+        assert second.poll() is None
+    assert second.communicate()[0] == "in\n"
+    assert second.returncode == 0
 
 
 def test_what_a_killed_run_still_writes_is_in_nobodys_way(store: Store) -> None:

@@ -170,6 +170,38 @@ def test_damage_without_a_digest_is_answered_in_words(
         assert {answer.returncode for answer in answers} <= {0, *range(USAGE, INTERNAL + 1)}
 
 
+def test_a_crash_of_the_reader_is_the_refusal_of_the_file(
+    net_run: NetRun, run: Run, context: Path, inputs: Any, tmp_path: Path
+) -> None:
+    """libQnnSystem.so believes damaged offsets: what it then reads is nobody's memory."""
+    broken, sample = tmp_path / "broken.bin", inputs[0].parent / "x0.raw"
+    output = ("--json_file", tmp_path / "b.json")
+    for seed in range(40):
+        broken.write_bytes(led_astray(context.read_bytes(), seed))
+        done = run("qnn-context-binary-utility", "--context_binary", broken, *output)
+        assert done.returncode in {0, CONTEXT}, (seed, done.stderr)
+        if "crashed" in done.stderr:
+            break
+    words = ("--context", broken, "--input", sample, "--output", tmp_path / "y.raw")
+    answers = [done, run("dinov3-run", *words)]
+    answers += [net_run("--retrieve_context", broken, "--input_list", inputs[0])]
+    assert [answer.returncode for answer in answers] == [CONTEXT] * 3
+    for answer in answers:
+        (line,) = answer.stderr.splitlines()
+        assert line.endswith(
+            f": {broken} is damaged, or not what it should be: the library that reads it crashed."
+        )
+
+
+def led_astray(whole: bytes, seed: int) -> bytes:
+    """Return a context with an offset somewhere in its description that leads far past its end."""
+    dice = random.Random(seed)
+    data = bytearray(whole)
+    place = dice.randrange(0x38, 2048, 4)
+    data[place : place + 4] = dice.randrange(len(whole), 1 << 32).to_bytes(4, "little")
+    return bytes(data)
+
+
 def test_the_utility_describes_a_context(run: Run, context: Path, tmp_path: Path) -> None:
     out = tmp_path / "tiny.json"
     done = run("qnn-context-binary-utility", "--context_binary", context, "--json_file", out)

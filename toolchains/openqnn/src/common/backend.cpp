@@ -114,6 +114,7 @@ Owned<Qnn_ContextHandle_t> createContextFromBinary(const Backend& backend,
                                                    uint64_t size, const std::string& name) {
   Qnn_ContextHandle_t context = nullptr;
   const Api& api = backend.api();
+  const Reading reading(Exit::context, name);
   backend.check(
       api.contextCreateFromBinary(backend.handle(), device, nullptr, data, size, &context, nullptr),
       Exit::context, name + ": the backend cannot read this context binary");

@@ -97,6 +97,7 @@ BinaryInfo::BinaryInfo(const void* data, uint64_t size, const std::string& name)
   if (api.systemContextCreate(&handle_) != QNN_SUCCESS) {
     throw Failure(Exit::internal, std::string(kLibrary) + " cannot make a context.");
   }
+  const Reading reading(Exit::context, name);
   const bool read = api.systemContextGetMetaData(handle_, data, size, &info_) == QNN_SUCCESS &&
                     info_ != nullptr && plausible(*info_);
   if (read) return;

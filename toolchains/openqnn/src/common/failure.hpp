@@ -33,6 +33,18 @@ class Failure : public std::runtime_error {
   Exit code_;
 };
 
+/**
+ * While it lives, a library reads a file of somebody else's making: should the library crash, the
+ * program ends with the refusal of that file. One at a time.
+ */
+class Reading {
+ public:
+  Reading(Exit code, const std::string& file);
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+  ~Reading();
+};
+
 /** Run a program's body and return its exit status; a failure is printed as `<program>: ...`. */
 int run(const char* program, const std::function<void()>& body);
 

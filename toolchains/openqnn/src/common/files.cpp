@@ -20,6 +20,24 @@ namespace {
   throw Failure(Exit::file, path + ": " + std::strerror(error) + ".");
 }
 
+/**
+ * No offset of 32 bits leads out of the file and past these: a reader that believes a damaged one is
+ * stopped, whatever else this program has in memory. It is address space only.
+ */
+constexpr size_t kGuard = size_t{1} << 32;
+
+void* mapBetweenGuards(int descriptor, size_t size) {
+  const int kind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void* space = ::mmap(nullptr, size + 2 * kGuard, PROT_NONE, kind, -1, 0);
+  if (space == MAP_FAILED) return space;
+  void* data = ::mmap(static_cast<char*>(space) + kGuard, size, PROT_READ, MAP_PRIVATE | MAP_FIXED,
+                      descriptor, 0);
+  const int error = errno;
+  if (data == MAP_FAILED) ::munmap(space, size + 2 * kGuard);
+  errno = error;
+  return data;
+}
+
 }  // namespace
 
 MappedFile::MappedFile(const std::string& path) {
@@ -28,7 +46,7 @@ MappedFile::MappedFile(const std::string& path) {
   struct stat status {};
   const bool regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
   size_ = regular ? static_cast<size_t>(status.st_size) : 0;
-  if (size_ != 0) data_ = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
+  if (size_ != 0) data_ = mapBetweenGuards(descriptor, size_);
   const int error = errno;
   ::close(descriptor);
   if (!regular) throw Failure(Exit::file, path + " is not a file.");
@@ -36,7 +54,7 @@ MappedFile::MappedFile(const std::string& path) {
 }
 
 MappedFile::~MappedFile() {
-  if (size_ != 0) ::munmap(data_, size_);
+  if (size_ != 0) ::munmap(static_cast<char*>(data_) - kGuard, size_ + 2 * kGuard);
 }
 
 OutputFile::OutputFile(const std::string& path, size_t size)

@@ -7,7 +7,7 @@
 
 namespace openqnn {
 
-/** A file's bytes, read-only, as long as this lives. */
+/** A file's bytes, read-only, as long as this lives; around them is memory that nobody can read. */
 class MappedFile {
  public:
   explicit MappedFile(const std::string& path);

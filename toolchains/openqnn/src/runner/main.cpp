@@ -9,6 +9,7 @@
 #include "arguments.hpp"
 #include "board.hpp"
 #include "build_id.hpp"
+#include "digest.hpp"
 #include "location.hpp"
 #include "manifest.hpp"
 #include "network.hpp"
@@ -164,6 +165,7 @@ void body(int argc, char** argv) {
   const std::string& path = arguments.value("context");
   const std::string libraries = libraryFolder();
   const MappedFile file(path);
+  checkDigest(path, file.data(), file.size());
   const BinaryInfo info(file.data(), file.size(), path);
   const std::string buildId = checkedBuild(info, path, libraries + "/" + kBackend);
   if (kOnBoard) prepareBoard({libraries, buildId, info.dspArch()}, !arguments.has("board_skel"));

@@ -1,0 +1,117 @@
+"""Two builds at once, started as people start them: both end well, with the bytes that one has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from scripts.pipeline import engine, owner
+from scripts.pipeline.build import Done
+from scripts.pipeline.request import Request
+from scripts.pipeline.store import Store
+from scripts.source import ROOT
+from tests.pipeline.test_kill import digests
+
+pytestmark = pytest.mark.pipeline
+
+UNSHARE = ("unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child")
+# Of what a process is known by elsewhere, each machine has its own; the name can be the same.
+MACHINE = (*UNSHARE, "sh", "-c", 'mount -t tmpfs none "$0" && hostname dinov3 && exec "$@"')
+NOBODY = 65534
+OTHERS = {
+    "another pid namespace": lambda: (*UNSHARE, "--mount-proc"),
+    "another machine of this name": lambda: (*MACHINE, str(owner.folder())),
+    "another user": lambda: (
+        *("setpriv", f"--reuid={NOBODY}", f"--regid={engine.SOCKET.stat().st_gid}"),
+        "--clear-groups",
+    ),
+}
+
+
+@pytest.fixture
+def copy(
+    build: Callable[..., list[Done]], ask: Callable[..., Request], tmp_path: Path
+) -> Callable[[str], Path]:
+    """Make a copy of a build of two precisions, in a folder of a name."""
+    for precision in ("int8", "w8a16"):
+        build(precision=precision)
+
+    def make(name: str) -> Path:
+        copy = tmp_path / name / "digits"
+        shutil.copytree(ask().root, copy, ignore=shutil.ignore_patterns(".partial", "boards"))
+        return copy
+
+    return make
+
+
+def forget(root: Path, *stages: str) -> None:
+    for name in stages:
+        (root / "manifests" / f"{name}.json").unlink()
+
+
+def start(root: Path, precision: str, before: Sequence[str] = ()) -> subprocess.Popen[str]:
+    options = ["--build-dir", str(root.parent), "--precision", precision]
+    command = [*before, sys.executable, "-m", "invoke", "build", *options]
+    # Another user has no home here.
+    environment = {**os.environ, "HOME": str(root.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def end(*builds: subprocess.Popen[str]) -> list[str]:
+    said = [building.communicate()[0] for building in builds]
+    assert [building.returncode for building in builds] == [0] * len(builds), said
+    assert "Traceback" not in "".join(said)
+    return said
+
+
+@pytest.mark.parametrize("second", ["int8", "w8a16"])
+def test_of_one_model_the_second_waits_and_finds_what_the_first_made(
+    copy: Callable[[str], Path], second: str
+) -> None:
+    root = copy("build")
+    expected = digests(root)
+    forget(root, "export", f"profile-{second}")
+    with Store(root).lock():
+        builds = [start(root, precision) for precision in ("int8", second)]
+        for building in builds:
+            line = next(line for line in building.stdout or () if "waiting" in line)
+            assert f"(process {os.getpid()} on " in line
+    said = end(*builds)
+    for stage in ("export", f"profile-{second}"):
+        assert sum(f"{stage} in " in text for text in said) == 1, said
+    assert digests(root) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other", OTHERS)
+def test_the_other_comes_from_elsewhere(copy: Callable[[str], Path], other: str) -> None:
+    """Folders are two, the engine is one: nobody sweeps what the other runs."""
+    before = OTHERS[other]()
+    if subprocess.run([*before, sys.executable, "-c", "1"], cwd=ROOT, check=False).returncode:
+        pytest.skip("this user may not make namespaces, or become another")
+    roots = [copy("ours"), copy("theirs")]
+    expected = digests(roots[0])
+    for root in roots:
+        forget(root, "export", "quantize-int8", "verify-int8")
+    if other == "another user":
+        give(roots[1].parent, NOBODY)
+    end(start(roots[0], "int8"), start(roots[1], "int8", before))
+    assert [digests(root) for root in roots] == [expected] * 2
+
+
+def give(folder: Path, user: int) -> None:
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, user, user)
+    for parent in folder.parents:
+        with suppress(PermissionError):
+            parent.chmod(parent.stat().st_mode | 0o011)
