@@ -1,6 +1,6 @@
-"""Names of every file under `build/<model>/`: the contract between stages, tasks and users.
+"""Names of every file under `build/<network>/`: the contract between stages, tasks and users.
 
-All paths are relative to `build/<model>/` and use the model's catalog name, e.g. `vith16plus`.
+All paths are relative to `build/<network>/` and use the model's catalog name, e.g. `vith16plus`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,14 @@ USAGE_FILE = ".usage.json"
 
 # What the rewrites of `lower` save, written by the benchmark.
 GAINS = "gains.json"
+
+
+def network(model: str, size: str = "", input: str = "") -> str:
+    """Return the name of a network: its model, and the size and input that are not its usual ones.
+
+    It names the build folder and the archive, e.g. `vits16-480x640-uint8`.
+    """
+    return "-".join(filter(None, (model, size, input)))
 
 
 def eager_onnx(model: str) -> Path:
@@ -97,9 +105,9 @@ def profile_report(precision: str) -> Path:
     return Path(f"final_binary/{precision}/profile.json")
 
 
-def package(model: str, precision: str, target: str) -> Path:
-    """Return the deployable archive."""
-    return Path(f"packages/dinov3_{model}_{precision}_{target}.tar.gz")
+def package(network: str, precision: str, target: str) -> Path:
+    """Return the deployable archive of a network, which `network` names."""
+    return Path(f"packages/dinov3_{network}_{precision}_{target}.tar.gz")
 
 
 def with_suffix(path: Path, suffix: str) -> Path:

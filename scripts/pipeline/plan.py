@@ -249,7 +249,8 @@ def _package(request: Request) -> list[Stage]:
         "--export": artefacts.with_suffix(artefacts.eager_onnx(model), ".json"),
         "--library": artefacts.model_library(model, precision, BOARD_TOOLCHAIN),
     }
-    arguments = (*_names(request), "--target", request.target.name, "--weights", weights.argument)
+    names = (*_names(request), "--name", request.network, "--target", request.target.name)
+    arguments = (*names, "--weights", weights.argument)
     arguments += tuple(text for name, path in inputs.items() for text in (name, _at(path)))
     golden = (_heldout_set() / FIRST[request.input], artefacts.golden_output(precision))
     arguments += ("--golden", *map(_at, golden))

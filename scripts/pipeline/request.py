@@ -253,16 +253,21 @@ class Request:
     )
 
     @property
-    def root(self) -> Path:
-        """Folder of all artefacts of this network: its model, and what departs from the usual."""
+    def network(self) -> str:
+        """The name of this network: its model, and what departs from the usual."""
         size = "" if self.size == self.model.picture_size else str(self.size)
         input = "" if self.input == catalog.FLOATS else self.input
-        return self.build_dir / "-".join(filter(None, (self.model.name, size, input)))
+        return artefacts.network(self.model.name, size, input)
+
+    @property
+    def root(self) -> Path:
+        """Folder of all artefacts of this network."""
+        return self.build_dir / self.network
 
     @property
     def archive(self) -> Path:
         """The deployable archive of this build."""
-        names = (self.model.name, self.precision.name, self.target.name)
+        names = (self.network, self.precision.name, self.target.name)
         return self.root / artefacts.package(*names)
 
     @property

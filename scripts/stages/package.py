@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from openqnn.progress import heartbeat, say
 from scripts import artefacts, catalog, program, source
@@ -28,8 +28,7 @@ def main(arguments: argparse.Namespace) -> None:
         ArtefactError: an input is missing, or made for another board.
     """
     build = _build(arguments)
-    names = (arguments.model, arguments.precision, arguments.target)
-    path = arguments.out / artefacts.package(*names)
+    path = arguments.out / _archive(arguments)
     with heartbeat(f"packing {path.name}"):
         packed = items(build)
         archive.write(path, build.name, packed)
@@ -37,9 +36,8 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> Build:
-    archive_name = artefacts.package(arguments.model, arguments.precision, arguments.target).name
     return Build(
-        name=archive_name.removesuffix(".tar.gz"),
+        name=_archive(arguments).name.removesuffix(".tar.gz"),
         model=catalog.pick(catalog.models(), arguments.model, "model"),
         precision=catalog.pick(catalog.precisions(), arguments.precision, "precision"),
         target=catalog.pick(catalog.targets(), arguments.target, "target"),
@@ -56,9 +54,15 @@ def _build(arguments: argparse.Namespace) -> Build:
     )
 
 
+def _archive(arguments: argparse.Namespace) -> PurePosixPath:
+    network = arguments.name or arguments.model
+    return artefacts.package(network, arguments.precision, arguments.target)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = program.parser(__doc__)
     parser.add_argument("--model", required=True)
+    parser.add_argument("--name", help="name of the network in the archive's; default: the model's")
     parser.add_argument("--precision", required=True)
     parser.add_argument("--target", required=True)
     parser.add_argument("--weights", required=True, help="checkpoint directory or random[:SEED]")

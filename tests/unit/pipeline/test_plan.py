@@ -105,6 +105,7 @@ def test_the_input_reaches_lower_alone_and_the_golden_input_is_of_its_kind() -> 
         if left.arguments != right.arguments
     ]
     golden = {f"/build/calibration/heldout/000000.{kind}" for kind in ("raw", "rgb")}
+    golden.add("digits-uint8")
     lower = {"--input", "uint8", "--weights", "/weights"}
     assert changed == [("lower", lower), ("package", golden)]
 

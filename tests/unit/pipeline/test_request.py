@@ -105,9 +105,9 @@ def test_home_is_expanded_in_every_folder(tmp_path: Path, monkeypatch: pytest.Mo
     assert set(folders) == {tmp_path}
 
 
-def test_a_network_that_departs_from_the_usual_has_a_folder_of_its_own() -> None:
-    names = [
-        make(**texts).root.name
+def test_a_network_that_departs_from_the_usual_has_a_folder_and_an_archive_of_its_own() -> None:
+    builds = [
+        make(**texts)
         for texts in (
             {"size": "224"},
             {"size": "512"},
@@ -115,7 +115,10 @@ def test_a_network_that_departs_from_the_usual_has_a_folder_of_its_own() -> None
             {"model": "digits", "input": "uint8"},
         )
     ]
-    assert names == ["vits16", "vits16-512", "vits16-480x640-uint8", "digits-uint8"]
+    names = ["vits16", "vits16-512", "vits16-480x640-uint8", "digits-uint8"]
+    assert [build.root.name for build in builds] == names
+    archives = [f"dinov3_{name}_int8_iq9075.tar.gz" for name in names]
+    assert [build.archive.name for build in builds] == archives
 
 
 def test_the_size_is_what_the_weights_say(tmp_path: Path) -> None:

@@ -37,6 +37,12 @@ def test_makes_the_same_archive_whenever_and_wherever(tmp_path: Path) -> None:
     assert (tmp_path / "one" / ARCHIVE).read_bytes() == (tmp_path / "two" / ARCHIVE).read_bytes()
 
 
+def test_the_package_is_named_as_the_network_is(tmp_path: Path) -> None:
+    run(tmp_path, packages.build(tmp_path / "a"), "--name", "digits-uint8")
+    name = "dinov3_digits-uint8_int8_iq9075"
+    assert package.check(tmp_path / "packages" / f"{name}.tar.gz").manifest.name == name
+
+
 def test_takes_what_only_the_host_knows(tmp_path: Path) -> None:
     facts = '{"image": {"digest": "sha256:77"}}'
     run(tmp_path, packages.build(tmp_path / "a"), "--provenance-facts", facts)
