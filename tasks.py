@@ -19,7 +19,7 @@ from scripts.image import image as images
 from scripts.package import inspection, signature
 from scripts.package import weights as checkpoints
 from scripts.pipeline import doctor as examination
-from scripts.pipeline import engine, options, plan, recorded, session, suites
+from scripts.pipeline import engine, options, plan, recorded, session, space, suites
 from scripts.pipeline import reproduce as reproduction
 from scripts.pipeline import request as requests
 from scripts.pipeline.build import Builder
@@ -44,6 +44,8 @@ def _stage_task(verb: str) -> Task[Any, Any]:
         packs = stages[-1].verb == "package"
         if packs and request.weights_path:  # refused now rather than in the end
             checkpoints.licences(request.model, str(_folder(request.weights_path)))
+        if packs:
+            space.require(request)
         session.run(_builder(console, request), request, stages)
         if packs and request.sign:
             path = signature.sign(request.archive, request.sign)
@@ -58,6 +60,7 @@ def _folder(path: Path) -> Path:
 
 
 def _builder(console: Console, request: Request) -> Builder:
+    space.prepare(request)
     return session.builder(console, lane=request.lane, memory_gb=request.memory)
 
 

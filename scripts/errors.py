@@ -192,7 +192,11 @@ def named(error: BaseException) -> PipelineError | None:
     if isinstance(error, MemoryError):
         return OutOfMemoryError("The memory is used up.", remedy="see `invoke doctor`")
     if isinstance(error, OSError) and error.errno is not None:
-        return from_os_error(error) or AccessError(f"{_where(error)}: {error.strerror}.")
+        return from_os_error(error) or AccessError(
+            f"{_where(error)}: {error.strerror}.",
+            cause="a file stands where a folder should, or something was removed meanwhile",
+            remedy="`ls -ld` shows what is there; then run the same command again",
+        )
     return None
 
 
@@ -200,9 +204,9 @@ def from_os_error(error: OSError) -> PipelineError | None:
     """Return the named error of a full disk or a refused access, None where it is neither."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(
-            f"No space left on the device while writing {error.filename or 'an artefact'}.",
-            cause="an 840 M parameter model needs about 20 GB under build/",
-            remedy="free space or give --build-dir on a larger disk; finished stages are kept",
+            f"No space left on the device while writing {error.filename or 'a file'}.",
+            cause="other builds, images and caches; `invoke doctor` says what a build needs",
+            remedy="free space there, or give --build-dir on a larger disk; what is whole is kept",
         )
     if error.errno == errno.EROFS:
         return AccessError(

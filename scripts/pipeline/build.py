@@ -13,7 +13,7 @@ from scripts import artefacts, digests, errors, source
 from scripts.console import Console
 from scripts.image.image import Image
 from scripts.package.runtime import texts
-from scripts.pipeline import container, facts, hub
+from scripts.pipeline import container, facts, hub, space
 from scripts.pipeline.container import Mount, Program
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
@@ -52,7 +52,7 @@ class Builder:
             PipelineError: the class that the failing stage's exit code names.
         """
         store = Store(request.root)
-        with store.lock():
+        with space.watched(request), store.lock():
             # An earlier build that was killed may still write here.
             container.sweep(self.client)
             return [self._bring(request, store, stage) for stage in stages]
@@ -111,10 +111,10 @@ class Builder:
         self.console.detail(" ".join(program.command))
         started = time.monotonic()
         outcome = container.run(self.client, self.image.id, program)
-        self._check(stage, outcome)
+        self._check(request, stage, outcome)
         return time.monotonic() - started
 
-    def _check(self, stage: Stage, outcome: container.Outcome) -> None:
+    def _check(self, request: Request, stage: Stage, outcome: container.Outcome) -> None:
         if outcome.out_of_memory:
             raise errors.OutOfMemoryError(
                 f"{stage.name}: the kernel ended it for want of memory.",
@@ -123,6 +123,8 @@ class Builder:
             )
         if outcome.exit_code == errors.INTERRUPTED:
             raise KeyboardInterrupt
+        if outcome.exit_code == errors.DiskFullError.exit_code:
+            raise space.full(request, stage.name)
         if outcome.exit_code:
             raise errors.with_exit_code(outcome.exit_code)(
                 f"{stage.name} failed with exit code {outcome.exit_code}; its message is above.",

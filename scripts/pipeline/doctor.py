@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,12 +14,11 @@ from scripts.checkpoint import contents
 from scripts.console import Console, size
 from scripts.errors import PipelineError
 from scripts.image import image
-from scripts.pipeline import engine, fitness, hub
+from scripts.pipeline import engine, fitness, hub, space
 from scripts.pipeline.request import Request
 
-# Per parameter, over the largest stage of each kind: measured on ViT-H+ (docs/figures.md).
+# Per parameter, in the largest stage: measured on ViT-H+ (docs/figures.md).
 MEMORY_PER_PARAMETER = 9
-DISK_PER_PARAMETER = 22
 # What the image and its build context take in the engine's storage and under build/.
 IMAGE_DISK = 12_000_000_000
 _FLOOR = 2_000_000_000
@@ -99,11 +97,9 @@ def _available_memory() -> int:
 
 
 def _disk(request: Request) -> Finding:
-    needed = max(_FLOOR, DISK_PER_PARAMETER * request.model.parameters) + IMAGE_DISK
-    folder = request.build_dir
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    state = f"{size(free)} free at {existing}, {size(needed)} needed"
+    needed, folder = space.missing(request) + IMAGE_DISK, space.existing(request.build_dir)
+    free = space.free(folder)
+    state = f"{size(free)} free at {folder}, {size(needed)} needed"
     return Finding("disk", free >= needed, state, "free some space or give another --build-dir")
 
 

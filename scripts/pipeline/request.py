@@ -20,6 +20,7 @@ from scripts.source import FOLDERS, ROOT
 
 BUILTIN_WEIGHTS = ROOT / "scripts" / "catalog" / "digits"
 DEFAULT_MODEL = "digits"
+_KERNEL = ("/proc", "/sys")
 _RANDOM = re.compile(r"random(:\d{1,9})?", re.ASCII)
 
 
@@ -75,6 +76,11 @@ def _build_dir(text: str | Path) -> Path:
         raise UsageError(
             f"--build-dir {folder}: {nearest} is a file, no folder.",
             remedy="give a folder; it is made where it is not there",
+        )
+    if any(folder.is_relative_to(place) for place in _KERNEL):
+        raise UsageError(
+            f"--build-dir {folder} is the kernel's, which keeps no files.",
+            remedy="give a folder on a disk",
         )
     if sources := [name for name in FOLDERS if folder.is_relative_to(ROOT / name)]:
         raise UsageError(

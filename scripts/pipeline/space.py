@@ -1,0 +1,91 @@
+"""Room on the disk: what a build needs, what is free, and how a full disk is said."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scripts import digests
+from scripts.console import size
+from scripts.errors import DiskFullError
+from scripts.pipeline.request import Request
+
+# Over the largest stage of each kind: measured on ViT-H+ (docs/figures.md), the rest on digits.
+PER_PARAMETER = 22
+AT_LEAST = 100_000_000
+REMEDY = "free space there, or give --build-dir on a larger disk; finished stages are kept"
+
+
+def needed(request: Request) -> int:
+    """Return how many bytes a build of `request` takes under its folder."""
+    return AT_LEAST + PER_PARAMETER * request.model.parameters
+
+
+def missing(request: Request) -> int:
+    """Return how many bytes of those are not there yet."""
+    there = sum(file.stat().st_size for file in digests.files_below(request.root))
+    return max(0, needed(request) - there)
+
+
+def existing(folder: Path) -> Path:
+    """Return a folder, or the nearest one above that is there."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def free(folder: Path) -> int:
+    """Return the bytes that a user may still write where a folder is, or will be."""
+    return shutil.disk_usage(existing(folder)).free
+
+
+def require(request: Request) -> None:
+    """Refuse a whole build for which there is no room.
+
+    Raises:
+        DiskFullError: less is free than the build will take.
+    """
+    room, more = free(request.build_dir), missing(request)
+    if room < more:
+        raise DiskFullError(
+            f"The disk of {request.build_dir} has {size(room)} free; a build of "
+            f"{request.network} takes {size(more)} more.",
+            cause="other builds: each network's folder there can be removed",
+            remedy="free space there, or give --build-dir on a larger disk",
+        )
+
+
+def prepare(request: Request) -> None:
+    """Make the folder of all builds, before anything is asked of the engine.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with watched(request):
+        request.build_dir.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def watched(request: Request) -> Iterator[None]:
+    """Name the folder and what is free, where this program finds the disk full.
+
+    Raises:
+        DiskFullError: the block met a full disk or a used-up quota.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise full(request) from error
+
+
+def full(request: Request, stage: str = "") -> DiskFullError:
+    """Return the error of a disk that filled up, during a stage where one ran."""
+    what = f"{stage}: the disk" if stage else "The disk"
+    return DiskFullError(
+        f"{what} of {request.root} is full: {size(free(request.root))} free.",
+        cause=f"a build of {request.network} takes about {size(needed(request))}",
+        remedy=REMEDY,
+    )
