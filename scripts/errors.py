@@ -7,6 +7,7 @@ Domain code raises; only `tasks.py` and `scripts/program.py` print and exit.
 from __future__ import annotations
 
 import errno
+import socket
 
 
 class PipelineError(Exception):
@@ -226,9 +227,36 @@ def _where(error: OSError) -> str:
     return str(error.filename2 or error.filename or "A file")
 
 
+_REASONS: dict[type[OSError], str] = {
+    FileNotFoundError: "there is no such socket",
+    PermissionError: "you may not use it",
+    ConnectionRefusedError: "nobody listens there",
+    ConnectionResetError: "the connection broke",
+    BrokenPipeError: "the connection broke",
+    TimeoutError: "no answer in time",
+    socket.gaierror: "the name of its machine is not known",
+}
+
+
+def reason(error: BaseException) -> str:
+    """Return why a connection failed, in words, from whatever a client wrapped around it."""
+    text, pending = "", [error]
+    for inner in pending:  # grows
+        if isinstance(inner, OSError) and inner.errno is not None:
+            words = (words for cls, words in _REASONS.items() if isinstance(inner, cls))
+            return next(words, inner.strerror or str(inner))
+        if "timeout" in type(inner).__name__.lower():
+            return _REASONS[TimeoutError]
+        behind = (inner.__cause__, inner.__context__, getattr(inner, "reason", None), *inner.args)
+        causes = (cause for cause in behind if isinstance(cause, BaseException))
+        pending += [cause for cause in causes if cause not in pending]
+        text = text or str(inner)
+    return text.removeprefix("Error while fetching server API version: ")
+
+
 def _from_engine(error: BaseException) -> PipelineError:
     """Name what the engine's client raised: the engine refused, or it went away."""
-    text = str(getattr(error, "explanation", None) or error)
+    text = str(getattr(error, "explanation", None) or reason(error))
     if "no space left on device" in text.lower():
         return DiskFullError(
             f"The disk of the container engine is full: {text}.",

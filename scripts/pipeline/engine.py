@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from docker.errors import DockerException
+from docker.utils import parse_host
 
 import docker
-from scripts.errors import DiskFullError, EngineError, PipelineError
+from scripts.errors import DiskFullError, EngineError, PipelineError, reason
 from scripts.pipeline import tunnel
 
 SOCKET = Path("/var/run/docker.sock")
@@ -23,6 +24,7 @@ LOG = Path("/var/log/dinov3-qnn-dockerd.log")
 # How a user says whether the engine sees this machine's files, where its address misleads.
 MOUNTS_VARIABLE = "DINOV3_QNN_MOUNTS"
 _START_SECONDS = 60
+_SCHEMES = ("unix", "tcp", "http", "https", "ssh")
 # The first boot of a machine in a cloud updates itself, and holds apt's lock for minutes.
 _APT = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=600")
 # What a program that we start for the machine gets of our environment: nothing that is secret.
@@ -52,14 +54,18 @@ def connect(*, start: bool = True) -> docker.DockerClient:
         start: install and start an engine where there is none and this user may.
 
     Raises:
-        EngineError: none answers and none can be started; says what to install.
+        EngineError: none answers and none can be started; says what to install. Or `DOCKER_HOST`
+            is no address of one.
     """
+    _check_address(_host())
     try:
         return _client()
     except DockerException as error:
-        if not start:
-            raise EngineError(f"No container engine answers: {error}", remedy=_remedy()) from error
-        _start_one(error)
+        if _host() or not start or os.geteuid() != 0:
+            raise _silence(error) from error
+    if shutil.which("dockerd") is None:
+        _install()
+    _start()
     return _client()
 
 
@@ -142,18 +148,35 @@ def _dialled() -> docker.DockerClient:
     return docker.from_env(timeout=600)
 
 
-def _start_one(error: DockerException) -> None:
-    if host := _host():
+def _check_address(host: str) -> None:
+    """Refuse a `DOCKER_HOST` that the client would stumble over."""
+    scheme = host.partition("://")[0] if "://" in host else "tcp"
+    try:
+        if host and scheme not in _SCHEMES:
+            raise ValueError
+        parse_host(host)
+    except (DockerException, ValueError):
         raise EngineError(
-            f"The engine at DOCKER_HOST={host} does not answer: {error}",
+            f"DOCKER_HOST={host} is no address of a container engine.",
+            cause="a slip in it, or a way that is of Windows or of the engine alone",
+            remedy="unix:///var/run/docker.sock, tcp://HOST:2375 or ssh://USER@HOST; without it, "
+            "the local engine is used",
+        ) from None
+
+
+def _silence(error: DockerException) -> EngineError:
+    """Return the error of an engine that does not answer, with its address."""
+    if host := _host():
+        return EngineError(
+            f"The engine at DOCKER_HOST={host} does not answer: {reason(error)}.",
             cause="it is not running, or its address is wrong",
             remedy="start it, or unset DOCKER_HOST to use the local engine",
         )
-    if os.geteuid() != 0:
-        raise EngineError("No container engine answers.", cause=str(error), remedy=_remedy())
-    if shutil.which("dockerd") is None:
-        _install()
-    _start()
+    return EngineError(
+        f"No container engine answers at {SOCKET}: {reason(error)}.",
+        cause="none is installed or started, or your user may not use it",
+        remedy=_remedy(),
+    )
 
 
 def _remedy() -> str:

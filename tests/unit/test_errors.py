@@ -76,6 +76,22 @@ def test_what_system_and_engine_raise_has_a_name(
     assert says in str(named)
 
 
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (ProtocolError("Connection aborted.", ConnectionResetError(104, "x")), "connection broke"),
+        (requests.ConnectionError(ProtocolError("x", PermissionError(13, "x"))), "may not use it"),
+        (requests.ReadTimeout("HTTPConnectionPool(host='x')"), "no answer in time"),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "No route to host"),
+    ],
+)
+def test_the_reason_is_found_in_what_a_client_wrapped_around_it(
+    error: BaseException, says: str
+) -> None:
+    assert says in errors.reason(error)
+    assert "HTTPConnection" not in errors.reason(error)
+
+
 @pytest.mark.parametrize("error", [KeyError("x"), ValueError("x"), AssertionError(), OSError("x")])
 def test_a_fault_of_the_program_keeps_its_traceback(error: Exception) -> None:
     assert errors.named(error) is None

@@ -45,6 +45,40 @@ def test_doctor_never_starts_one() -> None:
         engine.connect(start=False)
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["garbage", "tcp://", "http://x:y", "tcp://127.0.0.1:99999", "fd://", "npipe://", "x://"],
+)
+@pytest.mark.parametrize("start", [True, False])
+def test_an_address_that_is_none_is_named(
+    monkeypatch: pytest.MonkeyPatch, host: str, start: bool
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", host)
+    with pytest.raises(EngineError, match=f"DOCKER_HOST={host} is no address") as refusal:
+        engine.connect(start=start)
+    assert "ssh://USER@HOST" in refusal.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        ("unix:///nowhere/docker.sock", "there is no such socket"),
+        ("tcp://127.0.0.1:1", "nobody listens there"),
+        ("tcp://nowhere.invalid:2375", "the name of its machine is not known"),
+    ],
+)
+@pytest.mark.parametrize("start", [True, False])
+def test_a_silent_engine_is_named_with_the_reason_in_words(
+    monkeypatch: pytest.MonkeyPatch, host: str, says: str, start: bool
+) -> None:
+    """The real client, against what does not answer; doctor (`start` False) says the same."""
+    monkeypatch.setenv("DOCKER_HOST", host)
+    with pytest.raises(EngineError) as refusal:
+        engine.connect(start=start)
+    assert refusal.value.what == f"The engine at DOCKER_HOST={host} does not answer: {says}."
+    assert "unset DOCKER_HOST" in refusal.value.remedy
+
+
 @pytest.mark.parametrize(("content", "stays"), [("999999999", False), ("1", False), ("x", True)])
 def test_only_the_pid_file_of_a_dead_daemon_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, stays: bool
