@@ -1,13 +1,25 @@
 """Real builds, shared by all tests of a run: one folder, each precision built once."""
 
+from base64 import b64decode
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
+from tarfile import DIRTYPE, TarInfo
+from tarfile import open as open_tar
 
 import pytest
 
 from scripts.pipeline import plan, request, session
 from scripts.pipeline.build import Builder, Done
 from scripts.pipeline.request import Request
+
+# The whole image takes minutes to copy; what is asked of an engine needs a shell.
+SMALL = """
+cd / && for name in sh tar cat id touch grep; do
+    command -v $name; ldd $(command -v $name) | grep -o "/[^ ]*"
+done | sort -u | sed s,^/,, | tar -chf - -T - | base64
+"""
+FOLDERS = ("src", "tmp", "run", "proc", "sys", "dev", "etc", "in", "out")
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +48,18 @@ def build(builder: Builder, ask: Callable[..., Request]) -> Callable[..., list[D
         return builder.build(asked, plan.stages(asked))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def archive(builder: Builder) -> bytes:
+    """A root file system with a shell and a few programs of the build image."""
+    text = builder.client.containers.run(
+        builder.image.id, ["sh", "-c", SMALL], remove=True, network_mode="none"
+    )
+    scratch = BytesIO(b64decode(text))
+    with open_tar(fileobj=scratch, mode="a") as archive:
+        for name in FOLDERS:
+            folder = TarInfo(name)
+            folder.type, folder.mode = DIRTYPE, 0o755
+            archive.addfile(folder)
+    return scratch.getvalue()

@@ -7,13 +7,9 @@ import shutil
 import signal
 import subprocess
 import time
-from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from io import BytesIO
 from pathlib import Path
-from tarfile import DIRTYPE, TarInfo
-from tarfile import open as open_tar
 
 import pytest
 from docker.errors import DockerException
@@ -21,7 +17,6 @@ from docker.errors import DockerException
 import docker
 from scripts import errors
 from scripts.pipeline import container, engine
-from scripts.pipeline.build import Builder
 from scripts.pipeline.container import Mount, Outcome, Program
 
 pytestmark = pytest.mark.image
@@ -34,28 +29,6 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 [engine]
 runtime = "runc"
 """
-# The whole image takes minutes to copy; what is asked of an engine needs a shell.
-SMALL = """
-cd / && for name in sh tar cat id touch grep; do
-    command -v $name; ldd $(command -v $name) | grep -o "/[^ ]*"
-done | sort -u | sed s,^/,, | tar -chf - -T - | base64
-"""
-FOLDERS = ("src", "tmp", "run", "proc", "sys", "dev", "etc", "in", "out")
-
-
-@pytest.fixture(scope="module")
-def archive(builder: Builder) -> bytes:
-    """A root file system with a shell and a few programs of the build image."""
-    text = builder.client.containers.run(
-        builder.image.id, ["sh", "-c", SMALL], remove=True, network_mode="none"
-    )
-    scratch = BytesIO(b64decode(text))
-    with open_tar(fileobj=scratch, mode="a") as archive:
-        for name in FOLDERS:
-            folder = TarInfo(name)
-            folder.type, folder.mode = DIRTYPE, 0o755
-            archive.addfile(folder)
-    return scratch.getvalue()
 
 
 @pytest.fixture(params=["root", "rootless"])
