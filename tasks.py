@@ -48,11 +48,22 @@ def _stage_task(verb: str) -> Task[Any, Any]:
             space.require(request)
         session.run(_builder(console, request), request, stages)
         if packs and request.sign:
-            path = signature.sign(request.archive, request.sign)
-            console.note(f"signature: {path}")
-            console.result(console.line, signature=str(path))
+            _sign(console, request.archive, request.sign)
 
     return run
+
+
+def _sign(console: Console, archive: Path, key: Path) -> None:
+    from scripts.package import attest  # its library is slow to import: not for every command
+
+    signed, attested = signature.sign(archive, key), attest.attest(archive, key)
+    console.note(f"signature: {signed}")
+    console.note(
+        f"signed provenance: {attested}"
+        if attested
+        else "no signed provenance: agents and security tokens sign the archive only"
+    )
+    console.result(console.line, signature=str(signed), provenance=str(attested or ""))
 
 
 def _folder(path: Path) -> Path:
@@ -135,11 +146,13 @@ def image_record(console: Console, request: Request) -> None:
 
 
 @command(
-    takes=("lane",), name="push", help={"reference": "where to push to: HOST/NAME or HOST/NAME:TAG"}
+    takes=("lane", "sign"),
+    name="push",
+    help={"reference": "where to push to: HOST/NAME or HOST/NAME:TAG"},
 )
 def image_push(console: Console, request: Request, reference: str) -> None:
-    """Push the image to a registry, and print what it can be pulled by."""
-    pulled_by = images.push(engine.connect(), request.lane, reference)
+    """Push the image to a registry with its bill of materials, and print what it is pulled by."""
+    pulled_by = images.push(engine.connect(), request.lane, reference, request.sign)
     console.note(f"pushed; to pull it: DINOV3_QNN_IMAGE={pulled_by}")
 
 

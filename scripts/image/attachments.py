@@ -20,6 +20,7 @@ from oras.defaults import annotation_title
 
 from docker import auth
 from scripts import digests
+from scripts.attestation import MEDIA_TYPE, PROVENANCE
 from scripts.errors import ImageBuildError
 
 _LOOPBACK = ("127.", "localhost", "[::1]")
@@ -43,6 +44,12 @@ class Document:
 def sbom(content: bytes) -> Document:
     """Return a bill of materials as a document of an image."""
     return Document("sbom", "image.cdx.json", "application/vnd.cyclonedx+json", content)
+
+
+def provenance(envelope: bytes) -> Document:
+    """Return signed provenance as a document of an image, labelled as cosign looks for it."""
+    annotations = {"dev.cosignproject.cosign/signature": "", "predicateType": PROVENANCE}
+    return Document("att", "image.intoto.jsonl", MEDIA_TYPE, envelope, annotations)
 
 
 def attach(pulled_by: str, document: Document) -> str:

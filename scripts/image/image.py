@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 from docker.errors import DockerException, ImageNotFound
 from docker.models.images import Image as DockerImage
@@ -230,15 +231,20 @@ def _prove(
         )
 
 
-def push(client: docker.DockerClient, lane: str, reference: str) -> str:
+def push(client: docker.DockerClient, lane: str, reference: str, key: Path | None = None) -> str:
     """Push the lane's image and its bill of materials; return what it can be pulled by: its digest.
+
+    With a `key`, its provenance is signed and pushed, too.
 
     Raises:
         UsageError: the reference is not a repository, or a repository and a tag.
         ImageBuildError: the registry refuses it.
+        KeyFileError: the key cannot be used.
     """
-    from scripts.image import attachments  # its library is slow to import, too
+    from scripts import attestation  # their libraries are slow to import, too
+    from scripts.image import attachments, provenance
 
+    signer = attestation.required(key) if key else None
     repository, tag = _split(reference)
     image = ensure(client, lane)
     client.images.get(image.id).tag(repository, tag)
@@ -252,6 +258,10 @@ def push(client: docker.DockerClient, lane: str, reference: str) -> str:
         digest = event.get("aux", {}).get("Digest", digest)
     pulled_by = f"{repository}@{digest}"
     attachments.attach(pulled_by, attachments.sbom(locks.bill(load(lane))))
+    if signer:
+        made_from = provenance.make(image, load(lane), pulled_by)
+        document = attachments.provenance(attestation.envelope(made_from, signer))
+        attachments.attach(pulled_by, document)
     return pulled_by
 
 

@@ -56,6 +56,15 @@ def create(path: Path) -> IO[bytes]:
     return os.fdopen(os.open(path, flags, 0o644), "wb")
 
 
+def replaced(path: Path, content: bytes) -> Path:
+    """Write a file whole or not at all; a link that was planted in its way is not followed."""
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    with create(partial) as file:
+        file.write(content)
+    return partial.replace(path)
+
+
 def _locked() -> tuple[Path, int]:
     """Return a new folder and the descriptor that locks it."""
     while True:

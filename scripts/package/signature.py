@@ -90,13 +90,7 @@ def sign(archive: Path, key: Path) -> Path:
             cause="a wrong passphrase, or an agent or a token that refused",
             remedy="run the same command again: the archive is whole and is only signed",
         )
-    text = done.stdout
-    signature = path_of(archive)
-    partial = signature.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    with scratch.create(partial) as file:
-        file.write(text)
-    return partial.replace(signature)
+    return scratch.replaced(path_of(archive), done.stdout)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ STAGES = {
     "stages": "`name`, `ran` (false where it was whole already), `seconds`, `peak_memory_bytes`",
     "verify, profile": "the reports of those stages, empty where they were not asked for",
     "signature": "path of the signature, where `--sign` was given",
+    "provenance": "path of the signed provenance; empty where the key is an agent's or a token's",
 }
 ARCHIVE = {
     "name, digest": "of the package; the digest is that of its `SHA256SUMS`",

@@ -225,10 +225,11 @@ class Request:
     )
     sign: Path | None = option(
         "",
-        "private SSH key to sign the archive with",
+        "private SSH key to sign with",
         _key,
         metavar="KEY",
-        details="Writes the `.sig` beside the archive ([packages.md](packages.md)).",
+        details="Writes the signature, `.sig`, and signed provenance, `.intoto.jsonl`, beside the "
+        "archive ([attestations.md](attestations.md)).",
     )
     build_dir: Path = option(
         "build",

@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 import requests
+from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from oras.client import OrasClient
+from securesystemslib.dsse import Envelope
+from securesystemslib.signer import SSlibKey
 
 import docker
-from scripts.errors import ImageBuildError
+from scripts.errors import ImageBuildError, KeyFileError
 from scripts.image import builder, content, lanes, locks, recipe
 from scripts.image import image as images
 from scripts.image.buildlog import BuildLog
@@ -183,6 +186,31 @@ def test_the_bill_of_materials_stands_beside_what_is_pushed(
     assert Path(file).read_bytes() == document
     # Nothing is in the way of pushing it again.
     assert images.push(logged_in, DEFAULT, f"{registry}/billed") == reference
+
+
+def test_signed_provenance_stands_beside_what_is_pushed_with_a_key(
+    registry: str, logged_in: docker.DockerClient, made: images.Image, tmp_path: Path
+) -> None:
+    key = tmp_path / "key"
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
+    subprocess.run(command, check=True)
+    reference = images.push(logged_in, DEFAULT, f"{registry}/signed", key)
+    layer, document = attached(registry, reference, "att")
+    assert layer["mediaType"] == "application/vnd.dsse.envelope.v1+json"
+    envelope = Envelope.from_dict(json.loads(document))
+    public = load_ssh_public_key(key.with_suffix(".pub").read_bytes())
+    envelope.verify([SSlibKey.from_crypto(public)], 1)
+    (subject,) = json.loads(envelope.payload)["subject"]
+    assert f"{subject['name']}@sha256:{subject['digest']['sha256']}" == reference
+
+
+def test_nothing_is_pushed_where_the_key_is_none(
+    registry: str, logged_in: docker.DockerClient, made: images.Image, certificate: Path
+) -> None:
+    with pytest.raises(KeyFileError, match="no private key"):
+        images.push(logged_in, DEFAULT, f"{registry}/keyless", certificate)
+    with pytest.raises(requests.HTTPError):
+        fetched(registry, "keyless/manifests/latest")
 
 
 def test_a_certificate_that_only_the_engine_believes_is_named(

@@ -163,7 +163,7 @@ def test_nothing_is_read_before_it_is_verified(tmp_path: Path, archive: Path) ->
 def test_a_planted_link_is_not_followed(tmp_path: Path, archive: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
-    signature.path_of(archive).with_suffix(".partial").symlink_to(victim)
+    archive.with_name(f"{archive.name}.sig.partial").symlink_to(victim)
     signed = signature.sign(archive, new_key(tmp_path / "key"))
     assert victim.read_text() == "precious"
     assert not signed.is_symlink()
