@@ -85,6 +85,27 @@ def test_a_model_without_weights_needs_none(tmp_path: Path) -> None:
     assert weights.checked(None, source(tmp_path, ())) == []
 
 
+@pytest.mark.parametrize("byte", [0, 150])
+@pytest.mark.parametrize("member", [0, 1])
+def test_a_damaged_header_is_damage_and_no_other_model(
+    tmp_path: Path, byte: int, member: int
+) -> None:
+    """tarfile takes all but the first for the end of the archive, with members missing."""
+    tar = archive(tmp_path, WEIGHTS)
+    data = bytearray(tar.read_bytes())
+    data[member * (512 + 4096) + byte] ^= 0xFF
+    tar.write_bytes(data)
+    with pytest.raises(Refused, match=r"is damaged|not a tar archive"):
+        weights.checked(tar, source(tmp_path))
+
+
+def test_bytes_behind_the_end_are_refused(tmp_path: Path) -> None:
+    tar = archive(tmp_path, WEIGHTS)
+    tar.write_bytes(tar.read_bytes() + b"x" + bytes(1023))
+    with pytest.raises(Refused, match="is damaged"):
+        weights.checked(tar, source(tmp_path))
+
+
 @pytest.mark.parametrize("kept", [0, 100, 600, 3000, 5000, -512, -1024, -1])
 def test_a_truncated_bin_is_refused(tmp_path: Path, kept: int) -> None:
     tar = archive(tmp_path, WEIGHTS)

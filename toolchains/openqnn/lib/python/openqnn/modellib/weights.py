@@ -80,7 +80,7 @@ def assembly(path: Path, weights: Sequence[Weight]) -> Iterator[str]:
 def _members(archive: Path) -> list[Weight]:
     with _opened(archive) as tar:
         found = [Weight(_stem(archive, one), one.offset_data, one.size) for one in tar]
-    _expect_end(archive)
+    _expect_end(archive, max((weight.offset + weight.size for weight in found), default=0))
     return found
 
 
@@ -129,12 +129,19 @@ def _digest(stream: RawIOBase, weight: Weight) -> str:
     return digest.hexdigest()
 
 
-def _expect_end(archive: Path) -> None:
-    """Refuse an archive without the two zero blocks that end every tar."""
+def _expect_end(archive: Path, end: int) -> None:
+    """Refuse an archive without the two zero blocks that end every tar, or with more behind `end`.
+
+    Behind the bytes of the last weight there are zeros only: to a whole block, and then at least
+    two blocks. Python's tarfile takes a damaged header for the end.
+    """
     with archive.open("rb") as stream:
         size = stream.seek(0, 2)
-        stream.seek(max(0, size - 1024))
-        if size < 1024 or size % 512 or stream.read() != bytes(1024):
+        stream.seek(end)
+        while block := stream.read(BLOCK):
+            if block.strip(b"\0"):
+                raise Refused(f"{archive} is damaged: a header in it is no tar header.")
+        if size % 512 or size - (end + -end % 512) < 1024:
             raise Refused(f"{archive} is truncated: the end of the archive is missing.")
 
 
