@@ -42,7 +42,7 @@ class PictureFolder:
         except OSError as error:
             raise CalibrationError(
                 f"{error.filename} cannot be read: {error.strerror}.",
-                remedy="give --images a folder that you may read",
+                remedy="give a folder that you may read",
             ) from error
         pictures = sorted(files, key=lambda file: file.relative_to(root).as_posix())
         folder = cls(root, tuple(pictures), walk.left_out)
@@ -54,7 +54,7 @@ class PictureFolder:
             beside = f": {self.counted}" if self.left_out else ""
             raise CalibrationError(
                 f"There is no picture ({', '.join(SUFFIXES)}) in {self.root}{beside}.",
-                remedy="give --images a folder of real pictures of what the model will see",
+                remedy="give a folder of real pictures of what the model will see",
             )
 
     @property

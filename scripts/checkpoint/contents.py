@@ -231,6 +231,8 @@ def tensors_of(file: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: it cannot be read, or is no complete file of weights.
     """
+    if not file.is_file():
+        raise files.refuse_file(file)
     try:
         with file.open("rb") as stream:
             start = stream.read(4)

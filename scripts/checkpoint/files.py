@@ -23,6 +23,7 @@ CONFIG, PROCESSOR, HEAD = "config.json", "preprocessor_config.json", "head.safet
 # The files that transformers and timm write, in the order in which they are looked for.
 PUBLISHED = ("model.safetensors", "pytorch_model.bin")
 PATTERNS = ("*.safetensors", "*.pth", "*.pt", "*.bin")
+KNOWN = {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}
 # safetensors' names of the stored types, and how NumPy reads them; it has no bfloat16.
 STORED_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 LARGEST_HEADER = 100_000_000
@@ -206,6 +207,15 @@ def _refuse_parts(directory: Path) -> None:
             )
 
 
+def refuse_file(file: Path) -> CheckpointError:
+    """Return the error of a file that neither name nor content make one of weights."""
+    return CheckpointError(
+        f"{file} is no file of weights ({', '.join(sorted(KNOWN))}).",
+        cause="another file was given than that of the weights",
+        remedy="give --weights such a file, or the directory that it is in",
+    )
+
+
 def read_header(file: Path) -> dict[str, Tensor]:
     """Return what a safetensors file holds: 8 bytes of header length, JSON, then the tensors.
 
@@ -216,6 +226,8 @@ def read_header(file: Path) -> dict[str, Tensor]:
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if not 2 <= length <= min(LARGEST_HEADER, size - 8):
+            if file.suffix not in KNOWN:
+                raise refuse_file(file)
             raise CheckpointError(
                 f"{file} is not a complete safetensors file ({size} bytes).",
                 cause="a cut download, or a Git LFS pointer in place of the file",
@@ -226,7 +238,11 @@ def read_header(file: Path) -> dict[str, Tensor]:
             entries.pop("__metadata__", None)
             ends = [entry["data_offsets"][1] for entry in entries.values()]
         except (ValueError, KeyError, AttributeError, TypeError) as error:
-            raise CheckpointError(f"{file}: bad header: {error!r}.", remedy=FETCH_AGAIN) from error
+            raise CheckpointError(
+                f"{file} is damaged: its header is not that of a safetensors file.",
+                cause="a cut download or copy, or another program's file",
+                remedy=FETCH_AGAIN,
+            ) from error
     start = 8 + length
     if size != start + max(ends, default=0):
         raise CheckpointError(

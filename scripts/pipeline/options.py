@@ -153,8 +153,8 @@ def path(text: str | Path) -> Path:
     """
     try:
         resolved = Path(text).expanduser().resolve()
-    except RuntimeError as error:
-        raise ValueError(str(error)) from None
+    except RuntimeError:
+        raise ValueError("there is no such user, or the path leads in a circle") from None
     longest = max(len(os.fsencode(part)) for part in resolved.parts)
     if longest > _NAME or len(os.fsencode(resolved)) > _PATH:
         raise ValueError("no path is that long")

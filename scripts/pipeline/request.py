@@ -13,6 +13,7 @@ from scripts.checkpoint import contents
 from scripts.errors import CalibrationError, CheckpointError, SdkError, UsageError
 from scripts.image import lanes
 from scripts.package import signature
+from scripts.picture_folder import PictureFolder
 from scripts.picture_size import PictureSize
 from scripts.pipeline import declared_size, options
 from scripts.pipeline.options import option
@@ -52,7 +53,13 @@ def _pictures(text: str) -> Path | None:
         return None
     folder = options.path(text)
     if not folder.is_dir():
-        raise CalibrationError(f"{text} is not a folder of pictures.")
+        what = "is a file" if folder.exists() else "is not there"
+        raise CalibrationError(
+            f"{folder} {what}: a folder of pictures is needed.",
+            cause="a slip in the path, or it is relative to another folder",
+            remedy="give the folder that the pictures are in, nested or not",
+        )
+    PictureFolder.read(folder)
     return folder
 
 
@@ -301,7 +308,7 @@ def make(**texts: Any) -> Request:
     Raises:
         UsageError: an unknown name, or options that contradict each other.
         CheckpointError: the weights are damaged, incomplete, or of another model.
-        CalibrationError: a picture folder is not one.
+        CalibrationError: a picture folder is not one, or has no picture.
         SdkError: the SDK folder holds no SDK.
         KeyFileError: nothing can be signed with the key.
     """

@@ -46,6 +46,7 @@ def test_folders_are_named_by_their_content_and_not_by_their_path(tmp_path: Path
     for name in ("first", "second"):
         shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path / name)
         folder = tmp_path / name
+        (folder / "a.png").touch()
         records.append(gather(weights=folder, images=folder, heldout=folder))
     assert records[0] == records[1]
     assert str(tmp_path) not in records[0]

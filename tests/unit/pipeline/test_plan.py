@@ -35,6 +35,7 @@ def test_only_weights_from_the_hub_are_fetched_and_only_that_has_network() -> No
 
 
 def test_own_pictures_replace_the_built_in_ones(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
     assert "images" not in verbs(images=str(tmp_path))
 
 

@@ -48,8 +48,13 @@ def test_defaults() -> None:
         ({"build_dir": str(ROOT / "docker" / "new")}, UsageError, "is in the sources"),
         ({"build_dir": str(ROOT / "Makefile")}, UsageError, "Makefile is a file, no folder"),
         ({"build_dir": str(ROOT / "Makefile" / "x")}, UsageError, "Makefile is a file, no folder"),
-        ({"images": "/nowhere"}, CalibrationError, "/nowhere"),
-        ({"heldout": "."}, UsageError, "--images"),
+        ({"images": "/nowhere"}, CalibrationError, "/nowhere is not there"),
+        ({"images": "Makefile"}, CalibrationError, "Makefile is a file"),
+        ({"images": "scripts/catalog"}, CalibrationError, "no picture (.jpg"),
+        ({"heldout": "scripts/catalog"}, CalibrationError, f"in {ROOT}/scripts/catalog"),
+        ({"weights": "README.md"}, CheckpointError, "README.md is no file of weights"),
+        ({"weights": "/dev/null"}, CheckpointError, "/dev/null is no file of weights"),
+        ({"weights": "README.md/x"}, CheckpointError, "There are no weights at"),
         ({"input": "int8"}, UsageError, "one of: float32, uint8"),
         ({"method": "kl"}, UsageError, "one of: min-max, percentile, mse"),
         ({"method": "mse", "precision": "fp16"}, UsageError, "no ranges to calibrate"),
@@ -100,6 +105,7 @@ def test_home_is_expanded_in_every_folder(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("HOME", str(tmp_path))
     shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path, dirs_exist_ok=True)
     (tmp_path / "sdk.yaml").write_text("")
+    (tmp_path / "a.png").touch()
     build = make(model="digits", build_dir="~/x", weights="~", images="~", heldout="~", sdk="~")
     assert build.build_dir == tmp_path / "x"
     folders = (Path(build.weights), build.images, build.heldout, build.sdk)
