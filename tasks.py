@@ -24,6 +24,7 @@ from scripts.pipeline import reproduce as reproduction
 from scripts.pipeline import request as requests
 from scripts.pipeline.build import Builder
 from scripts.pipeline.command import BUILD, OUTPUT, command
+from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
 
 DEVICE = "names or groups in devices.toml, separated by commas"
@@ -40,7 +41,10 @@ def _stage_task(verb: str) -> Task[Any, Any]:
         takes=BUILD, output=OUTPUT, name=verb, text=ALL if verb == "build" else plan.says(verb)
     )
     def run(console: Console, request: Request) -> None:
-        stages = plan.stages(request) if verb == "build" else plan.up_to(request, verb)
+        stages = _planned(request, verb)
+        if request.hub_id and verb != "fetch":
+            request = session.fetched(_builder(console, request), request)
+            stages = _planned(request, verb)
         packs = stages[-1].verb == "package"
         if packs and request.weights_path:  # refused now rather than in the end
             checkpoints.licences(request.model, str(_folder(request.weights_path)))
@@ -66,6 +70,10 @@ def _sign(console: Console, archive: Path, key: Path) -> None:
     console.result(console.line, signature=str(signed), provenance=str(attested or ""))
 
 
+def _planned(request: Request, verb: str) -> list[Stage]:
+    return plan.stages(request) if verb == "build" else plan.up_to(request, verb)
+
+
 def _folder(path: Path) -> Path:
     return path if path.is_dir() else path.parent
 
@@ -78,7 +86,8 @@ def _builder(console: Console, request: Request) -> Builder:
 @command(takes=UNSIGNED)
 def reproduce(console: Console, request: Request) -> None:
     """Build twice, in other folders and at other times, and compare every byte."""
-    reproduction.run(_builder(console, request), request)
+    builder = _builder(console, request)
+    reproduction.run(builder, session.fetched(builder, request))
 
 
 @command(takes=UNSIGNED, output=OUTPUT)
@@ -117,6 +126,7 @@ def bench(
 ) -> None:
     """Time every stage with its peak memory, beside the plain ONNX Runtime recipe."""
     builder, names = _builder(console, request), precisions.split(",")
+    request = session.fetched(builder, request)
     benchmark.run(builder, request.model.name, request.weights, names, options.path(out))
 
 

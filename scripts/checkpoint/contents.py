@@ -28,6 +28,9 @@ SEEN = re.compile(
     r"|(LICEN[CS]E|NOTICE|COPYING).*",
     re.IGNORECASE,
 )
+_TORCH = (".pth", ".pt", ".bin", ".ckpt")
+# How the name of a file of weights ends.
+SUFFIXES = (".safetensors", *_TORCH)
 _NO_BIAS = re.compile(r"layer\.\d+\.attention\.[qv]_proj\.bias")
 
 
@@ -242,9 +245,6 @@ def tensors_of(file: Path) -> dict[str, Tensor]:
         ) from error
     is_pickled = start == pickled.ZIP or (start[:1] == pickled.OLD_PICKLE and file.suffix in _TORCH)
     return pickled.tensors(file) if is_pickled else files.read_header(file)
-
-
-_TORCH = (".pth", ".pt", ".bin", ".ckpt")
 
 
 def seen(path: Path) -> dict[str, Path]:

@@ -66,21 +66,21 @@ def licences(model: Model, given: str) -> list[Item]:
 
 
 def _source(model: Model, folder: Path, hashes: Mapping[str, str]) -> dict[str, str]:
-    origin = _origin(folder)
-    if origin and hashes.items() <= origin["files"].items():
-        return {"source": origin["repository"], "commit": origin["commit"], "licence": META}
+    noted = origin(folder)
+    if noted and hashes.items() <= noted["files"].items():
+        return {"source": noted["repository"], "commit": noted["commit"], "licence": META}
     if not _is_metas(model) and hashes == _hashes(Path(catalog.__file__).parent / model.name):
         return {"source": BUILTIN, "licence": OURS}
     texts_there = any(texts(folder))
     return {"source": GIVEN, "licence": GIVEN_LICENCE if texts_there else UNKNOWN_LICENCE}
 
 
-def _origin(folder: Path) -> dict[str, Any] | None:
+def origin(folder: Path) -> dict[str, Any] | None:
     """Return what `fetch` noted of a checkpoint, where it noted all of it."""
     try:
-        origin = json.loads((folder / "origin.json").read_text())
-        texts = isinstance(origin["repository"], str) and isinstance(origin["commit"], str)
-        return dict(origin) if texts and isinstance(origin["files"], dict) else None
+        noted = json.loads((folder / "origin.json").read_text())
+        texts = isinstance(noted["repository"], str) and isinstance(noted["commit"], str)
+        return dict(noted) if texts and isinstance(noted["files"], dict) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -36,27 +36,55 @@ class Preprocessing:
 
 
 def settings(size: PictureSize, weights: Path | None, model: Model | None = None) -> Preprocessing:
-    """Return the preprocessing of a checkpoint, its model's where it has no processor config.
+    """Return the preprocessing of a checkpoint.
+
+    Mean and deviation are those of its image processor, else of timm's configuration, else its
+    model's.
 
     Raises:
-        CheckpointError: `preprocessor_config.json` is unreadable or asks for another resampling.
+        CheckpointError: a configuration is unreadable or asks for another resampling.
     """
-    file = weights / "preprocessor_config.json" if weights else None
-    if file is None or not file.is_file():
+    file, config = _configuration(weights)
+    if config is None:
         return Preprocessing(size, model.mean, model.std) if model else Preprocessing(size)
     try:
-        config = json.loads(file.read_text())
         mean, std = (tuple(map(float, config[key])) for key in ("image_mean", "image_std"))
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
-            f"{file} is not an image processor's configuration: {error!r}.",
+            f"{file} does not say mean and deviation of pictures: {error!r}.",
             remedy="fetch the checkpoint again, or delete the file to use the model's mean and std",
         ) from error
     if config.get("resample", Image.Resampling.BILINEAR) != Image.Resampling.BILINEAR:
         raise CheckpointError(f"{file} asks for a resampling other than bilinear.")
     if len(mean) != 3 or len(std) != 3 or 0.0 in std:
-        raise CheckpointError(f"{file}: image_mean and image_std must be 3 numbers each, std > 0.")
+        raise CheckpointError(f"{file}: mean and deviation must be 3 numbers each, deviation > 0.")
     return Preprocessing(size, mean, std)
+
+
+def _configuration(weights: Path | None) -> tuple[Path, dict[str, Any] | None]:
+    """Return what says how pictures are normalised, in the image processor's words, and its file.
+
+    timm's interpolation is not taken over: it is bicubic for all its networks, and DINOv3's own
+    preprocessing is bilinear.
+    """
+    folder = weights or Path()
+    processor, timm = folder / "preprocessor_config.json", folder / "config.json"
+    if weights and processor.is_file():
+        return processor, _object(processor)
+    own = _object(timm).get("pretrained_cfg") if weights and timm.is_file() else None
+    if not isinstance(own, dict) or "mean" not in own:
+        return timm, None
+    return timm, {"image_mean": own["mean"], "image_std": own.get("std")}
+
+
+def _object(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text())
+    except ValueError as error:
+        raise CheckpointError(f"{file} is not valid JSON: {error}.") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{file} holds no JSON object.")
+    return values
 
 
 def to_pixels(picture: Image.Image, how: Preprocessing) -> NDArray[np.float32]:

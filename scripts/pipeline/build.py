@@ -98,7 +98,7 @@ class Builder:
 
     def _run(self, request: Request, store: Store, stage: Stage, description: str) -> float:
         self.console.started(stage.name)
-        out = store.partial(stage.name)
+        out = store.partial(stage.name, resumes=stage.resumes)
         program = Program(
             command=["python", "-m", stage.module, "--out", "/out", *stage.arguments],
             mounts=[*_standing_mounts(request, out), *stage.mounts],

@@ -42,10 +42,18 @@ def read(directory: Path) -> DeclaredSize:
         CheckpointError: a file is not JSON, or says something that is no size.
     """
     config, processor = (_load(directory / name) for name in (CONFIG, PROCESSOR))
-    side, box = config.get("image_size"), processor.get("crop_size") or processor.get("size")
+    box = processor.get("crop_size") or processor.get("size")
     if not processor.get("do_resize", True):
         box = None
-    return DeclaredSize(_size(side, directory / CONFIG), _size(box, directory / PROCESSOR))
+    return DeclaredSize(_size(_side(config), directory / CONFIG), _size(box, directory / PROCESSOR))
+
+
+def _side(config: dict[str, Any]) -> Any:
+    """Return what a configuration of transformers or of timm says; timm's begins with channels."""
+    timms = config.get("pretrained_cfg")
+    shape = timms.get("input_size") if isinstance(timms, dict) else None
+    sides = shape[1:] if isinstance(shape, list) and len(shape) == 3 else shape
+    return config.get("image_size", sides)
 
 
 def _load(file: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rich.text import Text
 import docker
 from scripts.checkpoint import contents
 from scripts.console import Console, size
-from scripts.errors import PipelineError
+from scripts.errors import PipelineError, UsageError
 from scripts.image import image
 from scripts.pipeline import engine, fitness, hub, space
 from scripts.pipeline.request import Request
@@ -21,6 +21,8 @@ from scripts.pipeline.request import Request
 MEMORY_PER_PARAMETER = 9
 # What the image and its build context take in the engine's storage and under build/.
 IMAGE_DISK = 12_000_000_000
+# Whose repositories ask for a licence to be accepted.
+GATED = "facebook"
 _FLOOR = 2_000_000_000
 
 
@@ -35,7 +37,16 @@ class Finding:
 
 
 def examine(request: Request) -> list[Finding]:
-    """Return a finding for everything a build of `request` needs."""
+    """Return a finding for everything a build of `request` needs.
+
+    Raises:
+        UsageError: nothing says yet which network it is.
+    """
+    if request.is_open:
+        raise UsageError(
+            f"What network {request.weights} holds is known once it is fetched.",
+            remedy=f"`invoke fetch --weights {request.weights}`, or say it with --model",
+        )
     parts = (_memory(request), _disk(request), _sdk(request), _weights(request), _board(request))
     return [*_engine(request.lane), *parts]
 
@@ -112,11 +123,11 @@ def _sdk(request: Request) -> Finding:
 def _weights(request: Request) -> Finding:
     if request.synthetic:
         return Finding("weights", True, f"{request.weights}: synthetic, features mean nothing")
-    if request.from_hub:
+    if hub_id := request.hub_id:
         remedy = "accept the licence on the model's page, then set HF_TOKEN; or give --weights DIR"
         token = hub.token()
-        state = f"{request.model.weights} from the hub, {'with' if token else 'without'} a token"
-        return Finding("weights", bool(token), state, remedy)
+        state = f"{hub_id.repository} from the hub, {'with' if token else 'without'} a token"
+        return Finding("weights", bool(token) or hub_id.owner != GATED, state, remedy)
     path = request.weights_path
     if path is None:
         return Finding("weights", False, "none", "give --weights")

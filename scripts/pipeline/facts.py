@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from scripts import digests, source
+from scripts.checkpoint.hub_id import SCHEME
 from scripts.image import lanes, locks
 from scripts.image.image import Image
-from scripts.pipeline.request import Request
+from scripts.package import weights
+from scripts.pipeline.request import HUB, Request
 
 
 def gather(request: Request, image: Image, digest: Callable[[Path], str]) -> dict[str, Any]:
@@ -47,7 +49,7 @@ def _parameters(request: Request, image: Image) -> dict[str, Any]:
         "input": request.input,
         "size": str(request.size),
         "target": request.target.name,
-        "weights": _in_words(request.weights),
+        "weights": _in_words(request),
         "images": "a folder" if request.images else f"built-in: {request.model.images}",
         "sdk": "mounted" if request.sdk else "openqnn",
         "lane": image.lane,
@@ -55,5 +57,11 @@ def _parameters(request: Request, image: Image) -> dict[str, Any]:
     }
 
 
-def _in_words(weights: str) -> str:
-    return "a folder" if Path(weights).is_absolute() else weights
+def _in_words(request: Request) -> str:
+    """Return what the weights are: where they are from the hub, which commit of what."""
+    path = request.weights_path
+    if path is None or request.weights == "builtin":
+        return request.weights
+    if path.parent.parent.name == HUB and (origin := weights.origin(path)):
+        return f"{SCHEME}{origin['repository']}@{origin['commit']}"
+    return "a folder" if path.is_dir() else "a file"

@@ -7,7 +7,7 @@ starting with `/build` are artefacts of the model, seen read-only by every stage
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from scripts import artefacts, catalog, source
@@ -32,7 +32,8 @@ class Stage:
     """One program run: `inputs` are relative to `build/<model>`; `mounts` come from outside it.
 
     `describes` says that its result tells what the build was made by and from, `on_request` that a
-    build does without it, `room` where its program is.
+    build does without it, `resumes` that it goes on where a run before it was ended, `room` where
+    its program is.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Stage:
     network: bool = False
     describes: bool = False
     on_request: bool = False
+    resumes: bool = False
     room: str = "stages"
 
     @property
@@ -52,7 +54,12 @@ class Stage:
 
 
 def stages(request: Request) -> list[Stage]:
-    """Return every stage of a build, each after those whose outputs it reads."""
+    """Return every stage of a build, each after those whose outputs it reads.
+
+    Weights that are still on the hub are fetched first: they say of which network the rest is.
+    """
+    if request.hub_id:
+        return _before(request, lambda known: stages(known))
     planned = [stage for stage in _all(request) if not stage.on_request]
     return _fitting(request, planned)
 
@@ -73,6 +80,8 @@ def up_to(request: Request, verb: str) -> list[Stage]:
     Raises:
         UsageError: this build has no such stage, e.g. quantize in fp16; or see `fitness`.
     """
+    if request.hub_id and verb != "fetch":
+        return _before(request, lambda known: up_to(known, verb))
     planned = [stage for stage in _all(request) if stage.verb == verb or not stage.on_request]
     ends = [index for index, stage in enumerate(planned) if stage.verb == verb]
     if not ends:
@@ -81,6 +90,13 @@ def up_to(request: Request, verb: str) -> list[Stage]:
             remedy=f"its stages: {', '.join(dict.fromkeys(stage.verb for stage in planned))}",
         )
     return _fitting(request, planned[: ends[-1] + 1])
+
+
+def _before(request: Request, rest: Callable[[Request], object]) -> list[Stage]:
+    """Return the stage that fetches, after a look at the rest as far as it is known."""
+    if not request.is_open:
+        rest(replace(request, weights="random"))
+    return _fetch(request)
 
 
 def _fitting(request: Request, planned: list[Stage]) -> list[Stage]:
@@ -96,9 +112,10 @@ def _all(request: Request) -> list[Stage]:
 
 def _fetch(request: Request) -> list[Stage]:
     """Fetch the weights from the Hugging Face hub (licence accepted there, HF_TOKEN set)."""
-    if not request.from_hub:
+    if not (hub_id := request.hub_id):
         return []
-    return [Stage("fetch", "fetch", ("--repo", request.model.weights), network=True)]
+    arguments = ("--repo", hub_id.repository, "--revision", hub_id.revision)
+    return [Stage("fetch", "fetch", arguments, network=True, resumes=True)]
 
 
 def _images(request: Request) -> list[Stage]:
@@ -127,11 +144,7 @@ def _export(request: Request) -> list[Stage]:
     network = ("--model", request.model.name, "--size", str(request.size))
     arguments = (*network, "--weights", weights.argument)
     check = ("--check", _at(_heldout_set()))
-    return [
-        Stage(
-            "export", "export", arguments + check, (*weights.inputs, _heldout_set()), weights.mounts
-        )
-    ]
+    return [Stage("export", "export", arguments + check, (_heldout_set(),), weights.mounts)]
 
 
 def _lower(request: Request) -> list[Stage]:
@@ -142,7 +155,7 @@ def _lower(request: Request) -> list[Stage]:
     if request.input == catalog.FLOATS:
         return [Stage(name, "lower", arguments, files)]
     arguments += ("--input", request.input, *weights.preprocessor)
-    return [Stage(name, "lower", arguments, files + weights.inputs, weights.mounts)]
+    return [Stage(name, "lower", arguments, files, weights.mounts)]
 
 
 def _audit(request: Request) -> list[Stage]:
@@ -256,7 +269,7 @@ def _package(request: Request) -> list[Stage]:
     arguments += ("--golden", *map(_at, golden))
     arguments += ("--notices", OWN_NOTICES)
     own = (Mount(source.ROOT / name, f"{OWN_NOTICES}/{name}") for name in source.NOTICES)
-    files, mounts = (*inputs.values(), *golden, *weights.inputs), (*weights.mounts, *own)
+    files, mounts = (*inputs.values(), *golden), (*weights.mounts, *own)
     name = f"package-{precision}-{request.target.name}"
     return [Stage(name, "package", arguments, files, mounts, describes=True)]
 
@@ -285,18 +298,12 @@ class _Weights:
 
     @property
     def argument(self) -> str:
-        if self.request.synthetic:
-            return self.request.weights
-        return "/build/weights" if self.request.from_hub else "/weights"
+        return self.request.weights if self.request.synthetic else "/weights"
 
     @property
     def preprocessor(self) -> tuple[str, ...]:
         """The option that says whose mean and deviation hold; random weights have none."""
         return () if self.request.synthetic else ("--weights", self.argument)
-
-    @property
-    def inputs(self) -> tuple[PurePosixPath, ...]:
-        return (PurePosixPath("weights"),) if self.request.from_hub else ()
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
@@ -352,7 +359,7 @@ def _image_stage(request: Request, part: str, count: int, extra: tuple[str, ...]
     arguments: tuple[str, ...] = ("--images", folder, "--set", part, *network)
     arguments += ("--count", str(count), *extra, *weights.preprocessor)
     excluded = (_calibration_set(),) if "--exclude" in extra else ()
-    files = (*inputs, *weights.inputs, *excluded)
+    files = (*inputs, *excluded)
     return Stage(f"calibrate-{part}", "calibrate", arguments, files, mounts + weights.mounts)
 
 

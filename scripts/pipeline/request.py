@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from scripts import artefacts, catalog, width_pins
 from scripts.catalog import Model, Precision, Target
 from scripts.checkpoint import contents
+from scripts.checkpoint.hub_id import SCHEME, HubId
 from scripts.errors import CalibrationError, CheckpointError, SdkError, UsageError
 from scripts.image import lanes
 from scripts.package import signature
@@ -22,7 +24,10 @@ from scripts.source import FOLDERS, ROOT
 BUILTIN_WEIGHTS = ROOT / "scripts" / "catalog" / "digits"
 DEFAULT_MODEL = "digits"
 _KERNEL = ("/proc", "/sys")
+# Where fetched weights go, below the folder of artefacts: one folder a repository and revision.
+HUB = "hub"
 _RANDOM = re.compile(r"random(:\d{1,9})?", re.ASCII)
+_OF_MODEL = re.compile(r"hf(?:@(.+))?")
 
 
 def _model(text: str) -> Model:
@@ -30,18 +35,31 @@ def _model(text: str) -> Model:
 
 
 def _weights(text: str) -> str:
-    if text in ("", "hf", "builtin") or _RANDOM.fullmatch(text):
+    if text in ("", "builtin") or _RANDOM.fullmatch(text) or _OF_MODEL.fullmatch(text):
         return text
     if text.startswith("random:"):
         raise ValueError("the seed is a number of up to 9 digits: random:7")
     path = options.path(text)
-    if not path.exists():
+    if path.exists():
+        return str(path)
+    if (hub_id := HubId.parse(text)) and path.suffix not in contents.SUFFIXES:
+        _require_no_folder(text, hub_id)
+        return str(hub_id)
+    raise CheckpointError(
+        f"There are no weights at {path}.",
+        cause="a slip in the path, or it is relative to another folder",
+        remedy="--weights takes a directory, a file, hf, a repository of the hub (owner/name or "
+        "owner/name@revision), or random[:SEED]",
+    )
+
+
+def _require_no_folder(text: str, hub_id: HubId) -> None:
+    """Refuse what may be meant as a path: its first part is here."""
+    if not text.startswith(SCHEME) and options.path(hub_id.owner).exists():
         raise CheckpointError(
-            f"There are no weights at {path}.",
-            cause="a slip in the path, or it is relative to another folder",
-            remedy="--weights takes a directory, a file, hf, or random[:SEED]",
+            f"There are no weights at {options.path(text)}, though {hub_id.owner} is there.",
+            remedy=f"mend the path, or give {SCHEME}{text} for the repository on the hub",
         )
-    return str(path)
 
 
 def _size(text: str) -> PictureSize | None:
@@ -139,11 +157,14 @@ class Request:
     )
     weights: str = option(
         "",
-        "directory or file of weights, hf (the hub), or random[:SEED]; without it, the model's own",
+        "directory, file, owner/name[@revision] on the hub, hf, or random[:SEED]; without it, "
+        "the model's own",
         _weights,
         metavar="PATH",
         details="Weights of transformers, timm or Meta, told by their content "
-        "([weights.md](weights.md)). What `random` gives is marked synthetic in every manifest. "
+        "([weights.md](weights.md)). `hf` is the model's own repository on the Hugging Face hub, "
+        "`hf@REVISION` a branch, tag or commit of it. "
+        "What `random` gives is marked synthetic in every manifest. "
         "The DINOv3 weights are gated: "
         "accept the licence on the model's page and set `HF_TOKEN`, or fetch them elsewhere and "
         "give the directory. Fetching from the real hub has not been run where this was written.",
@@ -265,6 +286,8 @@ class Request:
         options.number("a number above 0", lambda value: value >= 0),
         metavar="GB",
     )
+    # The options as they were given.
+    texts: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def network(self) -> str:
@@ -275,7 +298,12 @@ class Request:
 
     @property
     def root(self) -> Path:
-        """Folder of all artefacts of this network."""
+        """Folder of all artefacts of this network.
+
+        Weights that are still on the hub have a folder of their own, whatever is built of them.
+        """
+        if self.hub_id:
+            return self.build_dir / HUB / self.hub_id.folder
         return self.build_dir / self.network
 
     @property
@@ -294,12 +322,21 @@ class Request:
         """The weights on this machine, or None for random or hub weights."""
         if self.weights == "builtin":
             return BUILTIN_WEIGHTS
-        return None if self.synthetic or self.from_hub else Path(self.weights)
+        return None if self.synthetic or self.hub_id else Path(self.weights)
 
     @property
-    def from_hub(self) -> bool:
-        """Whether the weights are to be fetched from the Hugging Face hub."""
-        return self.weights == "hf"
+    def hub_id(self) -> HubId | None:
+        """The repository on the hub that the weights are to be fetched from."""
+        return HubId.parse(self.weights) if self.weights.startswith(SCHEME) else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether only the weights, once fetched, say which model they are of."""
+        return self.hub_id is not None and self.model.weights == "builtin"
+
+    def fetched(self) -> Request:
+        """Return the request for the weights that `fetch` brought, which say model and size."""
+        return make(**{**self.texts, "weights": str(self.root / "weights")})
 
 
 def make(**texts: Any) -> Request:
@@ -320,7 +357,7 @@ def make(**texts: Any) -> Request:
         )
     if request.heldout and not request.images:
         raise UsageError("--heldout needs --images: give both, or --images alone.")
-    return _with_size(_with_weights(request))
+    return replace(_with_size(_with_weights(request)), texts=texts)
 
 
 def _require_budget(request: Request) -> None:
@@ -350,7 +387,12 @@ def _with_size(request: Request) -> Request:
 
 def _with_model(request: Request, is_named: bool) -> Request:
     """Give a request the model that its weights are of, or refuse those of another one."""
-    if request.weights in ("", "builtin") or not (path := request.weights_path):
+    if request.weights in ("", "builtin") or _OF_MODEL.fullmatch(request.weights):
+        return request
+    if hub_id := request.hub_id:
+        own = (model for model in catalog.models().values() if model.weights == hub_id.repository)
+        return request if is_named else replace(request, model=next(own, request.model))
+    if not (path := request.weights_path):
         return request
     weights = contents.look(path)
     if is_named:
@@ -361,11 +403,15 @@ def _with_model(request: Request, is_named: bool) -> Request:
 
 def _with_weights(request: Request) -> Request:
     """Name the weights of a request that leaves them to its model."""
-    builtin = request.model.weights == "builtin"
-    if not request.weights:
-        return replace(request, weights="builtin" if builtin else "hf")
-    if request.from_hub and builtin:
-        raise UsageError(f"{request.model.name} is not on the hub.", remedy="leave --weights out")
+    name, repository = request.model.name, request.model.weights
+    builtin = repository == "builtin"
+    if match := _OF_MODEL.fullmatch(request.weights or ("builtin" if builtin else "hf")):
+        hub_id = HubId.parse(f"{repository}@{match[1]}" if match[1] else repository)
+        if builtin:
+            raise UsageError(f"{name} is not on the hub.", remedy="leave --weights out")
+        if not hub_id:
+            raise UsageError(f"{match[1]!r} is no revision.", remedy="a branch, tag or commit")
+        return replace(request, weights=str(hub_id))
     if request.weights == "builtin" and not builtin:
-        raise UsageError(f"There are no built-in weights of {request.model.name}.")
-    return request
+        raise UsageError(f"There are no built-in weights of {name}.")
+    return replace(request, weights=request.weights or "builtin")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from scripts.console import Console
 from scripts.image import image, lanes
-from scripts.pipeline import declared_size, engine, recorded, summary
+from scripts.pipeline import declared_size, engine, plan, recorded, summary
 from scripts.pipeline.build import Builder
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
@@ -23,6 +23,16 @@ def builder(
         console=console or Console(),
         memory_bytes=int(memory_gb * 10**9),
     )
+
+
+def fetched(builder: Builder, request: Request) -> Request:
+    """Return a request whose weights are on this machine: those of the hub are fetched."""
+    if not request.hub_id:
+        return request
+    builder.build(request, plan.up_to(request, "fetch"))
+    known = request.fetched()
+    builder.console.note(f"weights: {request.hub_id.repository}, {known.model.name}")
+    return known
 
 
 def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:

@@ -74,15 +74,19 @@ class Store:
             for name in names
         )
 
-    def partial(self, stage: str) -> Path:
-        """Return an empty folder for a stage to write under."""
+    def partial(self, stage: str, *, resumes: bool = False) -> Path:
+        """Return a folder for a stage to write under: empty, or what its last run left there."""
         parent = self.root / ".partial"
+        folder = parent / f"{stage}-{uuid.uuid4().hex[:8]}"
         for old in parent.glob("*"):
-            if old not in self._partials.values():
+            if old in self._partials.values():
+                continue
+            if resumes and old.name.startswith(f"{stage}-") and not folder.exists():
+                old.rename(folder)
+            else:
                 # What still writes there, or whose files are not ours, is in nobody's way.
                 shutil.rmtree(old, ignore_errors=True)
-        folder = parent / f"{stage}-{uuid.uuid4().hex[:8]}"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         self._partials[stage] = folder
         return folder
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import ssl
 import subprocess
 import threading
 import time
-from dataclasses import replace
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from scripts import digests
 from scripts.errors import CheckpointError
+from scripts.pipeline import facts, owner, request, session
 from scripts.pipeline import hub as access
-from scripts.pipeline import owner, plan, request
 from scripts.pipeline.build import Builder
-from tests import checkpoints
 from tests.unit.checkpoint import hub
 
 pytestmark = pytest.mark.pipeline
@@ -41,7 +41,7 @@ def test_token_and_certificates_of_this_machine_reach_the_hub(
     builder: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
 ) -> None:
     """A gated repository behind a company's certificate; nothing of it is in a configuration."""
-    published = checkpoints.write(tmp_path / "published")
+    published = shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path / "published")
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "token").write_text(f"{TOKEN}\n")
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", *access._CERTIFICATES):
@@ -55,7 +55,7 @@ def test_token_and_certificates_of_this_machine_reach_the_hub(
         return with_certificate(ThreadingHTTPServer(*arguments), tmp_path)  # type: ignore[arg-type]
 
     monkeypatch.setattr(hub, "ThreadingHTTPServer", secure)
-    with hub.serve(published, token=TOKEN) as address:
+    with hub.serve(published, hub.Behaviour(token=TOKEN)) as address:
         monkeypatch.setenv("HF_ENDPOINT", address.replace("http://", "https://"))
         if trusted:
             monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "company.pem"))
@@ -66,10 +66,7 @@ def test_token_and_certificates_of_this_machine_reach_the_hub(
 
 def fetch(builder: Builder, folder: Path, trusted: bool) -> list[str]:
     """Run the stage, and return what the engine says of its container meanwhile."""
-    asked = request.make(model="vits16", build_dir=str(folder / "build"))
-    stage = next(stage for stage in plan.stages(asked) if stage.verb == "fetch")
-    # The hub of the test has one repository, of its own name.
-    arguments = ("--repo", hub.REPO)
+    asked = request.make(weights=hub.REPO, build_dir=str(folder / "build"))
     configurations: list[str] = []
     ended = threading.Event()
 
@@ -83,12 +80,14 @@ def fetch(builder: Builder, folder: Path, trusted: bool) -> list[str]:
     looking = threading.Thread(target=look)
     looking.start()
     try:
-        builder.build(asked, [replace(stage, arguments=arguments)])
+        known = session.fetched(builder, asked)
     except CheckpointError:
         assert not trusted
     else:
         assert trusted
-        assert (asked.root / "weights" / "config.json").is_file()
+        assert (known.model.name, known.weights_path) == ("digits", asked.root / "weights")
+        record = facts.gather(known, builder.image, digests.DigestCache(Path("none")).tree)
+        assert record["parameters"]["weights"] == f"hf://{hub.REPO}@{hub.COMMIT}"
     finally:
         ended.set()
         looking.join()

@@ -91,6 +91,16 @@ def test_without_a_processor_config_imagenet_s_are_used(tmp_path: Path) -> None:
     )
 
 
+def test_mean_and_std_come_from_timm_s_configuration(tmp_path: Path) -> None:
+    own = {"mean": [0.430, 0.411, 0.296], "std": [0.213, 0.156, 0.143], "interpolation": "bicubic"}
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": own}))
+    taken = preprocess.settings(PictureSize.square(32), tmp_path)
+    assert (list(taken.mean), list(taken.std)) == (own["mean"], own["std"])
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": {"mean": own["mean"]}}))
+    with pytest.raises(CheckpointError, match="does not say mean"):
+        preprocess.settings(PictureSize.square(32), tmp_path)
+
+
 @pytest.mark.parametrize(
     "text",
     [

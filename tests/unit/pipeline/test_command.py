@@ -102,8 +102,8 @@ def test_the_body_gets_a_checked_request(capsys: pytest.CaptureFixture[str]) -> 
         """Show."""
         console.result(f"{request.model.name} {request.root} {word}")
 
-    show(Context(), model="vits16", build_dir="/b", word="some", quiet=True)
-    assert capsys.readouterr().out == "vits16 /b/vits16 some\n"
+    show(Context(), model="digits", build_dir="/b", word="some", quiet=True)
+    assert capsys.readouterr().out == "digits /b/digits some\n"
     with pytest.raises(Exit, match="no model 'x'"):
         show(Context(), model="x")
 

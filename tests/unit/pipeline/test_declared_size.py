@@ -29,6 +29,12 @@ def write(folder: Path, config: Any = None, processor: Any = None) -> DeclaredSi
         (None, {"size": {"shortest_edge": 384}}, (384, 384)),
         (None, {"size": {"shortest_edge": 256}, "crop_size": 224}, (224, 224)),
         ({"image_size": 224}, {"size": 512, "do_resize": False}, (224, 224)),
+        (
+            {"architecture": "vit", "pretrained_cfg": {"input_size": [3, 256, 320]}},
+            None,
+            (256, 320),
+        ),
+        ({"architecture": "vit", "pretrained_cfg": {}}, None, None),
     ],
 )
 def test_the_processor_counts_then_the_configuration(
@@ -47,3 +53,8 @@ def test_a_disagreement_is_said(tmp_path: Path) -> None:
 def test_what_is_no_size_is_refused(tmp_path: Path, value: Any) -> None:
     with pytest.raises(CheckpointError, match="none"):
         write(tmp_path, {"image_size": value})
+
+
+def test_a_size_of_timm_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="none"):
+        write(tmp_path, {"pretrained_cfg": {"input_size": [3, 0, 224]}})

@@ -1,7 +1,7 @@
 import pytest
 
 from scripts.console import Console
-from scripts.errors import EngineError, PipelineError
+from scripts.errors import EngineError, PipelineError, UsageError
 from scripts.pipeline import doctor, engine, hub, request
 from scripts.pipeline.request import Request
 
@@ -41,6 +41,16 @@ def test_hub_weights_need_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
     finding = doctor._weights(request_for("vits16", "hf"))
     assert not finding.well
     assert "licence" in finding.remedy
+
+
+def test_weights_that_are_not_gated_need_no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "token", str)
+    assert doctor._weights(request_for("vits16", "timm/vit_small_patch16_dinov3.lvd1689m")).well
+
+
+def test_without_a_model_a_repository_is_to_be_fetched_first() -> None:
+    with pytest.raises(UsageError, match="invoke fetch --weights hf://someone/finetune@main"):
+        doctor.examine(request.make(weights="someone/finetune"))
 
 
 def test_weights_are_described_in_one_line() -> None:

@@ -53,3 +53,11 @@ def test_folders_are_named_by_their_content_and_not_by_their_path(tmp_path: Path
     materials = json.loads(records[0])["materials"]
     assert [material["name"] for material in materials] == ["images", "heldout"]
     assert json.loads(records[0])["parameters"]["weights"] == "a folder"
+
+
+def test_fetched_weights_are_named_by_repository_and_commit(tmp_path: Path) -> None:
+    folder = tmp_path / request.HUB / "timm--vit" / "weights"
+    shutil.copytree(request.BUILTIN_WEIGHTS, folder)
+    origin = {"repository": "timm/vit", "revision": "main", "commit": "c0", "files": {}}
+    (folder / "origin.json").write_text(json.dumps(origin))
+    assert json.loads(gather(weights=folder))["parameters"]["weights"] == "hf://timm/vit@c0"

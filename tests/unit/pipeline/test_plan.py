@@ -30,7 +30,10 @@ def test_ranges_are_audited_before_fp16_is_compiled_and_elsewhere_on_request() -
 
 
 def test_only_weights_from_the_hub_are_fetched_and_only_that_has_network() -> None:
-    assert [stage.name for stage in stages(model="vits16") if stage.network] == ["fetch"]
+    assert [stage.name for stage in stages(model="vits16")] == ["fetch"]
+    (fetch,) = plan.up_to(request.make(weights="someone/finetune@v2"), "export")
+    assert fetch.network
+    assert fetch.arguments == ("--repo", "someone/finetune", "--revision", "v2")
     assert not any(stage.network for stage in stages(model="vits16", weights="random"))
 
 
@@ -43,7 +46,7 @@ def test_names_are_unique_and_every_program_exists() -> None:
     for precision in ("fp16", "int8", "w8a16"):
         names = [stage.name for stage in stages(precision=precision)]
         assert len(names) == len(set(names))
-    for stage in stages(model="vits16"):
+    for stage in (*stages(model="vits16"), *stages()):
         assert ROOT.joinpath(*stage.module.split(".")).with_suffix(".py") in closure(stage.module)
 
 
@@ -122,6 +125,8 @@ def test_the_licence_of_this_project_reaches_the_package() -> None:
 def test_what_no_context_can_hold_is_exported_and_not_built() -> None:
     build = request.make(model="vit7b16", weights="random")
     assert plan.up_to(build, "export")[-1].verb == "export"
+    with pytest.raises(UsageError, match="32-bit addresses"):  # before 27 GB are fetched
+        plan.stages(request.make(model="vit7b16"))
     for planned in (lambda: plan.stages(build), lambda: plan.up_to(build, "context")):
         with pytest.raises(UsageError, match="32-bit addresses"):
             planned()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.checkpoint.hub_id import HubId
 from scripts.errors import (
     CalibrationError,
     CheckpointError,
@@ -22,7 +23,7 @@ def make(**texts: str | float) -> Request:
 
 
 def test_defaults() -> None:
-    assert make().from_hub
+    assert make().hub_id == HubId("facebook/dinov3-vits16-pretrain-lvd1689m")
     assert make(model="digits").weights_path == request.BUILTIN_WEIGHTS
     assert make(weights="random").synthetic
     assert make(weights="random:7").synthetic
@@ -55,6 +56,10 @@ def test_defaults() -> None:
         ({"weights": "README.md"}, CheckpointError, "README.md is no file of weights"),
         ({"weights": "/dev/null"}, CheckpointError, "/dev/null is no file of weights"),
         ({"weights": "README.md/x"}, CheckpointError, "There are no weights at"),
+        ({"weights": "a/b/c"}, CheckpointError, "a/b/c."),
+        ({"weights": "a/b--c"}, CheckpointError, "a/b--c."),
+        ({"weights": "no/model.safetensors"}, CheckpointError, "owner/name@revision"),
+        ({"weights": "hf@a b"}, UsageError, "'a b' is no revision"),
         ({"input": "int8"}, UsageError, "one of: float32, uint8"),
         ({"method": "kl"}, UsageError, "one of: min-max, percentile, mse"),
         ({"method": "mse", "precision": "fp16"}, UsageError, "no ranges to calibrate"),
@@ -114,12 +119,12 @@ def test_home_is_expanded_in_every_folder(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_network_that_departs_from_the_usual_has_a_folder_and_an_archive_of_its_own() -> None:
     builds = [
-        make(**texts)
+        make(weights=texts.pop("weights", "random"), **texts)
         for texts in (
             {"size": "224"},
             {"size": "512"},
             {"size": "480x640", "input": "uint8"},
-            {"model": "digits", "input": "uint8"},
+            {"model": "digits", "weights": "builtin", "input": "uint8"},
         )
     ]
     names = ["vits16", "vits16-512", "vits16-480x640-uint8", "digits-uint8"]
@@ -137,3 +142,35 @@ def test_the_size_is_what_the_weights_say(tmp_path: Path) -> None:
         (tmp_path / "config.json").write_text(json.dumps(config))
         assert str(request.make(weights=str(tmp_path)).size) == expected
     assert str(request.make(weights=str(tmp_path), size="224").size) == "224"
+
+
+def test_a_repository_of_the_hub_is_told_from_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    timm = "timm/vit_small_patch16_dinov3.lvd1689m"
+    assert make(weights=timm).hub_id == HubId(timm)
+    assert make(weights=f"{timm}@v1").hub_id == HubId(timm, "v1")
+    assert make(weights="hf@v1").hub_id == HubId("facebook/dinov3-vits16-pretrain-lvd1689m", "v1")
+    (tmp_path / "timm").mkdir()
+    with pytest.raises(CheckpointError, match="though timm is there") as no:
+        make(weights=timm)
+    assert f"hf://{timm}" in (no.value.remedy or "")
+    assert make(weights=f"hf://{timm}").hub_id == HubId(timm)
+    shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path / timm)
+    assert request.make(weights=timm).weights_path == tmp_path / timm
+
+
+def test_a_repository_says_its_model_by_name_or_once_it_is_fetched(tmp_path: Path) -> None:
+    known = request.make(weights="facebook/dinov3-vitb16-pretrain-lvd1689m")
+    assert (known.model.name, known.is_open) == ("vitb16", False)
+    build = request.make(weights="someone/finetune@v2", size="64", build_dir=str(tmp_path))
+    assert build.is_open
+    assert build.root == tmp_path / "hub" / "someone--finetune@v2"
+    shutil.copytree(request.BUILTIN_WEIGHTS, build.root / "weights")
+    fetched = build.fetched()
+    assert (fetched.model.name, str(fetched.size), fetched.hub_id) == ("digits", "64", None)
+    assert fetched.root == tmp_path / "digits-64"
+    named = request.make(model="vits16", weights="someone/finetune@v2", build_dir=str(tmp_path))
+    with pytest.raises(CheckpointError, match="is not vits16"):
+        named.fetched()

@@ -34,6 +34,15 @@ def test_a_committed_stage_is_whole_under_its_key_only(store: Store) -> None:
     assert (store.root / "models" / "a").read_text() == "1"
 
 
+def test_a_stage_that_resumes_finds_what_its_last_run_left(store: Store, tmp_path: Path) -> None:
+    (store.partial("fetch") / "part").write_text("half")
+    again = Store(tmp_path / "digits")
+    folder = again.partial("fetch", resumes=True)
+    assert (folder / "part").read_text() == "half"
+    assert list(folder.parent.iterdir()) == [folder]
+    assert not list(Store(tmp_path / "digits").partial("fetch").iterdir())
+
+
 def test_manifest_says_size_mode_and_digest(store: Store) -> None:
     commit(store, a="12")
     manifest = store.manifest("export")
