@@ -73,8 +73,9 @@ def network(name: str, root: Path) -> Network:
     stage("images", root, "--set", model.images)
     pictures = root / f"images/{model.images}/calibration"
     size = ("--size", str(model.image_size), "--count", "16")
-    stage("calibrate", root, "--images", pictures, "--set", "calibration", *size)
-    stage("export", root, "--model", name, "--weights", WEIGHTS[name], *size[:2])
+    of = ("--model", name, *size)
+    stage("calibrate", root, *of, "--images", pictures, "--set", "calibration")
+    stage("export", root, *of[:4], "--weights", WEIGHTS[name])
     made = Network(name, root)
     calibration = root / artefacts.image_set("calibration")
     for precision in PRECISIONS:

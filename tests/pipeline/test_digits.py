@@ -93,7 +93,7 @@ def test_a_program_reads_what_a_build_came_to(build_dir: Path) -> None:
     ("options", "code", "says"),
     [
         (["--model", "digit"], 2, "one of: digits"),
-        (["--weights", "/nowhere"], 3, "config.json"),
+        (["--weights", "/nowhere"], 3, "no weights at /nowhere"),
         (["--sdk", "/tmp"], 9, "sdk.yaml"),
     ],
 )
