@@ -105,6 +105,21 @@ def profile_report(precision: str) -> Path:
     return Path(f"final_binary/{precision}/profile.json")
 
 
+def features(precision: str) -> Path:
+    """Return features of a few held-out pictures and the cosine of every patch, for the report."""
+    return Path(f"reports/{precision}/features.npz")
+
+
+def report_page(precision: str) -> Path:
+    """Return the report that goes into the package: nothing in it was measured by a clock."""
+    return Path(f"reports/{precision}/report.html")
+
+
+def build_page(precision: str) -> Path:
+    """Return the report of the build on this machine: with its times, memory and archive."""
+    return Path(f"reports/{precision}/build.html")
+
+
 def package(network: str, precision: str, target: str) -> Path:
     """Return the deployable archive of a network, which `network` names."""
     return Path(f"packages/dinov3_{network}_{precision}_{target}.tar.gz")

@@ -23,9 +23,9 @@ from scripts.pictures.preprocess import Preprocessing
 class Build:
     """One finished build: its names, its files, and what is known about where it comes from.
 
-    `reports` are the JSON files of the stages verify, profile and export; `golden` an input, as
-    the network `takes` it, and the raw float32 output that the simulator gives for it; `notices`
-    the folder of this project's own licence.
+    `reports` are the JSON files of the stages verify, profile and export, `page` that of the stage
+    report; `golden` an input, as the network `takes` it, and the raw float32 output that the
+    simulator gives for it; `notices` the folder of this project's own licence.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Build:
     host: Mapping[str, Any]
     runner: Path
     library: Path | None = None
+    page: Path | None = None
     golden: tuple[Path, Path] | None = None
     notices: Path = source.ROOT
 
@@ -81,6 +82,8 @@ def _payload(build: Build) -> list[Item]:
         Item(f"licences/dinov3-qnn/{name}", build.notices / name, "licence")
         for name in source.NOTICES
     ]
+    if build.page:
+        made.append(Item(manifest.PAGE, build.page, "report"))
     return made + runtime.licences(build.sdk) + weights.licences(build.model, build.weights)
 
 

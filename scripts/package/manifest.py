@@ -15,6 +15,8 @@ from scripts.package.item import Entry
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
+# The report that people look at.
+PAGE = "reports/report.html"
 SCHEMA = 1
 _FILE = {"path": str, "size": int, "mode": str, "sha256": str, "role": str}
 # What readers of a manifest rely on.

@@ -20,6 +20,8 @@ Check the files, with nothing but coreutils:
 
     sha256sum -c SHA256SUMS
 
+`reports/report.html` shows in any browser how true the network is to float32, picture by picture.
+
 Run the network, and see how long it takes:
 
     bin/dinov3-run --context {context} {option} --output output.raw --runs 10 --perf burst

@@ -16,6 +16,8 @@ from scripts.errors import UsageError
 from scripts.pipeline import fitness
 from scripts.pipeline.container import Mount
 from scripts.pipeline.request import Request
+from scripts.report import files
+from scripts.report.files import Names
 
 BUILD = PurePosixPath("/build")
 # Where a stage sees the user's file of widths.
@@ -251,6 +253,14 @@ def _profile(request: Request) -> list[Stage]:
     return [Stage(f"profile-{precision}", "profile", arguments, files)]
 
 
+def _report(request: Request) -> list[Stage]:
+    """Write what the build came to as one HTML page: verdict, features, ranges, time, origin."""
+    names = Names(request.model, request.precision, request.target)
+    arguments = (*_names(request), "--target", request.target.name, "--build", str(BUILD))
+    inputs = tuple(files.paths(names).values())
+    return [Stage(f"report-{request.precision.name}", "report", arguments, inputs, describes=True)]
+
+
 def _package(request: Request) -> list[Stage]:
     """Pack all that a board needs into one archive, with manifest, SBOM and provenance."""
     model, precision, weights = request.model.name, request.precision.name, _Weights(request)
@@ -259,6 +269,7 @@ def _package(request: Request) -> list[Stage]:
         "--network": _lowered(request),
         "--verify": artefacts.verify_report(precision),
         "--profile": artefacts.profile_report(precision),
+        "--report": artefacts.report_page(precision),
         "--export": artefacts.with_suffix(artefacts.eager_onnx(model), ".json"),
         "--library": artefacts.model_library(model, precision, BOARD_TOOLCHAIN),
     }
@@ -288,6 +299,7 @@ _ORDER: tuple[Callable[[Request], list[Stage]], ...] = (
     _context,
     _verify,
     _profile,
+    _report,
     _package,
 )
 

@@ -47,6 +47,7 @@ def _build(arguments: argparse.Namespace) -> Build:
         sdk=arguments.sdk or sdk.in_force().root,
         reports={name: getattr(arguments, name) for name in ("verify", "profile", "export")},
         host=provenance.facts_from(arguments.provenance_facts),
+        page=arguments.report,
         library=arguments.library,
         runner=arguments.runner,
         golden=tuple(arguments.golden) if arguments.golden else None,
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--network", type=Path, required=True, help="lowered: what was compiled")
     parser.add_argument("--verify", type=Path, required=True, help="accuracy report")
     parser.add_argument("--profile", type=Path, required=True, help="simulated latency report")
+    parser.add_argument("--report", type=Path, help="page of the report stage")
     parser.add_argument("--export", type=Path, required=True, help="report of the export stage")
     parser.add_argument("--library", type=Path, help="aarch64 model library")
     parser.add_argument(

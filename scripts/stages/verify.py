@@ -21,12 +21,12 @@ from scripts.metrics import Features
 from scripts.picture_size import PictureSize
 from scripts.pictures.image_set import HeldOut
 from scripts.pictures.picture_input import PictureInput
-from scripts.verification import features, gate, labels
+from scripts.verification import features, gate, labels, sample
 from scripts.verification.gate import DIGITS
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write `verify.json` and the golden output that boards are tried with; fail under the gate."""
+    """Write `verify.json`, a sample of features and the golden output; fail under the gate."""
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
     model = catalog.pick(catalog.models(), arguments.model, "model")
     network = Network.load(arguments.onnx)
@@ -38,12 +38,12 @@ def main(arguments: argparse.Namespace) -> None:
     takes = PictureInput.load(arguments.network)
     built = features.of_context(arguments.context, network, held_out.folder, takes)
     gate.require_finite(reference, built, held_out.sources)
-    patches = prod(size.patches(model.patch_size))
+    grid = size.patches(model.patch_size)
     report = {
         "precision": precision.name,
         "input": str(takes.dtype),
         "pictures": len(built),
-        "figures": metrics.figures(reference, built, patches),
+        "figures": metrics.figures(reference, built, prod(grid)),
         **labels.judged(reference, built, held_out, arguments.head),
         "widest_activation": widest,
         "gate": dict(precision.gate),
@@ -55,6 +55,7 @@ def main(arguments: argparse.Namespace) -> None:
     target = arguments.out / artefacts.verify_report(precision.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(_rounded(report), indent=1) + "\n")
+    sample.save(arguments.out / artefacts.features(precision.name), reference, built, grid)
     golden = arguments.out / artefacts.golden_output(precision.name)
     golden.write_bytes(built[0].astype("<f4").tobytes())
 

@@ -18,7 +18,10 @@ from scripts.pipeline.container import Mount, Program, run
 from scripts.pipeline.request import Request
 
 pytestmark = pytest.mark.pipeline
-BUILT_ANEW = ["lower", "quantize", "convert", "compile", "context", "verify", "profile", "package"]
+BUILT_ANEW = [
+    *("lower", "quantize", "convert", "compile", "context", "verify", "profile", "report"),
+    "package",
+]
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,13 @@ ROOMS = {
     "quantization": {"catalog"},
     "verification": {"catalog", "pictures", "htp"},
     "package": {"catalog", "pictures", "htp"},
+    "report": {"catalog", "package"},
     "stages": {
         *("catalog", "pictures", "checkpoint", "lowering", "htp", "quantization", "verification"),
-        "package",
+        *("package", "report"),
     },
     "image": set[str](),
-    "pipeline": {"catalog", "checkpoint", "package", "image"},
+    "pipeline": {"catalog", "checkpoint", "package", "report", "image"},
     "boards": {"package", "htp"},
 }
 ROOMS["bench"] = set(ROOMS)

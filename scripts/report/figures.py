@@ -1,0 +1,46 @@
+"""What of a report two builds are compared by: plain numbers and names, kept inside the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scripts.report.record import Report
+
+SCHEMA = 1
+
+
+def of(report: Report) -> dict[str, Any]:
+    """Return the figures of a report as JSON takes them."""
+    profile = report.profile
+    return {
+        "schema": SCHEMA,
+        "title": report.title,
+        "facts": dict(report.facts),
+        "origin": dict(report.origin),
+        "synthetic": report.synthetic,
+        "figures": dict(report.verdict.figures),
+        "gate": dict(report.verdict.gate),
+        "missed": report.verdict.missed,
+        "measures": dict(report.verdict.measures),
+        "pictures": report.verdict.pictures,
+        "time": {
+            "milliseconds": profile["milliseconds"],
+            "lower": profile["compiler"]["microseconds_low"] / 1000,
+            "upper": profile["compiler"]["microseconds_high"] / 1000,
+        },
+        "bytes": {
+            "context": profile["context_bytes"],
+            "ddr": profile["ddr_bytes"],
+            **{artefact.name: artefact.size for artefact in report.artefacts},
+        },
+        "digests": {artefact.name: artefact.sha256 for artefact in report.artefacts},
+        "tensors": {
+            tensor.name: [tensor.bits, _short(tensor.low), _short(tensor.high)]
+            for tensor in report.tensors
+        },
+        "rewrites": {row["name"]: row["fired"] for row in report.rewrites},
+    }
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")

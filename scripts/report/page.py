@@ -1,0 +1,228 @@
+"""A report as one HTML file: nothing outside it is asked for, and no script runs in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from scripts.report import charts, colours, figures
+from scripts.report.reading import WORST, headroom
+from scripts.report.record import Artefact, Picture, Report, Sample, Tensor
+
+TEMPLATE, STYLE = "report.html.j2", "style.css"
+_HERE = Path(__file__).parent
+_WIDEST = 20
+# Contact sheet: columns, and the side of a picture in pixels.
+_COLUMNS, _SIDE = 16, 48
+_WORDS = {
+    "cls": "CLS,",
+    "patch": "patches,",
+    "snr": "signal to noise,",
+    "db": "dB",
+    "max": "largest",
+    "abs": "error",
+    "min": "lowest",
+}
+_TRAFFIC = {
+    "weights and input, filled": "input_fill_bytes",
+    "intermediates, filled": "intermediate_fill_bytes",
+    "intermediates, spilled": "intermediate_spill_bytes",
+    "output, spilled": "output_spill_bytes",
+}
+
+
+def html(report: Report) -> str:
+    """Return the page: the same text for the same report."""
+    shown = {**_features(report), **_faithfulness(report), **_ranges(report), **_build(report)}
+    return (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(
+            report=report,
+            style=_as_is((_HERE / STYLE).read_text()),
+            sections=_sections(report),
+            colours=colours.scale(6),
+            duration=charts.duration(report.profile),
+            traffic=_traffic(report.profile),
+            frontier=_frontier(report),
+            sheet=colours.sheet(report.calibration, _COLUMNS, _SIDE),
+            record=_as_is(embedded(figures.of(report))),
+            **shown,
+        )
+    )
+
+
+def embedded(record: Mapping[str, Any]) -> str:
+    """Return JSON that may stand inside a script element."""
+    return json.dumps(record, sort_keys=True).replace("<", "\\u003c")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"words": words, "percent": _percent}
+    return environment
+
+
+def _as_is(text: str) -> Markup:
+    """Return text of ours that is not to be escaped."""
+    return Markup(text)  # noqa: S704
+
+
+def words(name: str) -> str:
+    """Return the name of a figure in words: `cls_p1` becomes "CLS, p1"."""
+    return " ".join(_WORDS.get(part, part) for part in name.split("_"))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %" if share < 10 else f"{share:.0f} times"
+
+
+def _sections(report: Report) -> list[tuple[str, str]]:
+    sections = [
+        ("features", "Features", report.samples),
+        ("faithfulness", "Faithfulness", True),
+        ("ranges", "Widths and ranges", True),
+        ("time", "Time", True),
+        ("frontier", "Frontier", report.frontier),
+        ("build", "Build", True),
+        ("calibration", "Calibration", True),
+    ]
+    return [(name, title) for name, title, there in sections if there]
+
+
+def _features(report: Report) -> dict[str, Any]:
+    if not report.samples:
+        return {"tiles": []}
+    rgb = colours.components(report.samples)
+    rows = zip(report.samples, rgb, strict=True)
+    return {"tiles": [list(_tiles(sample, *pair)) for sample, pair in rows]}
+
+
+def _tiles(sample: Sample, reference: Any, context: Any) -> Iterator[tuple[str, str, Any]]:
+    """Yield a row of pictures: address, caption, and the frame of a patch where there is one."""
+    patch = colours.salient(sample.reference)
+    rows, columns = sample.reference.shape[:2]
+    frame = {
+        "left": round(100 * patch[1] / columns, 3),
+        "top": round(100 * patch[0] / rows, 3),
+        "width": round(100 / columns, 3),
+        "height": round(100 / rows, 3),
+    }
+    picture = sample.picture
+    yield colours.photograph(picture.pixels), picture.source, frame
+    yield colours.tile(reference), "float32, components", None
+    yield colours.tile(context), "context, components", None
+    if picture.patches is not None:
+        mean = f"cosines, mean {picture.patches.mean():.4f}"
+        yield colours.tile(colours.losses(picture.patches)), mean, None
+    for name, features in (("float32", sample.reference), ("context", sample.context)):
+        likeness = colours.similarity(features, patch)
+        yield colours.tile(likeness), f"{name}, like the framed patch", frame
+
+
+def _faithfulness(report: Report) -> dict[str, Any]:
+    verdict = report.verdict
+    cls = np.array([picture.cosine for picture in report.pictures])
+    patches = [p.patches.ravel() for p in report.pictures if p.patches is not None]
+    histograms = []
+    for values, noun, name in ((cls, "CLS", "cls"), (np.concatenate(patches), "patches", "patch")):
+        bounds = {key.split("_")[1]: b for key, b in verdict.gate.items() if key.startswith(name)}
+        chart = charts.cosines(values, bounds, noun)
+        caption = f"{noun}: {len(values)} cosines with float32; each step to the right is a digit 9"
+        histograms.append((chart, caption))
+    worst = sorted(report.pictures, key=lambda picture: picture.cosine)[:WORST]
+    layers = report.layers
+    return {
+        "histograms": histograms,
+        "residual": charts.residual(layers) if layers else "",
+        "steepest": charts.steepest(layers) if layers else "",
+        "worst": [_worst(picture) for picture in worst],
+    }
+
+
+def _worst(picture: Picture) -> dict[str, Any]:
+    patches = picture.patches
+    return {
+        "source": picture.source,
+        "picture": colours.photograph(picture.pixels),
+        "patches": "" if patches is None else colours.tile(colours.losses(patches)),
+        "cosine": picture.cosine,
+        "least": None if patches is None else float(patches.min()),
+    }
+
+
+def _ranges(report: Report) -> dict[str, Any]:
+    counts = {
+        f"{bits} bits": sum(tensor.bits == bits for tensor in report.tensors)
+        for bits in sorted({tensor.bits for tensor in report.tensors})
+    }
+    return {
+        "bits": charts.shares(counts, "activations", 1),
+        "widest": list(_widest(report.tensors)),
+        "headroom": headroom(report.tensors),
+    }
+
+
+def _widest(tensors: Sequence[Tensor]) -> Iterator[dict[str, Any]]:
+    """Yield the widest activations, those that share a range in one row."""
+
+    def grid(tensor: Tensor) -> tuple[float, float, float, int]:
+        return -tensor.magnitude, tensor.low, tensor.high, tensor.bits
+
+    groups = [list(same) for _, same in groupby(sorted(tensors, key=grid), key=grid)]
+    for same in groups[:_WIDEST]:
+        first, most = same[0], groups[0][0].magnitude
+        yield {
+            "name": first.name,
+            "bits": first.bits,
+            "magnitude": first.magnitude,
+            "others": len(same) - 1,
+            "share": round(100 * first.magnitude / most, 1),
+        }
+
+
+def _traffic(profile: Mapping[str, Any]) -> Markup:
+    amounts = {name: profile["compiler"][key] for name, key in _TRAFFIC.items()}
+    return charts.shares(amounts, "MB", 1e6)
+
+
+def _frontier(report: Report) -> Markup | str:
+    if not report.frontier:
+        return ""
+    return charts.frontier(report.frontier, report.profile["milliseconds"])
+
+
+def _build(report: Report) -> dict[str, Any]:
+    run = report.run
+    files: list[Artefact] = [*report.artefacts]
+    if run is None:
+        return {"gantt": [], "total": 0.0, "files": files}
+    total = sum(stage.seconds for stage in run.stages)
+    rows, begun = [], 0.0
+    for stage in run.stages:
+        rows.append(
+            {
+                "name": stage.name,
+                "seconds": stage.seconds,
+                "memory": stage.memory,
+                "ran": stage.ran,
+                "left": round(100 * begun / total, 2),
+                "width": round(max(100 * stage.seconds / total, 0.3), 2),
+            }
+        )
+        begun += stage.seconds
+    archive = [run.archive] if run.archive else []
+    return {"gantt": rows, "total": total, "files": [*archive, *files]}

@@ -1,0 +1,152 @@
+"""A made-up build with all that a report is made of: its figures are invented."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scripts import catalog, metrics
+from scripts.report import files, page, reading
+from scripts.report.files import Names
+from scripts.report.record import Run
+from scripts.verification import sample
+
+SIDE, PATCHES, HIDDEN, PICTURES = 32, 4, 8, 6
+HOST = {
+    "image": {"digest": f"sha256:{64 * '1'}"},
+    "source": {"digest": {"gitCommit": 40 * "2"}},
+    "parameters": {"weights": "builtin", "sdk": "openqnn"},
+}
+ESTIMATE = {
+    "microseconds": 112,
+    "microseconds_low": 103,
+    "microseconds_high": 124,
+    "cycles": 168681,
+    "input_fill_bytes": 774144,
+    "intermediate_fill_bytes": 0,
+    "intermediate_spill_bytes": 0,
+    "output_spill_bytes": 8192,
+}
+FRONTIER = [
+    {"kinds": [], "cosine": 0.9, "milliseconds": 0.1, "simulated": True},
+    {"kinds": ["Add to Norm"], "cosine": 0.99, "milliseconds": 0.112, "simulated": True},
+    {
+        "kinds": ["Add to Norm", "input to Conv"],
+        "cosine": 0.999,
+        "milliseconds": 0.15,
+        "simulated": False,
+    },
+]
+
+
+def names(precision: str = "int8") -> Names:
+    """Which build it is."""
+    return Names(
+        catalog.models()["digits"],
+        catalog.precisions()[precision],
+        catalog.targets()["iq9075"],
+    )
+
+
+def build(root: Path, precision: str = "int8", noise: float = 0.01) -> Path:
+    """Write the files of a build whose features are float32's, and `noise` of their size."""
+    at = {name: root / path for name, path in files.paths(names(precision)).items()}
+    for path in at.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    reference, context = _features(noise)
+    sample.save(at["features"], reference, context, (PATCHES, PATCHES))
+    for part in ("calibration", "heldout"):
+        _pictures(at[part])
+    _write(at["verify"], _verify(precision, reference, context))
+    _write(at["profile"], _profile(noise))
+    _write(at["export"], _export())
+    rewrite = {"name": "rms-norms", "summary": "Do <less>.", "fired": 8, "reasons": {"a & b": 1}}
+    _write(at["rewrites"], {"rewrites": [{**rewrite, "nodes_before": 9, "nodes_after": 8}]})
+    at["context"].write_bytes(b"v2.51.0.260929181845 context")
+    at["library"].write_bytes(b"a library")
+    _quantised(at, noise)
+    return root
+
+
+def html(root: Path, precision: str = "int8", run: Run | None = None) -> str:
+    """The page of a build."""
+    return page.html(reading.read(root, names(precision), HOST, run))
+
+
+def _features(noise: float) -> tuple[Any, Any]:
+    random = np.random.default_rng(0)
+    shape = (PICTURES, 5 + PATCHES**2, HIDDEN)
+    reference = random.normal(size=shape).astype(np.float32)
+    return reference, reference + noise * random.normal(size=shape).astype(np.float32)
+
+
+def _pictures(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    random = np.random.default_rng(1)
+    images = [{"source": f"{i}/<{i}>.png", "rgb": f"{i:06d}.rgb"} for i in range(PICTURES)]
+    for image in images:
+        pixels = random.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+        (folder / image["rgb"]).write_bytes(pixels.tobytes())
+    size = {"height": SIDE, "width": SIDE}
+    facts = {"size": size, "mean": [0.5] * 3, "std": [0.2] * 3, "skipped": {}}
+    _write(folder / "manifest.json", {**facts, "images": images})
+
+
+def _verify(precision: str, reference: Any, context: Any) -> dict[str, Any]:
+    cls = metrics.cosine(reference[:, 0], context[:, 0]).tolist()
+    return {
+        "input": "float32",
+        "pictures": PICTURES,
+        "figures": metrics.figures(reference, context, PATCHES**2),
+        "gate": dict(catalog.precisions()[precision].gate),
+        "gate_applied": False,
+        "accuracy": {"reference": 0.99, "context": 0.98},
+        "cls_by_picture": {f"{i}/<{i}>.png": cosine for i, cosine in enumerate(cls)},
+    }
+
+
+def _profile(noise: float) -> dict[str, Any]:
+    return {
+        "context_bytes": 745472,
+        "milliseconds": 0.112 + noise,
+        "inferences_per_second": 8928.57,
+        "ddr_bytes": 782336,
+        "ddr_gigabytes_per_second": 6.99,
+        "compiler": ESTIMATE,
+    }
+
+
+def _export() -> dict[str, Any]:
+    return {
+        "weights_sha256": 64 * "3",
+        "synthetic": "",
+        "parameters": 467552,
+        "picture_size": [SIDE, SIDE],
+        "config": {"patch_size": 8, "hidden_size": HIDDEN, "num_register_tokens": 4},
+        "torch": "2.13.0+cpu",
+        "transformers": "5.23.0",
+        "parity": {"pictures": 2, "cosine": 1.0},
+    }
+
+
+def _quantised(files: dict[str, Path], noise: float) -> None:
+    """Write what the precision has: encodings, widths and frontier, or the ranges of floats."""
+    if "ranges" in files:
+        _write(files["ranges"], {"layer.0.Add": {"largest": 71.5, "usual": 9.0}})
+        return
+    entry = {"bitwidth": 8, "min": -1.0 - noise, "max": 2.0}
+    activations = {"layer.0.Add": [entry], "layer.1.Add": [{**entry, "bitwidth": 16, "max": 40.0}]}
+    _write(files["encodings"], {"activation_encodings": activations})
+    if "widths" in files:
+        tried = [{"what": "8 bits", "norm": "RMSNormalization", "milliseconds": 0.099}]
+        why = {"reason": "8 bits are enough", "simulated": tried}
+        _write(files["widths"], {"why": why, "16": {"Add to Norm": ["layer.1.Add"]}, "8": {}})
+    if "frontier" in files:
+        _write(files["frontier"], FRONTIER)
+
+
+def _write(path: Path, document: Any) -> None:
+    path.write_text(json.dumps(document))

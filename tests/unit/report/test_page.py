@@ -1,0 +1,92 @@
+"""The page of a build: whole in one file, the same bytes, and nothing of a file's is markup."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from scripts.report.record import Artefact, Run, Stage
+from tests import reports
+
+RUN = Run(
+    (Stage("export", 17.5, 529_600_000, ran=True), Stage("lower-int8", 1.2, 54_100_000, ran=False)),
+    Artefact("packages/dinov3_digits_int8_iq9075.tar.gz", 10_862_694, 64 * "a"),
+)
+
+
+class Page(HTMLParser):
+    """The elements of a page, with their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+
+def record(text: str) -> dict[str, object]:
+    found = re.search(r'<script type="application/json" id="record">(.*?)</script>', text)
+    assert found
+    document: dict[str, object] = json.loads(found[1])
+    return document
+
+
+@pytest.mark.parametrize("precision", ["int8", "w8a16", "fp16", "mixed"])
+def test_every_precision_has_its_page(tmp_path: Path, precision: str) -> None:
+    text = reports.html(reports.build(tmp_path, precision), precision)
+    ids = {attributes.get("id") for _, attributes in Page(text).elements}
+    assert {"verdict", "features", "faithfulness", "ranges", "time", "build"} <= ids
+    assert ("frontier" in ids) == (precision == "mixed")
+
+
+def test_the_same_build_gives_the_same_bytes(tmp_path: Path) -> None:
+    one, other = reports.build(tmp_path / "one"), reports.build(tmp_path / "other")
+    assert reports.html(one) == reports.html(other)
+    assert str(tmp_path) not in reports.html(one)
+
+
+def test_nothing_is_asked_for_and_nothing_runs(tmp_path: Path) -> None:
+    text = reports.html(reports.build(tmp_path), run=RUN)
+    for tag, attributes in Page(text).elements:
+        assert tag not in ("iframe", "object", "embed", "base")
+        assert not [name for name in attributes if name.startswith("on")]
+        if tag == "script":
+            assert attributes["type"] == "application/json"
+        if tag in ("img", "link"):
+            assert str(attributes.get("src") or attributes.get("href")).startswith("data:")
+    assert "url(" not in text and "@import" not in text
+
+
+def test_what_a_file_is_called_is_no_markup(tmp_path: Path) -> None:
+    text = reports.html(reports.build(tmp_path))
+    assert "<0>.png" not in text
+    assert "0/&lt;0&gt;.png" in text
+    assert "Do &lt;less&gt;." in text
+    assert record(text)["rewrites"] == {"rms-norms": 8}
+
+
+def test_only_the_page_of_the_run_tells_what_a_clock_measured(tmp_path: Path) -> None:
+    build = reports.build(tmp_path)
+    packed, here = reports.html(build), reports.html(build, run=RUN)
+    assert "529.6 MB" in here and "529.6 MB" not in packed
+    assert RUN.archive and RUN.archive.sha256 in here and RUN.archive.sha256 not in packed
+    assert 'href="../sbom.cdx.json"' in packed and 'href="../sbom.cdx.json"' not in here
+
+
+def test_a_missed_gate_stands_first_and_names_the_figure(tmp_path: Path) -> None:
+    good = reports.html(reports.build(tmp_path / "good", noise=0.01))
+    bad = reports.html(reports.build(tmp_path / "bad", noise=1.0))
+    assert "Passes its gate" in good and record(good)["missed"] == []
+    assert "Misses its gate; built all the same, with --no-gate" in bad
+    assert record(bad)["missed"] == ["cls_mean", "cls_p1", "patch_mean"]
+
+
+def test_random_weights_are_said_to_be_random(tmp_path: Path) -> None:
+    build = reports.build(tmp_path)
+    path = build / "models/dinov3_digits_eager.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "synthetic": "random:0"}))
+    assert "The weights are random numbers." in reports.html(build)
