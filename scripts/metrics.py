@@ -15,6 +15,8 @@ Head = tuple[NDArray[np.float32], NDArray[np.float32]]
 FP16_MAX = 65504.0
 # Each picture is described by its nearest others; fewer pictures than this say nothing.
 NEIGHBOURS, ENOUGH = 5, 20
+# Neighbours that vote for a picture's label.
+VOTERS = 10
 # Noise below this share of the signal counts as this much: 300 dB instead of infinity.
 SILENCE = 1e-30
 
@@ -48,7 +50,7 @@ def cosine(reference: Features, other: Features) -> NDArray[np.float64]:
 
 def neighbour_agreement(reference: Features, other: Features) -> float:
     """Return the share of each picture's nearest others, by CLS cosine, that stays the same."""
-    near, far = _neighbours(reference[:, 0]), _neighbours(other[:, 0])
+    near, far = (_neighbours(side[:, 0], NEIGHBOURS) for side in (reference, other))
     shared = [len(set(a) & set(b)) for a, b in zip(near.tolist(), far.tolist(), strict=True)]
     return float(np.mean(shared)) / NEIGHBOURS
 
@@ -60,6 +62,17 @@ def accuracy(features: Features, head: Head, labels: Sequence[int]) -> float:
     return float((predicted == np.array(labels)).mean())
 
 
+def knn_accuracy(vectors: Features, labels: Sequence[str]) -> float:
+    """Return the share of pictures whose label most of the nearest others have, by cosine.
+
+    Vectors are [pictures, channels]; no picture votes for itself. Of labels with as many votes the
+    first in order counts, as in scikit-learn.
+    """
+    names, numbers = np.unique(np.array(labels, dtype=object), return_inverse=True)
+    votes = np.eye(len(names))[numbers[_neighbours(vectors, VOTERS)]].sum(axis=1)
+    return float((votes.argmax(axis=1) == numbers).mean())
+
+
 def _spread(name: str, cosines: NDArray[np.float64]) -> dict[str, float]:
     return {
         f"{name}_mean": float(cosines.mean()),
@@ -68,7 +81,7 @@ def _spread(name: str, cosines: NDArray[np.float64]) -> dict[str, float]:
     }
 
 
-def _neighbours(vectors: Features) -> NDArray[np.int64]:
+def _neighbours(vectors: Features, count: int) -> NDArray[np.int64]:
     closeness = cosine(vectors[:, None], vectors[None])
     np.fill_diagonal(closeness, -np.inf)
-    return np.argsort(-closeness, axis=1, kind="stable")[:, :NEIGHBOURS]
+    return np.argsort(-closeness, axis=1, kind="stable")[:, :count]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 # What a network may take: normalised [1, 3, height, width], or RGB bytes [1, height, width, 3].
 INPUTS = FLOATS, BYTES = "float32", "uint8"
+# Above so many patches the HTP simulator has time for one picture.
+MANY_PATCHES = 400
 # How calibration chooses an activation's range: all of it, nearly all, or the least squared error.
 METHODS = MIN_MAX, PERCENTILE, MSE = "min-max", "percentile", "mse"
 
@@ -34,6 +37,7 @@ class Model:
     images: str
     calibration_images: int
     verify_images: int
+    simulated_images: int
     hidden_size: int = 0
     layers: int = 0
     heads: int = 0
@@ -47,6 +51,11 @@ class Model:
     def picture_size(self) -> PictureSize:
         """The size of pictures where nothing says another one."""
         return PictureSize.square(self.image_size)
+
+    def simulated(self, size: PictureSize) -> int:
+        """The number of held-out pictures that the HTP simulator judges, at a size."""
+        many = prod(size.patches(self.patch_size)) > MANY_PATCHES
+        return 1 if many else min(self.simulated_images, self.verify_images)
 
     @property
     def parameters(self) -> int:

@@ -17,7 +17,7 @@ Entry = tuple[PurePosixPath, Image.Image]
 PHOTO_SPLIT_X = 427
 # (side of the square in pixels, positions across, positions down), spread evenly over the part.
 CALIBRATION_CROPS = ((427, 1, 1), (213, 3, 3), (107, 5, 5))
-HELD_OUT_CROPS = ((213, 1, 2), (106, 2, 3))
+HELD_OUT_CROPS = ((213, 1, 2), (106, 2, 3), (71, 3, 8))
 
 
 def digit_pictures() -> Iterator[Entry]:
@@ -28,7 +28,7 @@ def digit_pictures() -> Iterator[Entry]:
 
 
 def photo_crops() -> Iterator[Entry]:
-    """Yield 70 crops for calibration and 16 held out, named by split and photograph."""
+    """Yield 70 crops for calibration and 64 held out, named by split and photograph."""
     from sklearn.datasets import load_sample_images
 
     samples = load_sample_images()

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -218,6 +218,38 @@ class HeldOut:
         """
         raws(folder)
         return cls(folder, json.loads((folder / "manifest.json").read_text()))
+
+    def first(self, count: int) -> HeldOut:
+        """Return the set of the first pictures alone."""
+        return replace(self, manifest={**self.manifest, "images": self.manifest["images"][:count]})
+
+    def require(self, size: PictureSize) -> None:
+        """Hold the set to the size that a network takes.
+
+        Raises:
+            CalibrationError: it was made for another one.
+        """
+        made = PictureSize(**self.manifest["size"])
+        if made != size:
+            raise CalibrationError(
+                f"{self.folder} holds pictures of {made} pixels, the network takes {size}.",
+                remedy=f"run `invoke calibrate --size {size}`, or export that size again",
+            )
+
+    def files(self, suffix: str) -> list[Path]:
+        """Return the pictures' files of one kind, see `raws`."""
+        return raws(self.folder, suffix)[: len(self.sources)]
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether calibration has seen none of the pictures."""
+        return bool(self.manifest.get("held_out", True))
+
+    @property
+    def folders(self) -> list[str]:
+        """Return the names of the pictures' folders, nothing where they lie in one."""
+        labels = [image["label"] for image in self.manifest["images"]]
+        return [] if None in labels else labels
 
     @property
     def sources(self) -> list[str]:

@@ -8,7 +8,7 @@ is used, so every machine computes the same bytes. A BLAS or a vectorised libm w
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,16 @@ from scripts.pictures import decoding
 from scripts.pictures.decoding import Raster
 
 BRIGHTEST = 255.0
+ZERO, ONE = (0.0,) * 3, (1.0,) * 3
+# What a processor's configuration may say of what is done here; mean and deviation are free.
+FOLLOWED = {
+    "resample": int(Image.Resampling.BILINEAR),
+    "do_resize": True,
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_center_crop": False,
+    "do_pad": False,
+}
 
 
 @dataclass(frozen=True)
@@ -42,20 +52,20 @@ def settings(size: PictureSize, weights: Path | None, model: Model | None = None
     model's.
 
     Raises:
-        CheckpointError: a configuration is unreadable or asks for another resampling.
+        CheckpointError: a configuration is unreadable or asks for what is not done here.
     """
     file, config = _configuration(weights)
     if config is None:
         return Preprocessing(size, model.mean, model.std) if model else Preprocessing(size)
     try:
-        mean, std = (tuple(map(float, config[key])) for key in ("image_mean", "image_std"))
+        _require_followed(file, config)
+        keys = ("image_mean", "image_std") if config.get("do_normalize", True) else ()
+        mean, std = [tuple(map(float, config[key])) for key in keys] or (ZERO, ONE)
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{file} does not say mean and deviation of pictures: {error!r}.",
             remedy="fetch the checkpoint again, or delete the file to use the model's mean and std",
         ) from error
-    if config.get("resample", Image.Resampling.BILINEAR) != Image.Resampling.BILINEAR:
-        raise CheckpointError(f"{file} asks for a resampling other than bilinear.")
     if len(mean) != 3 or len(std) != 3 or 0.0 in std:
         raise CheckpointError(f"{file}: mean and deviation must be 3 numbers each, deviation > 0.")
     return Preprocessing(size, mean, std)
@@ -85,6 +95,21 @@ def _object(file: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise CheckpointError(f"{file} holds no JSON object.")
     return values
+
+
+def _require_followed(file: Path, config: Mapping[str, Any]) -> None:
+    """Refuse what a processor's configuration asks for and this preprocessing does not do.
+
+    A null is silence: the processor then does what it usually does.
+    """
+    for key, usual in FOLLOWED.items():
+        value = config.get(key)
+        if value is not None and value != usual:
+            raise CheckpointError(
+                f"{file} asks for {key} {json.dumps(value)}; pictures are resized as a whole, "
+                f"bilinear, from values in [0, 1]: {json.dumps(usual)}.",
+                remedy="train or export with that, or delete the entry if the difference may be",
+            )
 
 
 def to_pixels(picture: Image.Image, how: Preprocessing) -> NDArray[np.float32]:

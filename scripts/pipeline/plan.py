@@ -234,13 +234,19 @@ def _verify(request: Request) -> list[Stage]:
     network = _lowered(request)
     pictures, mounts, inputs = _pictures(request, "heldout")
     head = ("--head", f"{weights.argument}/head.safetensors") if _has_head(request) else ()
+    quantised: tuple[PurePosixPath, ...] = ()
+    engines: tuple[str, ...] = ("--simulate", str(request.model.simulated(request.size)))
+    if request.precision.weights < 16:
+        onnx, encodings = _quantized_files(request)
+        quantised = (*_network_files(onnx), encodings)
+        engines += ("--quantised", _at(onnx), "--encodings", _at(encodings))
     arguments = (
         *_names(request),
-        *("--context", _at(context), "--network", _at(network), "--onnx", _at(source)),
+        *("--context", _at(context), "--network", _at(network), "--onnx", _at(source), *engines),
         *("--heldout", _at(_heldout_set()), "--images", pictures, *head),
         *(() if request.gate else ("--no-gate",)),
     )
-    files = (context, network, *_network_files(source), _heldout_set(), *inputs)
+    files = (context, network, *_network_files(source), *quantised, _heldout_set(), *inputs)
     return [Stage(f"verify-{precision}", "verify", arguments, files, mounts + weights.mounts)]
 
 

@@ -1,8 +1,12 @@
-"""Run the context binary in the HTP simulator, compare it with float32, and apply the gate.
+"""Compare the context binary with float32 on held-out pictures, and apply the gate.
 
-The context gets the tensors or bytes that a device would get. The reference gets the pictures,
-through the preprocessing: so inputs in a wrong layout or colour order, or a model compiled for
-another one, miss the gate as well, and what rounding pixels to bytes loses counts.
+The HTP simulator runs the context on the first pictures; it is slow. The integer network on the CPU
+judges the others, and both engines must agree on those first ones. In fp16 there are no integers,
+and the simulator judges alone.
+
+Both get the tensors or bytes that a device would get. The reference gets the pictures, through the
+preprocessing: so inputs in a wrong layout or colour order, or a model compiled for another one,
+miss the gate as well, and what rounding pixels to bytes loses counts.
 """
 
 from __future__ import annotations
@@ -21,7 +25,8 @@ from scripts.metrics import Features
 from scripts.picture_size import PictureSize
 from scripts.pictures.image_set import HeldOut
 from scripts.pictures.picture_input import PictureInput
-from scripts.verification import features, gate, labels, sample
+from scripts.verification import agreement, features, gate, labels, sample
+from scripts.verification.evidence import Built, Quantised, gather
 from scripts.verification.gate import DIGITS
 
 
@@ -29,28 +34,43 @@ def main(arguments: argparse.Namespace) -> None:
     """Write `verify.json`, a sample of features and the golden output; fail under the gate."""
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
     model = catalog.pick(catalog.models(), arguments.model, "model")
-    network = Network.load(arguments.onnx)
+    network, takes = Network.load(arguments.onnx), PictureInput.load(arguments.network)
+    quantised = None
+    if arguments.encodings:
+        quantised = Quantised(arguments.quantised, arguments.encodings)
     held_out = HeldOut.load(arguments.heldout)
+    if not quantised:
+        held_out = held_out.first(arguments.simulate)
     size = PictureSize(*network.shapes()[features.INPUT][-2:])
-    reference, widest = features.reference(
-        network, held_out.pixels(arguments.images, size, arguments.out)
+    held_out.require(size)
+    evidence = gather(
+        network,
+        Built(arguments.context, takes, quantised),
+        held_out.pixels(arguments.images, size, arguments.out),
+        held_out.files(takes.suffix),
+        arguments.simulate,
+        arguments.out,
     )
-    takes = PictureInput.load(arguments.network)
-    built = features.of_context(arguments.context, network, held_out.folder, takes)
+    reference, built = evidence.reference[features.OUTPUT], evidence.built[features.OUTPUT]
     gate.require_finite(reference, built, held_out.sources)
     grid = size.patches(model.patch_size)
+    engines = agreement.judged(evidence, precision, prod(grid))
     report = {
         "precision": precision.name,
         "input": str(takes.dtype),
         "pictures": len(built),
+        "simulated_pictures": len(evidence.simulated[features.OUTPUT]),
+        "held_out": held_out.is_unseen,
         "figures": metrics.figures(reference, built, prod(grid)),
+        "engines": engines,
         **labels.judged(reference, built, held_out, arguments.head),
-        "widest_activation": widest,
+        "widest_activation": evidence.widest_activation,
         "gate": dict(precision.gate),
         "gate_applied": not arguments.no_gate,
         "cls_by_picture": _by_picture(reference, built, held_out.sources),
     }
     _print(report)
+    agreement.require(engines, skip=arguments.no_gate)
     gate.apply(report["figures"], precision, skip=arguments.no_gate)
     target = arguments.out / artefacts.verify_report(precision.name)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -66,13 +86,17 @@ def _by_picture(reference: Features, built: Features, sources: Sequence[str]) ->
 
 
 def _print(report: Mapping[str, Any]) -> None:
+    pictures, simulated = report["pictures"], report["simulated_pictures"]
+    rest = f", {pictures - simulated} by the integer network" if pictures > simulated else ""
+    say(f"  {pictures} pictures: {simulated} in the simulator{rest}")
     for name, value in report["figures"].items():
         bound = report["gate"].get(name)
         say(f"  {name:10} {value:.{DIGITS}f}" + (f"  (gate {bound})" if bound else ""))
     if overflows := report["widest_activation"]["beyond_float16"]:
         say(f"  warning: {overflows} activations reach beyond float16's 65504")
-    for name, value in report.get("accuracy", {}).items():
-        say(f"  accuracy of the {name}: {value:.4f}")
+    for key, kind in (("accuracy", "accuracy"), ("knn_accuracy", "k-NN accuracy")):
+        for name, value in report.get(key, {}).items():
+            say(f"  {kind} of the {name}: {value:.4f}")
 
 
 def _rounded(value: Any) -> Any:
@@ -90,6 +114,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--onnx", type=Path, required=True, help="exported float32 network")
     parser.add_argument("--heldout", type=Path, required=True, help="held-out image set")
     parser.add_argument("--images", type=Path, required=True, help="the pictures of that set")
+    parser.add_argument("--simulate", type=int, required=True, help="pictures for the simulator")
+    parser.add_argument("--quantised", type=Path, help="network from quantize, not in fp16")
+    parser.add_argument("--encodings", type=Path, help="its encodings")
     parser.add_argument("--head", type=Path, help="linear head on CLS, safetensors")
     parser.add_argument("--no-gate", action="store_true", help="report, but never fail")
     return parser.parse_args()

@@ -13,7 +13,6 @@ from openqnn.network.onnx_network import Network
 from openqnn.quantization.observe import Observer
 from scripts.htp import simulator
 from scripts.metrics import FP16_MAX, Features
-from scripts.pictures import image_set
 from scripts.pictures.picture_input import PictureInput
 
 INPUT, OUTPUT = "pixel_values", "last_hidden_state"
@@ -37,10 +36,11 @@ def reference(network: Network, pictures: Sequence[Features]) -> tuple[Features,
     return np.concatenate(observed[OUTPUT]), activation
 
 
-def of_context(context: Path, network: Network, set_dir: Path, takes: PictureInput) -> Features:
-    """Return a context binary's features of the pictures of a set."""
+def of_context(
+    context: Path, network: Network, files: Sequence[Path], takes: PictureInput
+) -> Features:
+    """Return a context binary's features of raw files, in the simulator."""
     shape = tuple(network.shapes()[OUTPUT])
     with tempfile.TemporaryDirectory() as scratch:
-        files = image_set.raws(set_dir, takes.suffix)
         outputs = simulator.run(context, files, OUTPUT, shape, Path(scratch), native=takes.is_bytes)
         return np.concatenate(list(outputs))

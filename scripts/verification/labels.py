@@ -14,7 +14,7 @@ from scripts.pictures.image_set import HeldOut
 def judged(
     reference: Features, built: Features, held_out: HeldOut, head: Path | None
 ) -> dict[str, Any]:
-    """Return accuracies with a head, and the neighbours' agreement with enough pictures."""
+    """Return accuracies with a head, and with enough pictures what neighbours in CLS say."""
     report: dict[str, Any] = {}
     if head:
         weight, bias = read_head(head, reference.shape[-1])
@@ -22,6 +22,11 @@ def judged(
         report["accuracy"] = {
             "reference": metrics.accuracy(reference, (weight, bias), labels),
             "context": metrics.accuracy(built, (weight, bias), labels),
+        }
+    if len(set(held_out.folders)) > 1 and len(built) >= metrics.ENOUGH:
+        report["knn_accuracy"] = {
+            name: metrics.knn_accuracy(side[:, 0], held_out.folders)
+            for name, side in (("reference", reference), ("context", built))
         }
     if len(built) >= metrics.ENOUGH:
         report["neighbour_agreement"] = metrics.neighbour_agreement(reference, built)

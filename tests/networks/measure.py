@@ -41,7 +41,7 @@ def pictures(out: Path) -> None:
     model = catalog.models()[MODEL]
     images.main(Namespace(out=out, set=model.images))
     root = out / "images" / model.images
-    counts = {"calibration": model.calibration_images, "heldout": model.verify_images}
+    counts = {"calibration": model.calibration_images, "heldout": model.simulated_images}
     for part, count in counts.items():
         calibrate.main(
             Namespace(
@@ -129,7 +129,7 @@ def _figures(source: Path, lowered: Path, context: Path, held_out: Path) -> dict
     size = catalog.models()[MODEL].image_size
     tensors = [np.fromfile(raw, np.float32).reshape(1, 3, size, size) for raw in raws]
     reference, _ = features.reference(exact, tensors)
-    found = features.of_context(context, exact, held_out, takes)
+    found = features.of_context(context, exact, raws, takes)
     return metrics.figures(reference, found, (size // 16) ** 2)
 
 

@@ -53,3 +53,21 @@ def test_accuracy_of_a_linear_head() -> None:
     features[:, 0] = [[1, 0], [0, 1], [1, 0], [0, 1]]
     head = np.eye(2, dtype=np.float32), np.zeros(2, np.float32)
     assert metrics.accuracy(features, head, [0, 1, 0, 0]) == 0.75
+
+
+def test_knn_accuracy_is_scikit_learns() -> None:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    rng = np.random.default_rng(0)
+    labels = [f"class {number % 4}" for number in range(60)]
+    centres = rng.standard_normal((4, 16))
+    noise = 1.2 * rng.standard_normal((60, 16))
+    vectors = (centres[np.arange(60) % 4] + noise).astype(np.float32)
+    hits = 0
+    for index, label in enumerate(labels):
+        rest = [place for place in range(60) if place != index]
+        neighbours = KNeighborsClassifier(metrics.VOTERS, metric="cosine", algorithm="brute")
+        neighbours.fit(vectors[rest], [labels[place] for place in rest])
+        hits += neighbours.predict(vectors[index : index + 1])[0] == label
+    assert 0.4 < hits / 60 < 1
+    assert metrics.knn_accuracy(vectors, labels) == hits / 60

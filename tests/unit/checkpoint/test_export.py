@@ -36,6 +36,7 @@ def model_of(config: dict[str, Any]) -> catalog.Model:
         images="",
         calibration_images=1,
         verify_images=1,
+        simulated_images=1,
         hidden_size=config["hidden_size"],
         layers=config["num_hidden_layers"],
         heads=config["num_attention_heads"],

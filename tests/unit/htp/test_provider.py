@@ -98,7 +98,15 @@ class Build:
         held_out: Path | None = None,
         reference: Path | None = None,
         network: Path | None = None,
+        quantised: Path | None = None,
     ) -> dict[str, float]:
+        """`quantised` is where `quantize` wrote, unless that is the build's own folder."""
+        source = quantised or self.root
+        names = "digits", precision
+        files = artefacts.quantized_onnx(*names), artefacts.encodings(*names)
+        quantised_onnx, encodings = (
+            None if precision == "fp16" else source / file for file in files
+        )
         verify.main(
             Namespace(
                 out=self.root,
@@ -109,6 +117,9 @@ class Build:
                 onnx=reference or self.eager,
                 heldout=held_out or self.held_out,
                 images=self.pictures / "heldout",
+                simulate=3,
+                quantised=quantised_onnx,
+                encodings=encodings,
                 head=DIGITS / "head.safetensors",
                 no_gate=False,
             )
@@ -166,7 +177,8 @@ def test_bytes_are_as_faithful(
     build: Build, takes_bytes: Path, tmp_path: Path, precision: str
 ) -> None:
     binary = build.context(precision, tmp_path / "out", takes_bytes)
-    assert build.verify(precision, binary, network=takes_bytes)["cls_min"] > 0.99
+    figures = build.verify(precision, binary, network=takes_bytes, quantised=tmp_path / "out")
+    assert figures["cls_min"] > 0.99
 
 
 def test_bytes_as_planes_miss_the_gate(build: Build, takes_bytes: Path, tmp_path: Path) -> None:
@@ -177,19 +189,49 @@ def test_bytes_as_planes_miss_the_gate(build: Build, takes_bytes: Path, tmp_path
         np.ascontiguousarray(planes).tofile(path)
     binary = build.context("int8", tmp_path / "out", takes_bytes)
     with pytest.raises(GateError, match="not faithful"):
-        build.verify("int8", binary, held_out, network=takes_bytes)
+        build.verify("int8", binary, held_out, network=takes_bytes, quantised=tmp_path / "out")
 
 
-def test_a_model_compiled_for_bgr_misses_the_gate(build: Build, tmp_path: Path) -> None:
+@pytest.fixture
+def bgr(build: Build, tmp_path: Path) -> Path:
+    """A network for blue first."""
     network = Network.load(build.eager)
     name = next(node for node in network.graph.node if node.op_type == "Conv").input[1]
     swapped = np.ascontiguousarray(network.array(name)[:, ::-1])
     network.constants[name].CopyFrom(onnx.numpy_helper.from_array(swapped, name))
     onnx.save(network.model, tmp_path / "bgr.onnx")
     shutil.copy(build.eager.with_suffix(".onnx_data"), tmp_path)
-    binary = build.context("fp16", tmp_path / "out", tmp_path / "bgr.onnx")
+    return tmp_path / "bgr.onnx"
+
+
+def test_a_model_compiled_for_bgr_misses_the_gate(build: Build, bgr: Path, tmp_path: Path) -> None:
+    binary = build.context("fp16", tmp_path / "out", bgr)
     with pytest.raises(GateError, match="not faithful"):
         build.verify("fp16", binary)
+
+
+def test_a_model_quantised_for_bgr_misses_the_gate(build: Build, bgr: Path, tmp_path: Path) -> None:
+    binary = build.context("int8", tmp_path / "out", bgr)
+    with pytest.raises(GateError, match="not faithful"):
+        build.verify("int8", binary, quantised=tmp_path / "out")
+
+
+def test_a_context_of_another_network_than_was_quantised_is_told(
+    build: Build, bgr: Path, tmp_path: Path
+) -> None:
+    build.context("int8")
+    with pytest.raises(GateError, match="simulator and the integer network disagree: cls_mean"):
+        build.verify("int8", build.context("int8", tmp_path / "out", bgr))
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_the_report_says_how_many_pictures_stand_behind_it(build: Build, precision: str) -> None:
+    build.verify(precision, build.context(precision))
+    report = json.loads((build.root / artefacts.verify_report(precision)).read_text())
+    assert report["simulated_pictures"] == 3
+    assert report["pictures"] == len(report["cls_by_picture"]) == (3 if precision == "fp16" else 6)
+    counts = [engine["pictures"] for engine in report["engines"].values()]
+    assert counts == ([] if precision == "fp16" else [3])
 
 
 def test_an_overflow_of_float16_fails(

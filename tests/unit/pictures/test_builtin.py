@@ -22,7 +22,7 @@ def test_crops_for_the_two_uses_share_no_pixel() -> None:
         assert crop.width == crop.height
         pictures[path.parts[0]] |= {pixel.tobytes() for pixel in pixels}
         count[path.parts[0]] += 1
-    assert count == {"calibration": 35, "heldout": 8}
+    assert count == {"calibration": 35, "heldout": 32}
     assert not pictures["calibration"] & pictures["heldout"]
     assert len(pictures["calibration"]) == 427 * 427
 
@@ -30,7 +30,7 @@ def test_crops_for_the_two_uses_share_no_pixel() -> None:
 @pytest.mark.torch
 @pytest.mark.parametrize(
     ("name", "calibration", "held_out", "labels"),
-    [("digits", 1437, 360, set("0123456789")), ("photos", 70, 16, {"china", "flower"})],
+    [("digits", 1437, 360, set("0123456789")), ("photos", 70, 64, {"china", "flower"})],
 )
 def test_a_set_has_two_parts_of_different_pictures(
     tmp_path: Path, name: str, calibration: int, held_out: int, labels: set[str]

@@ -32,7 +32,8 @@ def held_out(tmp_path: Path, images: Path) -> HeldOut:
         source = str(path.relative_to(images))
         entries.append({"source": source, "sha256": digest, "label": "3"})
     (folder / "input_list.txt").write_text("/build/calibration/set/0.raw\n/build/c/set/1.raw\n")
-    manifest = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "images": entries}
+    how = {"size": {"height": 16, "width": 16}, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+    manifest = {**how, "images": entries}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return HeldOut.load(folder)
 
@@ -55,3 +56,15 @@ def test_labels_are_class_numbers(held_out: HeldOut) -> None:
     assert held_out.labels(10) == [3, 3]
     with pytest.raises(UsageError, match="'3'"):
         held_out.labels(3)
+
+
+def test_a_set_of_another_size_is_refused(held_out: HeldOut) -> None:
+    held_out.require(PictureSize.square(16))
+    with pytest.raises(CalibrationError, match="of 16 pixels, the network takes 32x16"):
+        held_out.require(PictureSize(32, 16))
+
+
+def test_the_first_pictures_are_a_set(held_out: HeldOut) -> None:
+    first = held_out.first(1)
+    assert first.sources == held_out.sources[:1]
+    assert [file.name for file in first.files(".raw")] == ["0.raw"]

@@ -118,6 +118,40 @@ def test_a_processor_config_that_cannot_be_followed_is_refused(tmp_path: Path, t
         preprocess.settings(USUAL, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("do_center_crop", True),
+        ("do_resize", False),
+        ("do_rescale", False),
+        ("rescale_factor", 1 / 127.5),
+        ("resample", 3),
+        ("do_pad", True),
+    ],
+)
+def test_what_a_processor_asks_for_and_is_not_done_is_refused_by_name(
+    tmp_path: Path, entry: str, value: object
+) -> None:
+    config = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, entry: value}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=f"asks for {entry}"):
+        preprocess.settings(USUAL, tmp_path)
+
+
+def test_a_processor_that_does_not_normalise_is_followed(tmp_path: Path) -> None:
+    config = {"do_normalize": False, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    how = preprocess.settings(TINY, tmp_path)
+    pixels = preprocess.to_pixels(Image.new("RGB", (8, 8), (255, 0, 51)), how)
+    assert np.allclose(pixels[:, 0, 0], [1.0, 0.0, 0.2])
+
+
+def test_nulls_of_a_processor_are_silence(tmp_path: Path) -> None:
+    config = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "resample": None, "do_pad": None}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+    assert preprocess.settings(USUAL, tmp_path) == Preprocessing(USUAL, (0.5,) * 3, (0.5,) * 3)
+
+
 def test_bytes_of_a_picture_that_needs_no_resizing_are_its_own() -> None:
     pixels = noise(16, 16)
     values = preprocess.resized(Raster(Image.fromarray(pixels)), SMALL)

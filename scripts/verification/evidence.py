@@ -1,0 +1,87 @@
+"""What a build gives for held-out pictures, and what it should: one engine beside the other.
+
+The HTP simulator runs the context on the first pictures; it is slow, and a process of its own.
+Meanwhile the CPU computes the float32 reference and the integer network, for all pictures.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from openqnn.network.onnx_network import Network
+from scripts.metrics import Features
+from scripts.pictures.picture_input import PictureInput
+from scripts.verification import features, integers
+
+ByOutput = Mapping[str, Features]
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A network and its encodings: what was compiled; none in fp16."""
+
+    network: Path
+    encodings: Path
+
+
+@dataclass(frozen=True)
+class Built:
+    """A context, what it takes, and what it was compiled from."""
+
+    context: Path
+    takes: PictureInput
+    quantised: Quantised | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Outputs by name, [pictures, ...]: those of the simulator are of the first pictures alone.
+
+    `integers` is empty in fp16.
+    """
+
+    reference: ByOutput
+    widest_activation: Mapping[str, Any]
+    simulated: ByOutput
+    integers: ByOutput
+
+    @property
+    def built(self) -> dict[str, Features]:
+        """Each picture's outputs: the simulator's where there are any, else the integers'."""
+        if not self.integers:
+            return dict(self.simulated)
+        return {
+            output: np.concatenate([values, self.integers[output][len(values) :]])
+            for output, values in self.simulated.items()
+        }
+
+
+def gather(
+    exact: Network,
+    built: Built,
+    pictures: Sequence[Features],
+    files: Sequence[Path],
+    simulate: int,
+    out: Path,
+) -> Evidence:
+    """Run every engine; `pictures` are for the float32 network, `files` hold what a device gets."""
+    with (
+        ThreadPoolExecutor(1) as pool,
+        tempfile.TemporaryDirectory(dir=out, prefix=".integers-") as scratch,
+    ):
+        running = pool.submit(
+            features.of_context, built.context, exact, files[:simulate], built.takes
+        )
+        reference, widest = features.reference(exact, pictures)
+        outputs: ByOutput = {}
+        if source := built.quantised:
+            outputs = integers.outputs(source.network, source.encodings, files, Path(scratch))
+        simulated = running.result()
+    return Evidence({features.OUTPUT: reference}, widest, {features.OUTPUT: simulated}, outputs)
