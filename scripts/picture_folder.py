@@ -23,10 +23,14 @@ OTHER = "of other kinds"
 
 @dataclass(frozen=True)
 class PictureFolder:
-    """Pictures, sorted by their path below the folder, and how many other entries, by kind."""
+    """Pictures, sorted by their path below the folder, and how many other entries, by kind.
+
+    `links` are those that pictures are, or lie behind.
+    """
 
     root: Path
     pictures: tuple[Path, ...]
+    links: tuple[Path, ...]
     left_out: Mapping[str, int]
 
     @classmethod
@@ -45,7 +49,7 @@ class PictureFolder:
                 remedy="give a folder that you may read",
             ) from error
         pictures = sorted(files, key=lambda file: file.relative_to(root).as_posix())
-        folder = cls(root, tuple(pictures), walk.left_out)
+        folder = cls(root, tuple(pictures), tuple(walk.links), walk.left_out)
         folder._require_one()
         return folder
 
@@ -67,6 +71,7 @@ class _Walk:
     """Goes through folders, each once, and counts what is no picture."""
 
     def __init__(self) -> None:
+        self.links: list[Path] = []
         self._entered: set[tuple[int, int]] = set()
         self._counts: Counter[str] = Counter()
         self._suffixes: set[str] = set()
@@ -85,12 +90,15 @@ class _Walk:
             folder = folders.pop() if folders else links.pop(0)
             if not self._enter(folder):
                 continue
+            if folder.is_symlink():
+                self.links.append(folder)
             for path in sorted(folder.iterdir()):
                 if _is_litter(path.name):
                     self._counts[SYSTEM] += 1
                 elif path.is_dir():
                     (links if path.is_symlink() else folders).append(path)
                 elif self._is_picture(path):
+                    self.links += [path] if path.is_symlink() else []
                     yield path
 
     def _enter(self, folder: Path) -> bool:

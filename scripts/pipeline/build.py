@@ -84,7 +84,9 @@ class Builder:
         self, request: Request, store: Store, stage: Stage, description: str
     ) -> tuple[str, dict[str, str]]:
         inputs = {str(path): store.digest(path) for path in stage.inputs}
-        inputs |= {mount.target: store.digests.tree(mount.source) for mount in stage.mounts}
+        inputs |= {
+            mount.target: store.digests.tree(mount.source) for mount in stage.mounts if mount.keyed
+        }
         parts = {
             "code": source.digest(stage.module),
             "container": container.digest(),

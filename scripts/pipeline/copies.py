@@ -24,11 +24,15 @@ _LITTER = ("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache")
 
 @dataclass(frozen=True)
 class Mount:
-    """A host path as the container sees it; read-only unless `writable`."""
+    """A host path as the container sees it; read-only unless `writable`.
+
+    Unless it is `keyed`, its content is that of another mount too, and in no stage's key.
+    """
 
     source: Path
     target: str
     writable: bool = False
+    keyed: bool = True
 
 
 def place(mount: Mount) -> str:

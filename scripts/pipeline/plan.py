@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from scripts import artefacts, catalog, source
 from scripts.checkpoint import contents
 from scripts.errors import UsageError
-from scripts.pipeline import fitness
+from scripts.pipeline import fitness, picture_mounts
 from scripts.pipeline.container import Mount
 from scripts.pipeline.request import Request
 from scripts.report import files
@@ -391,4 +391,5 @@ def _pictures(
     source: Path = request.images
     if part == "heldout" and request.heldout:
         source = request.heldout
-    return "/images", (Mount(source, "/images"),), ()
+    folder, mounts = picture_mounts.of(source)
+    return folder, mounts, ()
