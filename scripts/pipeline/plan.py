@@ -391,5 +391,4 @@ def _pictures(
     source: Path = request.images
     if part == "heldout" and request.heldout:
         source = request.heldout
-    folder, mounts = picture_mounts.of(source)
-    return folder, mounts, ()
+    return (*picture_mounts.of(source), ())
