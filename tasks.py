@@ -90,6 +90,26 @@ def reproduce(console: Console, request: Request) -> None:
     reproduction.run(builder, session.fetched(builder, request))
 
 
+@command(
+    takes=("sign", "sdk", "build_dir"),
+    output=OUTPUT,
+    help={
+        "archive": "published archive",
+        "inputs": "folders with its weights and pictures, found by SHA-256, separated by commas",
+        "signers": SIGNERS,
+    },
+)
+def rebuild(
+    console: Console, request: Request, archive: str, inputs: str = "", signers: str = ""
+) -> None:
+    """Rebuild a published archive by the commit that made it, and compare file by file."""
+    from scripts.pipeline import rebuild as rebuilding  # slow to import, too
+
+    places = [options.path(text) for text in inputs.split(",") if text]
+    allowed = [options.path(signers)] if signers else []
+    rebuilding.run(console, request, options.path(archive), places, allowed)
+
+
 @command(takes=UNSIGNED, output=OUTPUT)
 def doctor(console: Console, request: Request) -> None:
     """Check engine, image, memory, disk, SDK and weights, and say what to do about each."""
@@ -218,7 +238,9 @@ def _file(text: str | None) -> Path | None:
     return options.path(text) if text else None
 
 
-namespace = Collection(reproduce, doctor, test, bench, inspect, deploy, rollback, remote_verify)
+namespace = Collection(
+    reproduce, rebuild, doctor, test, bench, inspect, deploy, rollback, remote_verify
+)
 for verb in ("build", *plan.verbs()):
     namespace.add_task(_stage_task(verb))
 namespace.add_collection(

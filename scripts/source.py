@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from scripts import digests
+from scripts.errors import ArtefactError
 
 ROOT = Path(__file__).resolve().parents[1]
 # The sources of a build: the stages, and what is in the image.
@@ -44,6 +45,31 @@ def revision(root: Path = ROOT) -> dict[str, str]:
     if commit and _committed(root, commit) == {str(f.relative_to(root)): _as_git(f) for f in files}:
         return {"gitCommit": commit}
     return {"sha256": _listing(root, files)}
+
+
+def holds(commit: str, root: Path = ROOT) -> bool:
+    """Tell whether a commit is in this repository."""
+    return _git(root, "cat-file", "-e", f"{commit}^{{commit}}") is not None
+
+
+def check_out(commit: str, folder: Path, root: Path = ROOT) -> None:
+    """Check a commit out in a new folder, its bytes as committed, without changing this checkout.
+
+    Raises:
+        ArtefactError: git refuses.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    clone = ["git", "clone", "--quiet", "--shared", "--no-checkout", "--template="]
+    clone += ["--config", "core.autocrlf=false"]
+    checkout = ["git", "-C", str(folder), "checkout", "--quiet", "--detach", commit]
+    for command in ([*clone, str(root), str(folder)], checkout):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ArtefactError(
+                f"{commit} cannot be checked out: {done.stderr.strip()}",
+                cause="no room, or this repository is damaged or shallow",
+                remedy="`git fsck`, or run this in a full clone",
+            )
 
 
 def closure(module: str) -> set[Path]:

@@ -85,7 +85,14 @@ def _help_in_order(context: ParserContext) -> list[tuple[str, str | None]]:
 
 
 # What stands for the value of a parameter that a task has for itself.
-_OWN = {"archive": "FILE", "signers": "FILE", "out": "FILE", "only": "PATH", "device": "NAMES"}
+_OWN = {
+    "archive": "FILE",
+    "inputs": "DIRS",
+    "signers": "FILE",
+    "out": "FILE",
+    "only": "PATH",
+    "device": "NAMES",
+}
 
 
 def _metavar(name: str) -> str:

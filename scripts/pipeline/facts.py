@@ -15,20 +15,23 @@ from scripts.checkpoint.hub_id import SCHEME
 from scripts.image import lanes, locks
 from scripts.image.image import Image
 from scripts.package import weights
+from scripts.pipeline import options
 from scripts.pipeline.request import HUB, Request
+
+A_FOLDER, A_FILE, MOUNTED = "a folder", "a file", "mounted"
+# Options that say where a build runs, and what is done with it: nothing that comes of it differs.
+HOW = ("build_dir", "memory", "sign")
 
 
 def gather(request: Request, image: Image, digest: Callable[[Path], str]) -> dict[str, Any]:
     """Return image, source, parameters and materials; `digest` gives the SHA-256 of a folder."""
-    folders = {"images": request.images, "heldout": request.heldout}
+    given = {name: path for name, path in _asked(request).items() if isinstance(path, Path)}
     return {
         "image": {"digest": image.content_digest, "bom": _bill(image)},
         "source": {"digest": source.revision()},
         "parameters": _parameters(request, image),
         "materials": [
-            {"name": name, "digest": {"sha256": digest(folder)}}
-            for name, folder in folders.items()
-            if folder
+            {"name": name, "digest": {"sha256": digest(path)}} for name, path in given.items()
         ],
     }
 
@@ -42,26 +45,38 @@ def _bill(image: Image) -> dict[str, str]:
 
 
 def _parameters(request: Request, image: Image) -> dict[str, Any]:
-    """Return what was asked for; folders are named by what is in them, among the materials."""
-    return {
-        "model": request.model.name,
-        "precision": request.precision.name,
-        "input": request.input,
-        "size": str(request.size),
-        "target": request.target.name,
-        "weights": _in_words(request),
-        "images": "a folder" if request.images else f"built-in: {request.model.images}",
-        "sdk": "mounted" if request.sdk else "openqnn",
-        "lane": image.lane,
-        "gate": request.gate,
-    }
+    """Return what was asked for; what is a path is named by its content, among the materials."""
+    words = {name: _in_words(value) for name, value in _asked(request).items()}
+    usual = {"images": f"built-in: {request.model.images}", "sdk": "openqnn"}
+    asked = {name: word for name, word in words.items() if word not in ("", None)}
+    return {**usual, **asked, "lane": image.lane}
 
 
-def _in_words(request: Request) -> str:
-    """Return what the weights are: where they are from the hub, which commit of what."""
+def _asked(request: Request) -> dict[str, Any]:
+    """Return the value of every option that decides what comes of a build."""
+    values = {name: getattr(request, name) for name in options.of(Request) if name not in HOW}
+    sdk = MOUNTED if request.sdk else None
+    return {**values, "weights": _weights(request), "sdk": sdk}
+
+
+def _weights(request: Request) -> str:
+    """Return what the weights are: where they are from the hub, which commit of what.
+
+    The manifest has the SHA-256 of each of their files.
+    """
     path = request.weights_path
     if path is None or request.weights == "builtin":
         return request.weights
     if path.parent.parent.name == HUB and (origin := weights.origin(path)):
         return f"{SCHEME}{origin['repository']}@{origin['commit']}"
-    return "a folder" if path.is_dir() else "a file"
+    return str(_in_words(path))
+
+
+def _in_words(value: Any) -> Any:
+    if isinstance(value, Path):
+        return A_FOLDER if value.is_dir() else A_FILE
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return value or ""
+    return value if value is None else str(getattr(value, "name", value))

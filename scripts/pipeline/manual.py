@@ -27,6 +27,11 @@ ARCHIVE = {
     "facts": "those of its `manifest.json`",
     "files": "`path`, `size` in bytes, `mode`, `sha256` and `role` of each",
 }
+REBUILT = {
+    "equal": "whether every file is, byte for byte",
+    "commit": "the commit that built both",
+    "files": "what comes of each: equal, differs, not rebuilt, not published",
+}
 DOCTOR = {"findings": "`part`, `well`, `state` and `remedy` of each check"}
 BOARDS = {"devices": "`device`, and `outcome`, the columns of `device.status`, or `error`"}
 ERROR = {
@@ -48,7 +53,8 @@ Written from the code by `python -m scripts.pipeline.manual > docs/options.md`: 
 _TASKS = """\
 `build` and every stage take all of them; `doctor` and `reproduce` all but `--sign`, so that the
 options of a build can be tried on them as they are; `bench` takes `--model`, `--weights` and
-`--lane`; `image.build`, `image.lock` and `image.reproduce` take `--lane`. `~` is expanded in paths.
+`--lane`; `image.build`, `image.lock` and `image.reproduce` take `--lane`; `rebuild` takes `--sign`,
+`--sdk` and `--build-dir`, and has all else from the archive. `~` is expanded in paths.
 """
 _OUTPUT = """\
 Lines have no colour where stdout is no terminal or `NO_COLOR` is set. On GitHub and GitLab each
@@ -74,6 +80,7 @@ def page() -> str:
         _JSON,
         *_table("`build` and every stage", STAGES),
         *_table("`inspect`", ARCHIVE),
+        *_table("`rebuild`", REBUILT),
         *_table("`doctor`", DOCTOR),
         *_table("`deploy`, `rollback`, `remote-verify`, `device.status`", BOARDS),
         *_table("`error`, in each of them after a failure", ERROR),

@@ -52,6 +52,7 @@ IN_IMAGE = (
 # Tests of what only the image has. Those of rooms run on the host and, marked torch, in the image.
 FOLDERS_IN_IMAGE = ("tests/chain", "toolchains/openqnn/tests")
 SLOW = Suite("slow tests in the image", ("-m", "slow", "tests/chain"))
+SLOW_ON_HOST = Suite("slow pipeline tests", ("pytest", "-q", "-m", "slow", "tests/pipeline"))
 ENGINE = (
     Suite("image tests", ("pytest", "-q", "tests/image")),
     Suite("device tests", ("pytest", "-q", "tests/device")),
@@ -84,6 +85,7 @@ def slow(console: Console) -> None:
     """Run what `everything` leaves out: minutes of the simulator."""
     console.started(SLOW.name)
     _require(SLOW, in_image(session.builder(console), *SLOW.command))
+    _run(console, SLOW_ON_HOST)
 
 
 def only(console: Console, tests: str) -> None:
