@@ -19,7 +19,7 @@ from scripts.image import image as images
 from scripts.package import inspection, signature
 from scripts.package import weights as checkpoints
 from scripts.pipeline import doctor as examination
-from scripts.pipeline import engine, options, plan, recorded, session, space, suites
+from scripts.pipeline import engine, options, plan, recorded, session, space, suites, variations
 from scripts.pipeline import reproduce as reproduction
 from scripts.pipeline import request as requests
 from scripts.pipeline.build import Builder
@@ -83,11 +83,19 @@ def _builder(console: Console, request: Request) -> Builder:
     return session.builder(console, lane=request.lane, memory_gb=request.memory)
 
 
-@command(takes=UNSIGNED)
-def reproduce(console: Console, request: Request) -> None:
+@command(
+    takes=UNSIGNED,
+    help={
+        "vary": "also with one core, another locale, an older processor and more: a build for each"
+    },
+)
+def reproduce(console: Console, request: Request, vary: bool = False) -> None:
     """Build twice, in other folders and at other times, and compare every byte."""
+    for text in variations.left_out() if vary else ():
+        console.note(text)
     builder = _builder(console, request)
-    reproduction.run(builder, session.fetched(builder, request))
+    under = list(variations.every()) if vary else [variations.ELSEWHERE]
+    reproduction.run(builder, session.fetched(builder, request), under)
 
 
 @command(

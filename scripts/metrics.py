@@ -6,6 +6,7 @@ Features are float32 [pictures, tokens, hidden]; token 0 is CLS, the patches com
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ NEIGHBOURS, ENOUGH = 5, 20
 VOTERS = 10
 # Noise below this share of the signal counts as this much: 300 dB instead of infinity.
 SILENCE = 1e-30
+# Digits of a figure that is written down, behind the point and in all.
+DIGITS = 6
 
 
 def figures(reference: Features, other: Features, patches: int) -> dict[str, float]:
@@ -71,6 +74,17 @@ def knn_accuracy(vectors: Features, labels: Sequence[str]) -> float:
     names, numbers = np.unique(np.array(labels, dtype=object), return_inverse=True)
     votes = np.eye(len(names))[numbers[_neighbours(vectors, VOTERS)]].sum(axis=1)
     return float((votes.argmax(axis=1) == numbers).mean())
+
+
+def rounded(value: Any) -> Any:
+    """Return figures, in dictionaries or alone, without the digits that processors disagree in.
+
+    float32 has seven significant digits. A sum of it differs in the last between processors with
+    and without AVX-512 or FMA, which add in other orders.
+    """
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    return round(float(f"{value:.{DIGITS}g}"), DIGITS) if isinstance(value, float) else value
 
 
 def _spread(name: str, cosines: NDArray[np.float64]) -> dict[str, float]:

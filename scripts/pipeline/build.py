@@ -18,6 +18,7 @@ from scripts.pipeline.container import Mount, Program
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
 from scripts.pipeline.store import Manifest, Store
+from scripts.pipeline.variations import AS_IT_IS, Variation
 
 # What of a mounted SDK decides the result of some stage, apart from its Hexagon libraries.
 _SDK_USED = (
@@ -43,7 +44,7 @@ class Builder:
     image: Image
     console: Console
     memory_bytes: int = 0
-    hostname: str = "dinov3-qnn"
+    variation: Variation = AS_IT_IS
 
     def build(self, request: Request, stages: Iterable[Stage]) -> list[Done]:
         """Bring every stage's outputs up to date, in order.
@@ -108,11 +109,10 @@ class Builder:
             network=hub.network() if stage.network else "none",
             private=hub.private() if stage.network else {},
             memory_bytes=self.memory_bytes,
-            hostname=self.hostname,
         )
         self.console.detail(" ".join(program.command))
         started = time.monotonic()
-        outcome = container.run(self.client, self.image.id, program)
+        outcome = container.run(self.client, self.image.id, self.variation.applied(program))
         self._check(request, stage, outcome)
         return time.monotonic() - started
 

@@ -60,6 +60,7 @@ class Program:
     network: str = "none"
     memory_bytes: int = 0
     hostname: str = "dinov3-qnn"
+    cpus: str = ""
     private: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
 
@@ -159,6 +160,7 @@ def host_options(program: Program, traits: engine.Traits) -> dict[str, Any]:
         **({"mem_limit": memory, "memswap_limit": memory} if traits.limits_memory else {}),
         # Debian's Podman comes without a program for it.
         "init": not traits.podman,
+        **({"cpuset_cpus": program.cpus} if program.cpus else {}),
     }
 
 

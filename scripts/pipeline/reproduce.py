@@ -1,37 +1,58 @@
-"""Build twice, in other folders and at other times, and compare every byte."""
+"""Build again under what differs between machines, and compare every byte."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from scripts.console import Console, size
-from scripts.errors import ReproducibilityError
+from scripts.errors import PipelineError, ReproducibilityError
 from scripts.pipeline import plan, summary
 from scripts.pipeline.build import Builder
 from scripts.pipeline.request import Request
 from scripts.pipeline.store import Store
+from scripts.pipeline.variations import AS_IT_IS, Variation
 
 _CHUNK = 1 << 22
 
 
-def run(builder: Builder, request: Request) -> None:
-    """Build from nothing in two folders, with other host names and umasks, and compare.
+def run(builder: Builder, request: Request, variations: Iterable[Variation]) -> None:
+    """Build from nothing, then again under each variation, and compare every byte.
 
     Raises:
-        ReproducibilityError: names the first file that differs, and the offset.
+        ReproducibilityError: names each variation with the first file that differs under it.
     """
     parent = request.build_dir / f"reproduce-{os.getpid()}"
     try:
-        first = _build(builder, request, parent / "first", "host-a", 0o022)
-        second = _build(builder, request, parent / "second" / "deeper", "host-b", 0o077)
-        files = list(compare(first, second))
+        first = _build(builder, request, parent / "first", AS_IT_IS)
+        verdicts = {
+            variation.name: _verdict(builder, request, parent, first, variation)
+            for variation in variations
+        }
+        files = list(compare(first, first))
     finally:
         shutil.rmtree(parent, ignore_errors=True)
-    _show(builder.console, files)
+    _show(builder.console, files, verdicts)
+
+
+def _verdict(
+    builder: Builder, request: Request, parent: Path, first: Path, variation: Variation
+) -> str:
+    """Return what is different under a variation, empty if nothing is."""
+    builder.console.note(f"variation: {variation.name}")
+    folder = Path(tempfile.mkdtemp(prefix="dinov3-qnn-", dir=variation.parent or parent))
+    try:
+        second = _build(builder, request, folder / "deeper", variation)
+        order = [stage.name for stage in plan.stages(request)]
+        return next(differences(first, second, order), "")
+    except PipelineError as error:
+        return str(error)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def compare(first: Path, second: Path) -> Iterator[tuple[str, int]]:
@@ -40,14 +61,25 @@ def compare(first: Path, second: Path) -> Iterator[tuple[str, int]]:
     Raises:
         ReproducibilityError: an artefact is on one side only, or differs.
     """
-    left, right = _outputs(first), _outputs(second)
-    if unmatched := sorted(set(left) ^ set(right)):
-        raise ReproducibilityError(f"Only one of the two builds has {unmatched[0]}.")
-    for name in sorted(left):
-        offset = first_difference(first / name, second / name)
-        if offset is not None:
-            raise ReproducibilityError(f"{name} differs at byte {offset}.")
+    for difference in differences(first, second):
+        raise ReproducibilityError(difference)
+    for name in sorted(_outputs(first)):
         yield name, (first / name).stat().st_size
+
+
+def differences(first: Path, second: Path, order: Sequence[str] = ()) -> Iterator[str]:
+    """Yield a sentence on every artefact that differs or is in one store only.
+
+    They come in the order of the stages' names in `order`, the rest by name.
+    """
+    left, right = _outputs(first), _outputs(second)
+    place = {stage: index for index, stage in enumerate(order)}
+    stages = {**right, **left}
+    for name in sorted(stages, key=lambda name: (place.get(stages[name], len(place)), name)):
+        if name not in left or name not in right:
+            yield f"Only one of the two builds has {name}."
+        elif (offset := first_difference(first / name, second / name)) is not None:
+            yield f"{name} differs at byte {offset}."
 
 
 def first_difference(left: Path, right: Path) -> int | None:
@@ -68,27 +100,31 @@ def _common_length(left: bytes, right: bytes) -> int:
     return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))
 
 
-def _build(builder: Builder, request: Request, folder: Path, hostname: str, umask: int) -> Path:
+def _build(builder: Builder, request: Request, folder: Path, variation: Variation) -> Path:
     fresh = replace(request, build_dir=folder)
-    before = os.umask(umask)
+    before = os.umask(variation.umask)
     try:
-        replace(builder, hostname=hostname).build(fresh, plan.stages(fresh))
+        replace(builder, variation=variation).build(fresh, plan.stages(fresh))
     finally:
         os.umask(before)
     return fresh.root
 
 
-def _outputs(root: Path) -> list[str]:
+def _outputs(root: Path) -> dict[str, str]:
+    """Return the stage of every artefact, by the artefact's name."""
     store = Store(root)
-    manifests = sorted((root / "manifests").glob("*.json"))
-    documents = [store.manifest(path.stem) or {"outputs": {}} for path in manifests]
-    return [name for document in documents for name in document["outputs"]]
+    names = sorted(path.stem for path in (root / "manifests").glob("*.json"))
+    manifests = {name: store.manifest(name) or {"outputs": {}} for name in names}
+    return {output: name for name in names for output in manifests[name]["outputs"]}
 
 
-def _show(console: Console, files: Sequence[tuple[str, int]]) -> None:
+def _show(console: Console, files: Sequence[tuple[str, int]], verdicts: Mapping[str, str]) -> None:
     rows = [(size(count), name) for name, count in files if not name.endswith(summary.PICTURES)]
-    console.table("equal, byte for byte", rows)
+    console.table("artefacts", rows)
+    console.table("variations", [(name, text or "the same") for name, text in verdicts.items()])
+    if broken := [f"{name}: {text}" for name, text in verdicts.items() if text]:
+        raise ReproducibilityError("\n  ".join(["Other bytes under", *broken]))
     total = size(sum(count for _, count in files))
-    text = f"{len(files)} files, {total}: both builds gave the same bytes"
+    text = f"{len(files)} files, {total}: {1 + len(verdicts)} builds gave the same bytes"
     console.note(text)
     console.result(text)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from openqnn.network.onnx_network import Network
 from openqnn.progress import say
-from scripts import artefacts, catalog, program
+from scripts import artefacts, catalog, metrics, program
 from scripts.pictures import image_set
 from scripts.pictures.picture_input import PictureInput
 from scripts.quantization import magnitudes
@@ -24,7 +24,7 @@ def main(arguments: argparse.Namespace) -> None:
     target = arguments.out / artefacts.ranges(arguments.model, precision.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     table = {name: asdict(activation) for name, activation in activations.items()}
-    target.write_text(json.dumps(table, indent=1) + "\n")
+    target.write_text(json.dumps(metrics.rounded(table), indent=1) + "\n")
     widest = max(activations, key=lambda name: activations[name].largest)
     largest = activations[widest].largest
     say(f"  widest of {len(activations)} activations: {widest}, up to {largest:.4g}")

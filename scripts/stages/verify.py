@@ -21,13 +21,12 @@ from typing import Any
 from openqnn.network.onnx_network import Network
 from openqnn.progress import say
 from scripts import artefacts, catalog, metrics, program
-from scripts.metrics import Features
+from scripts.metrics import DIGITS, Features
 from scripts.picture_size import PictureSize
 from scripts.pictures.image_set import HeldOut
 from scripts.pictures.picture_input import PictureInput
 from scripts.verification import agreement, features, gate, labels, sample
 from scripts.verification.evidence import Built, Quantised, gather
-from scripts.verification.gate import DIGITS
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -74,7 +73,7 @@ def main(arguments: argparse.Namespace) -> None:
     gate.apply(report["figures"], precision, skip=arguments.no_gate)
     target = arguments.out / artefacts.verify_report(precision.name)
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(_rounded(report), indent=1) + "\n")
+    target.write_text(json.dumps(metrics.rounded(report), indent=1) + "\n")
     sample.save(arguments.out / artefacts.features(precision.name), reference, built, grid)
     golden = arguments.out / artefacts.golden_output(precision.name)
     golden.write_bytes(built[0].astype("<f4").tobytes())
@@ -97,12 +96,6 @@ def _print(report: Mapping[str, Any]) -> None:
     for key, kind in (("accuracy", "accuracy"), ("knn_accuracy", "k-NN accuracy")):
         for name, value in report.get(key, {}).items():
             say(f"  {kind} of the {name}: {value:.4f}")
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return round(value, DIGITS) if isinstance(value, float) else value
 
 
 def _arguments() -> argparse.Namespace:

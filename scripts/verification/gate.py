@@ -9,9 +9,7 @@ import numpy as np
 from openqnn.progress import say
 from scripts.catalog import Precision
 from scripts.errors import GateError
-from scripts.metrics import Features
-
-DIGITS = 6
+from scripts.metrics import DIGITS, Features
 
 
 def apply(figures: Mapping[str, float], precision: Precision, *, skip: bool) -> None:

@@ -71,3 +71,11 @@ def test_knn_accuracy_is_scikit_learns() -> None:
         hits += neighbours.predict(vectors[index : index + 1])[0] == label
     assert 0.4 < hits / 60 < 1
     assert metrics.knn_accuracy(vectors, labels) == hits / 60
+
+
+def test_figures_are_written_without_the_digits_that_processors_disagree_in() -> None:
+    with_avx, without = ({"widest": {"magnitude": m}, "n": 3} for m in (71.798882, 71.798889))
+    assert metrics.rounded(with_avx) == metrics.rounded(without)
+    assert metrics.rounded(0.99949249) == 0.999492
+    assert metrics.rounded(0.00001234567) == 0.000012
+    assert np.isnan(metrics.rounded(np.nan))

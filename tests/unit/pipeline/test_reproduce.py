@@ -1,10 +1,18 @@
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from scripts.errors import ReproducibilityError
-from scripts.pipeline import reproduce
+from scripts.console import Console
+from scripts.errors import GateError, ReproducibilityError
+from scripts.pipeline import plan, reproduce
+from scripts.pipeline import request as requests
+from scripts.pipeline.build import Builder
+from scripts.pipeline.request import Request
 from scripts.pipeline.store import Store
+from scripts.pipeline.variations import AS_IT_IS, ELSEWHERE, Variation
 
 
 def built(root: Path, **files: bytes) -> Path:
@@ -48,3 +56,77 @@ def test_difference_beyond_the_first_chunk(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "l").write_bytes(b"0123456789")
     (tmp_path / "r").write_bytes(b"012345678x")
     assert reproduce.first_difference(tmp_path / "l", tmp_path / "r") == 9
+
+
+@dataclass(frozen=True)
+class FakeBuilder:
+    """Writes one file for each of two stages: what `bytes_of` says that surroundings give."""
+
+    bytes_of: Callable[[str, Variation], bytes]
+    console: Console
+    variation: Variation = AS_IT_IS
+
+    def build(self, request: Request, stages: Iterable[plan.Stage]) -> None:
+        store = Store(request.root)
+        for stage in ("export", "context-int8-iq9075"):
+            (store.partial(stage) / f"{stage}.bin").write_bytes(
+                self.bytes_of(stage, self.variation)
+            )
+            store.commit(stage, "k", {})
+
+
+def run(
+    folder: Path, bytes_of: Callable[[str, Variation], bytes], *variations: Variation
+) -> list[Path]:
+    """Reproduce under variations, and return what is left in the folder for builds."""
+    builder = cast(Builder, FakeBuilder(bytes_of, Console()))
+    try:
+        reproduce.run(builder, requests.make(build_dir=str(folder)), variations)
+    finally:
+        left = list(folder.iterdir())
+    return left
+
+
+ZONE = Variation("time zone", environment={"TZ": "AHEAD-14"})
+
+
+def test_nothing_is_said_and_nothing_left_where_all_is_the_same(tmp_path: Path) -> None:
+    assert run(tmp_path, lambda stage, variation: stage.encode(), ELSEWHERE, ZONE) == []
+
+
+def test_the_variation_is_named_with_the_first_file_in_the_order_of_the_chain(
+    tmp_path: Path,
+) -> None:
+    def local(stage: str, variation: Variation) -> bytes:
+        return variation.environment.get("TZ", "").encode()
+
+    with pytest.raises(ReproducibilityError) as raised:
+        run(tmp_path, local, ELSEWHERE, ZONE)
+    assert "time zone: export.bin differs at byte 0." in str(raised.value)
+    assert ELSEWHERE.name not in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_build_that_fails_under_a_variation_does_not_keep_others_from_their_turn(
+    tmp_path: Path,
+) -> None:
+    def gated(stage: str, variation: Variation) -> bytes:
+        if variation.cpus:
+            raise GateError("cls_mean is 0.5.")
+        return variation.hostname.encode()
+
+    with pytest.raises(ReproducibilityError) as raised:
+        run(tmp_path, gated, Variation("one core", cpus="0"), ELSEWHERE)
+    assert "one core: cls_mean is 0.5." in str(raised.value)
+    assert f"{ELSEWHERE.name}: export.bin differs" in str(raised.value)
+
+
+def test_differences_come_in_the_order_of_the_stages(tmp_path: Path) -> None:
+    first, second = tmp_path / "1", tmp_path / "2"
+    for root, data in ((first, b"x"), (second, b"y")):
+        store = Store(root)
+        for stage in ("compile", "export"):
+            (store.partial(stage) / f"of-{stage}").write_bytes(data)
+            store.commit(stage, "k", {})
+    found = list(reproduce.differences(first, second, ["export", "compile"]))
+    assert found == ["of-export differs at byte 0.", "of-compile differs at byte 0."]
