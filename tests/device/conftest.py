@@ -75,11 +75,16 @@ def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(install, "SECONDS_BEFORE_RETRY", 0.05)
 
 
+def new_bench(folder: Path) -> Bench:
+    """Make a key and name the file for `devices.toml`, both in a folder."""
+    key = folder / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    return Bench(folder / "devices.toml", key)
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    key = tmp_path / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    return Bench(tmp_path / "devices.toml", key)
+    return new_bench(tmp_path)
 
 
 @pytest.fixture

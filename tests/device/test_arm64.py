@@ -14,7 +14,7 @@ from scripts import boards as deploy
 from scripts.errors import DeviceError
 from tests import packages
 from tests.device import arm64, boards
-from tests.device.conftest import Archive, Bench
+from tests.device.conftest import Archive, Bench, new_bench
 from tests.device.test_failures import SIZE, partial, start
 from tests.device.wire import wire
 
@@ -27,14 +27,28 @@ def userland(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
     return arm64.userland(tmp_path_factory.mktemp("arm64"))
 
 
-@pytest.fixture
-def board(tmp_path: Path, bench: Bench, userland: Path | None) -> Iterator[boards.Board]:
-    with boards.board(
-        tmp_path / "board", userland=userland, emulated=userland is not None
-    ) as server:
+@pytest.fixture(scope="module")
+def emulated(
+    tmp_path_factory: pytest.TempPathFactory, userland: Path | None
+) -> Iterator[tuple[boards.Board, Bench]]:
+    """One board for all tests: through qemu every log-in and every hash is slow."""
+    folder = tmp_path_factory.mktemp("emulated")
+    bench = new_bench(folder)
+    with boards.board(folder / "board", userland=userland, emulated=userland is not None) as server:
         server.put("/etc/ssh/authorized_keys", bench.key.with_suffix(".pub").read_text())
-        bench.write(bench=bench.device(server))
-        yield server
+        yield server, bench
+
+
+@pytest.fixture
+def board(emulated: tuple[boards.Board, Bench]) -> boards.Board:
+    return emulated[0]
+
+
+@pytest.fixture
+def bench(emulated: tuple[boards.Board, Bench]) -> Bench:
+    server, bench = emulated
+    bench.write(bench=bench.device(server))
+    return bench
 
 
 def test_packages_come_into_use_and_go_back(
@@ -66,9 +80,10 @@ def test_a_skel_of_another_build_is_found(
     board: boards.Board, bench: Bench, archive: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = packages.elf(packages.HEXAGON, packages.OTHER_BUILD_ID)
-    board.put("/usr/lib/rfsa/adsp/libQnnHtpV73Skel.so", other)
+    skel = board.put("/usr/lib/rfsa/adsp/libQnnHtpV73Skel.so", other)
     deploy.deploy(archive().path, ["bench"], file=bench.file)
     assert f"is of build {packages.OTHER_BUILD_ID}" in capsys.readouterr().out
+    skel.unlink()
 
 
 def test_a_cut_connection_is_taken_up_again(
@@ -84,7 +99,7 @@ def test_a_cut_connection_is_taken_up_again(
 
 def test_killed_while_it_sends(board: boards.Board, bench: Bench, archive: Make) -> None:
     deploy.deploy(archive("a").path, ["bench"], file=bench.file)
-    new = archive("new", SIZE)
+    new = archive("newer", SIZE)
     deploying = start(bench, new.path)
     boards.until(partial(board, new.digest).is_dir)
     deploying.kill()

@@ -6,6 +6,7 @@ Both are always whole, whatever was cut, killed, filled up or damaged.
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -190,29 +191,40 @@ def test_a_disk_that_fills_up_on_the_way(
     assert board.is_whole(archive("new", SIZE).digest)
 
 
-def test_killed_at_any_moment(deployed: boards.Board, bench: Bench, archive: Make) -> None:
-    olds, size = archive("old").digest, SIZE
-    started = time.monotonic()
-    assert start(bench, archive("time", size).path).wait() == 0
-    whole_time = time.monotonic() - started
-    deploy.rollback(["bench"], file=bench.file)
-    moments = random.Random(0)
-    ended_new = 0
-    for _ in range(12):
-        new = archive("new", size)
+def killed_after(board: boards.Board, bench: Bench, new: Archive, sent: float) -> tuple[int, int]:
+    """Deploy, and kill it once it has sent so many bytes; return its exit code and the bytes."""
+    with wire(board.port) as cable:
+        bench.write(bench=bench.device(board, port=cable.port))
         deploying = start(bench, new.path)
-        time.sleep(moments.uniform(0.3, 1.0) * whole_time)
-        deploying.send_signal(signal.SIGKILL)
-        deploying.wait()
-        assert deployed.current in (olds, new.digest)
+        while deploying.poll() is None and sum(cable.sent) < sent:
+            time.sleep(0.001)
+        deploying.kill()
+        deploying.communicate()
+    bench.write(bench=bench.device(board))
+    return deploying.returncode, sum(cable.sent)
+
+
+def test_killed_at_any_moment(deployed: boards.Board, bench: Bench, archive: Make) -> None:
+    """Moments are bytes sent, which no busy machine moves; every other turn begins from nothing."""
+    old, new, moments = archive("old").digest, archive("new", SIZE), random.Random(0)
+    code, everything = killed_after(deployed, bench, new, float("inf"))
+    assert (code, deployed.current) == (0, new.digest)
+    deploy.rollback(["bench"], file=bench.file)
+    killed = 0
+    for turn in range(6):
+        if turn % 2 == 0:
+            for folder in (deployed.data / "releases" / new.digest, partial(deployed, new.digest)):
+                shutil.rmtree(folder, ignore_errors=True)
+        code, _ = killed_after(deployed, bench, new, moments.random() * everything)
+        killed += code == -signal.SIGKILL
+        assert deployed.current in (old, new.digest)
         assert deployed.is_whole(deployed.current)
         if deployed.current == new.digest:
-            ended_new += 1
             deploy.rollback(["bench"], file=bench.file)
-            assert deployed.current == olds
-    deploy.deploy(archive("new", size).path, ["bench"], file=bench.file)
-    assert deployed.is_whole(archive("new", size).digest)
-    assert ended_new < 12
+            assert deployed.current == old
+    assert killed >= 3
+    deploy.deploy(new.path, ["bench"], file=bench.file)
+    assert deployed.is_whole(new.digest)
 
 
 def test_interrupted_by_the_user(deployed: boards.Board, bench: Bench, archive: Make) -> None:
