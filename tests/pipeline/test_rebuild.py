@@ -33,6 +33,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).stdout.strip()
     source.check_out(commit, folder / "clone")
     (folder / "clone/.venv").symlink_to(sys.prefix)
+    (source.ROOT / ".cache").mkdir(exist_ok=True)
+    (folder / "clone/.cache").symlink_to(source.ROOT / ".cache")
     command = [".venv/bin/invoke", "build", f"--build-dir={folder / 'build'}"]
     subprocess.run(command, cwd=folder / "clone", check=True)
     (path,) = (folder / "build").glob("*/packages/*.tar.gz")
