@@ -15,6 +15,7 @@ from invoke import Collection, Task
 from scripts import boards
 from scripts.bench import bench as benchmark
 from scripts.console import Console
+from scripts.errors import UsageError
 from scripts.image import image as images
 from scripts.package import inspection, signature
 from scripts.package import weights as checkpoints
@@ -153,9 +154,11 @@ def bench(
     out: str = "build/bench.json",
 ) -> None:
     """Time every stage with its peak memory, beside the plain ONNX Runtime recipe."""
-    builder, names = _builder(console, request), precisions.split(",")
+    names, file = precisions.split(","), _path(out)
+    benchmark.check(request.model.name, request.weights, names, file)
+    builder = _builder(console, request)
     request = session.fetched(builder, request)
-    benchmark.run(builder, request.model.name, request.weights, names, options.path(out))
+    benchmark.run(builder, request.model.name, request.weights, names, file)
 
 
 @command(takes=("lane",), name="build", help={"no_cache": "build every layer again"})
@@ -197,7 +200,7 @@ def image_push(console: Console, request: Request, reference: str) -> None:
 @command(output=OUTPUT, help={"archive": "archive that `invoke package` made", "signers": SIGNERS})
 def inspect(console: Console, archive: str, signers: str | None = None) -> None:
     """Check every file of an archive against its manifest, and show what it is."""
-    inspected = inspection.inspect(options.path(archive), _file(signers))
+    inspected = inspection.inspect(_path(archive), _file(signers))
     for title, rows in inspected.tables():
         console.table(title, rows)
     console.result(**inspected.record())
@@ -243,7 +246,14 @@ def _agreed(question: str) -> bool:
 
 
 def _file(text: str | None) -> Path | None:
-    return options.path(text) if text else None
+    return _path(text) if text else None
+
+
+def _path(text: str) -> Path:
+    try:
+        return options.path(text)
+    except ValueError as error:
+        raise UsageError(f"{text[:200]}: {error}.", remedy="check the path") from None
 
 
 namespace = Collection(

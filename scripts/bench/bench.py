@@ -41,11 +41,26 @@ class Cost:
     peak_memory: int
 
 
+def check(model: str, weights: str, precisions: Sequence[str], out: Path) -> None:
+    """Refuse a comparison that would fail after hours, and make the folder of `out`.
+
+    Raises:
+        UsageError: a name is unknown, there is nothing to compare, or `out` is a folder.
+    """
+    for precision in precisions:
+        request.make(model=model, precision=precision, weights=weights)
+    if not catalog.pick(catalog.models(), model, "model").layers:
+        raise UsageError(
+            f"The plain recipe has no configuration of {model}.",
+            remedy="compare a ViT model, e.g. --model vits16",
+        )
+    if out.is_dir():
+        raise UsageError(f"--out {out} is a folder.", remedy="give a file: the result is JSON")
+    out.parent.mkdir(parents=True, exist_ok=True)
+
+
 def run(builder: Builder, model: str, weights: str, precisions: Sequence[str], out: Path) -> None:
     """Build each precision from nothing, run the peer beside it, and write `out` as JSON."""
-    if not catalog.pick(catalog.models(), model, "model").layers:
-        raise UsageError(f"The plain recipe has no configuration of {model}.")
-    out.parent.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {}
     # The comparison comes first; measuring what the rewrites save takes longer.
     for measure in (_compare, _gains):

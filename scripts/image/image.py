@@ -30,6 +30,8 @@ LABEL_LANE = "dinov3-qnn.lane"
 LABEL_INPUTS = "dinov3-qnn.inputs"
 LABEL_CONTENT = "dinov3-qnn.content"
 _LABELS = (LABEL_LANE, LABEL_INPUTS, LABEL_CONTENT)
+_REPOSITORY = re.compile(r"([\w.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*", re.ASCII)
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _BY_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 
 
@@ -270,8 +272,12 @@ def _split(reference: str) -> tuple[str, str]:
     repository, colon, tag = reference.rpartition(":")
     if not colon or "/" in tag:
         repository, tag = reference, "latest"
-    if "@" in reference or not repository or not tag:
-        raise UsageError(f"{reference} is not a place to push to.", remedy="HOST/NAME:TAG")
+    if not _REPOSITORY.fullmatch(repository) or not _TAG.fullmatch(tag):
+        raise UsageError(
+            f"{reference} is not a place to push to.",
+            cause="a scheme in front, a capital letter or a digest",
+            remedy="HOST/NAME:TAG, e.g. registry.test:5000/team/dinov3-qnn:1",
+        )
     return repository, tag
 
 

@@ -123,19 +123,19 @@ def regular(path: Path) -> IO[bytes]:
         OSError: it may not be read.
     """
     try:
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(
             f"There is no archive {path}.",
             cause="a slip in the path, or a build of another model, precision or target",
             remedy="make one with `invoke package`; it says where",
         ) from None
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise UsageError(
             f"{path} is not a file.", remedy="name an archive of `invoke package`, a .tar.gz"
         )
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def _in_words(error: BaseException) -> str:

@@ -114,6 +114,14 @@ def checked(kind: type[Kind], texts: Mapping[str, Any]) -> Kind:
     return kind(**values)
 
 
+def _is_utf8(path: Path) -> bool:
+    try:
+        path.as_posix().encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def flag(name: str) -> str:
     """Return a parameter as a user types it, e.g. `--max-ms`."""
     return "--" + name.replace("_", "-")
@@ -134,8 +142,10 @@ def number(rule: str, holds: Callable[[float], bool]) -> Callable[[str | float],
     """Return a check for a finite number that obeys a rule; no text is 0."""
 
     def check(text: str | float) -> float:
+        if text == "":
+            return 0.0
         try:
-            value = float(text or 0)
+            value = float(text)
         except ValueError:
             value = math.nan
         if not (math.isfinite(value) and holds(value)):
@@ -158,4 +168,6 @@ def path(text: str | Path) -> Path:
     longest = max(len(os.fsencode(part)) for part in resolved.parts)
     if longest > _NAME or len(os.fsencode(resolved)) > _PATH:
         raise ValueError("no path is that long")
+    if not _is_utf8(resolved):
+        raise ValueError("its name is not UTF-8, which the container engine cannot be told")
     return resolved

@@ -208,13 +208,13 @@ class Request:
     max_ms: float = option(
         "",
         "mixed: the most exact network that takes so many simulated milliseconds",
-        options.number("a number above 0", lambda value: value >= 0),
+        options.number("a number above 0", lambda value: value > 0),
         metavar="MS",
     )
     min_cosine: float = option(
         "",
         "mixed: the fastest network with this cosine on unseen pictures",
-        options.number("a number between 0 and 1", lambda value: 0 <= value < 1),
+        options.number("a number between 0 and 1", lambda value: 0 < value < 1),
         metavar="COSINE",
     )
     widths: Path | None = option(
@@ -283,7 +283,7 @@ class Request:
     memory: float = option(
         "",
         "memory limit of a stage in GB; without it, nearly all there is",
-        options.number("a number above 0", lambda value: value >= 0),
+        options.number("a number from 0.1 to 100000", lambda value: 0.1 <= value <= 100_000),
         metavar="GB",
     )
     # The options as they were given.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,13 +58,18 @@ def require(request: Request) -> None:
 
 
 def prepare(request: Request) -> None:
-    """Make the folder of all builds, before anything is asked of the engine.
+    """Make the folder of all builds, and write there, before anything is asked of the engine.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be made or written to, or a file has the network's name.
     """
     with watched(request):
         request.build_dir.mkdir(parents=True, exist_ok=True)
+        folder = request.root if request.root.exists() else request.build_dir
+        try:
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(folder)) from None
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from scripts.errors import ArtefactError, KeyFileError
+from scripts.errors import ArtefactError, KeyFileError, UsageError
 from scripts.pipeline import manual
 from scripts.source import ROOT
 from tests import checkpoints, packages
@@ -61,6 +61,13 @@ def test_quiet_says_by_its_exit_code_that_an_archive_is_whole(tmp_path: Path) ->
     done = invoke("inspect", archive, "--quiet")
     assert (done.returncode, done.stdout) == (ArtefactError.exit_code, "")
     assert done.stderr.startswith("error: ")
+
+
+def test_a_path_that_is_none_is_refused_without_a_traceback() -> None:
+    for path in ("~nobody-of-this-name/x", "x" * 300):
+        done = invoke("inspect", path)
+        assert (done.returncode, done.stdout) == (UsageError.exit_code, "")
+        assert "Traceback" not in done.stderr
 
 
 def test_a_failure_is_a_document_too(tmp_path: Path) -> None:

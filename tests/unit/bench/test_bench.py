@@ -6,6 +6,7 @@ import pytest
 from scripts import source
 from scripts.bench import bench
 from scripts.bench.bench import Cost
+from scripts.errors import UsageError
 from scripts.pipeline import request
 from scripts.pipeline.build import Builder
 from scripts.pipeline.plan import Stage
@@ -51,3 +52,21 @@ def test_its_programs_are_where_it_looks_for_them() -> None:
     assert len(stages) == 2
     for stage in stages:
         assert source.closure(stage.module), stage.module
+
+
+@pytest.mark.parametrize(
+    ("model", "precisions", "out", "says"),
+    [
+        ("vits16", ["int8", "int9"], "x.json", "no precision 'int9'"),
+        ("vits16", ["int8", ""], "x.json", "no precision ''"),
+        ("vits16", ["mixed"], "x.json", "needs a budget"),
+        ("vits16", ["int8"], "", "is a folder"),
+    ],
+)
+def test_what_would_fail_in_the_end_is_refused_first(
+    tmp_path: Path, model: str, precisions: list[str], out: str, says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        bench.check(model, "random", precisions, tmp_path / out)
+    bench.check("vits16", "random", ["int8"], tmp_path / "new" / "x.json")
+    assert (tmp_path / "new").is_dir()

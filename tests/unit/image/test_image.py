@@ -194,7 +194,9 @@ def test_a_place_to_push_to_has_a_repository_and_a_tag(
     assert image._split(reference) == parts
 
 
-@pytest.mark.parametrize("reference", ["", ":a", REFERENCE])
+@pytest.mark.parametrize(
+    "reference", ["", ":a", REFERENCE, "https://host/a", "host/A", "host/a:b c", "host/"]
+)
 def test_a_place_to_push_to_is_no_digest(reference: str) -> None:
     with pytest.raises(UsageError, match="not a place to push to"):
         image._split(reference)

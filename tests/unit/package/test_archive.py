@@ -125,10 +125,11 @@ def test_what_is_packed_is_held_to_the_same_rule(tmp_path: Path) -> None:
             archive.write(tmp_path / "x.tar.gz", "root", [item])
 
 
-def test_a_pipe_is_no_archive(tmp_path: Path) -> None:
+def test_a_pipe_and_a_folder_are_no_archives(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.tar.gz")
-    with pytest.raises(UsageError, match="is not a file"):
-        read(tmp_path / "x.tar.gz")
+    for path in (tmp_path / "x.tar.gz", tmp_path):
+        with pytest.raises(UsageError, match=f"{path} is not a file"):
+            read(path)
 
 
 def test_an_archive_that_is_not_there_is_a_slip_of_the_user(tmp_path: Path) -> None:

@@ -32,7 +32,9 @@ def test_an_entry_is_all_that_an_option_needs() -> None:
         ({"sugar": "much"}, "--sugar much: must be a number above 0."),
         ({"sugar": "nan"}, "--sugar nan: must be a number above 0."),
         ({"sugar": "inf"}, "--sugar inf: must be a number above 0."),
-        ({"table": "~nobody-of-this-name/x"}, "--table ~nobody-of-this-name/x: "),
+        ({"table": "~nobody-of-this-name/x"}, "--table ~nobody-of-this-name/x: there is no such"),
+        ({"table": "x" * 256}, f"--table {'x' * 200}...: no path is that long."),
+        ({"table": "\udcff"}, "--table \udcff: its name is not UTF-8"),
     ],
 )
 def test_a_text_without_a_value_is_refused_by_the_options_name(

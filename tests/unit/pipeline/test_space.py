@@ -55,6 +55,25 @@ def test_the_nearest_folder_says_what_is_free(build: Request, tmp_path: Path) ->
     assert space.free(build.root) > 0
 
 
+def test_a_folder_that_cannot_be_written_to_is_named_first(
+    build: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space.prepare(build)
+    assert list(build.build_dir.iterdir()) == []
+    build.root.touch()
+    with pytest.raises(OSError, match=str(build.root)):
+        space.prepare(build)
+
+    def refuse(dir: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(dir / "random"))
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    build.root.unlink()
+    with pytest.raises(OSError, match="Read-only") as refusal:
+        space.prepare(build)
+    assert refusal.value.filename == str(build.build_dir)
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_a_disk_that_fills_up_is_named_with_what_is_free(
     build: Request, monkeypatch: pytest.MonkeyPatch, code: int
