@@ -21,12 +21,14 @@ from scripts.package import inspection, signature
 from scripts.package import weights as checkpoints
 from scripts.pipeline import doctor as examination
 from scripts.pipeline import engine, options, plan, recorded, session, space, suites, variations
+from scripts.pipeline import pages as report_pages
 from scripts.pipeline import reproduce as reproduction
 from scripts.pipeline import request as requests
 from scripts.pipeline.build import Builder
 from scripts.pipeline.command import BUILD, OUTPUT, command
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
+from scripts.report import comparison
 
 DEVICE = "names or groups in devices.toml, separated by commas"
 ARCHIVE = "archive to deploy; without it, that of `make build`"
@@ -206,6 +208,21 @@ def inspect(console: Console, archive: str, signers: str | None = None) -> None:
     console.result(**inspected.record())
 
 
+@command(
+    output=OUTPUT,
+    help={
+        "a": "folder of a build, archive, or report.html",
+        "b": "another one",
+        "html": "file to write the comparison to, as a page",
+        "markdown": "print it as Markdown",
+    },
+)
+def diff(console: Console, a: str, b: str, html: str | None = None, markdown: bool = False) -> None:
+    """Compare two builds: accuracy, time, bytes, widths and ranges of activations, origin."""
+    compared = comparison.compare(*(comparison.load(options.path(path)) for path in (a, b)))
+    report_pages.show(console, compared, markdown=markdown, html=_file(html))
+
+
 @command(output=OUTPUT, help={"device": DEVICE, "archive": ARCHIVE, "signers": SIGNERS})
 def deploy(
     console: Console, device: str, archive: str | None = None, signers: str | None = None
@@ -261,6 +278,7 @@ namespace = Collection(
 )
 for verb in ("build", *plan.verbs()):
     namespace.add_task(_stage_task(verb))
+namespace.add_task(diff)
 namespace.add_collection(
     Collection(image_build, image_reproduce, image_lock, image_record, image_push), name="image"
 )

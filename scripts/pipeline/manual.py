@@ -17,6 +17,7 @@ STAGES = {
     "artefacts": "the same of every file that the stages wrote, pictures left out",
     "stages": "`name`, `ran` (false where it was whole already), `seconds`, `peak_memory_bytes`",
     "verify, profile": "the reports of those stages, empty where they were not asked for",
+    "report": "path of the page to look at, null where the stages end before it",
     "signature": "path of the signature, where `--sign` was given",
     "provenance": "path of the signed provenance; empty where the key is an agent's or a token's",
 }
@@ -31,6 +32,10 @@ REBUILT = {
     "equal": "whether every file is, byte for byte",
     "commit": "the commit that built both",
     "files": "what comes of each: equal, differs, not rebuilt, not published",
+}
+DIFF = {
+    "a, b": "titles of the builds",
+    "rows": "`part`, `name`, `before`, `after`, `change` of each",
 }
 DOCTOR = {"findings": "`part`, `well`, `state` and `remedy` of each check"}
 BOARDS = {"devices": "`device`, and `outcome`, the columns of `device.status`, or `error`"}
@@ -81,6 +86,7 @@ def page() -> str:
         *_table("`build` and every stage", STAGES),
         *_table("`inspect`", ARCHIVE),
         *_table("`rebuild`", REBUILT),
+        *_table("`diff`", DIFF),
         *_table("`doctor`", DOCTOR),
         *_table("`deploy`, `rollback`, `remote-verify`, `device.status`", BOARDS),
         *_table("`error`, in each of them after a failure", ERROR),

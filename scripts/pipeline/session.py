@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from scripts.console import Console
 from scripts.image import image, lanes
-from scripts.pipeline import declared_size, engine, plan, recorded, summary
+from scripts.pipeline import declared_size, engine, pages, plan, recorded, summary
 from scripts.pipeline.build import Builder
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
@@ -46,4 +46,8 @@ def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
     summary.show(builder.console, request, steps)
     if stages[-1].verb == "package" and (text := recorded.verdict(builder.image, request, steps)):
         builder.console.note(text)
-    builder.console.result(summary.lines(request, steps), **summary.record(request, steps))
+    page = pages.write(builder.image, request, steps)
+    if page:
+        builder.console.note(f"to look at: {page}")
+    record = {**summary.record(request, steps), "report": str(page) if page else None}
+    builder.console.result(summary.lines(request, steps), **record)

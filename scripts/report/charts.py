@@ -6,7 +6,7 @@ All are 360 units wide, so that their letters are as large as the page's on a te
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from itertools import pairwise
 from typing import Any
@@ -45,8 +45,8 @@ def cosines(values: Values, bounds: Mapping[str, float], noun: str) -> Markup:
     parts = [*bars, _text(_LEFT + step * (peak + 0.5), top, f"{counts[peak]}", "middle")]
     for row, (name, bound) in enumerate(bounds.items()):
         parts += _gate(bound, f"gate: {name} {bound:g}", 12 + 14 * row, base)
-    for name, value in (("mean", values.mean()), ("lowest", values.min())):
-        parts.append(_mark(_x(value), base, name))
+    parts.append(_mark(_x(values.min()), base, "lowest", "end"))
+    parts.append(_mark(_x(values.mean()), base, "mean", "start"))
     return _svg(height, f"Cosines of {noun}", [*parts, *_cosine_axis(base)])
 
 
@@ -101,17 +101,17 @@ def duration(profile: Mapping[str, Any]) -> Markup:
     return _svg(92, "Simulated milliseconds an inference", parts)
 
 
-def shares(parts_of: Mapping[str, float], unit: str, divisor: float) -> Markup:
-    """Return amounts as bars under each other, each with its number and name."""
+def shares(parts_of: Mapping[str, float], title: str, shown: Callable[[float], str]) -> Markup:
+    """Return amounts as bars under each other, each with its name and what `shown` says of it."""
     most = max([*parts_of.values(), 1])
     parts = []
     for row, (name, amount) in enumerate(parts_of.items()):
         y = 4 + 34 * row
         parts.append(_text(_LEFT, y + 10, name))
-        parts.append(_text(WIDTH - _RIGHT, y + 10, f"{amount / divisor:.3g} {unit}", "end"))
+        parts.append(_text(WIDTH - _RIGHT, y + 10, shown(amount), "end"))
         width = _span() * amount / most
         parts.append(f'<rect class="bar" x="{_LEFT}" y="{y + 15}" width="{width:.1f}" height="9"/>')
-    return _svg(8 + 34 * len(parts_of), f"Amounts in {unit}", parts)
+    return _svg(8 + 34 * len(parts_of), title, parts)
 
 
 def frontier(points: Sequence[Mapping[str, Any]], chosen: float) -> Markup:
@@ -180,8 +180,8 @@ def _cosine_axis(base: float) -> list[str]:
     for decade in range(_DECADES + 1):
         x = _LEFT + _span() * decade / _DECADES
         parts.append(f'<path class="axis" d="M{x:.1f} {base}v4"/>')
-        anchor = {0: "start", _DECADES: "end"}.get(decade, "middle")
-        parts.append(_text(x, base + 34, _cosine(decade), anchor))
+        if decade < _DECADES:
+            parts.append(_text(x, base + 34, _cosine(decade), "middle" if decade else "start"))
     return parts
 
 
@@ -209,7 +209,7 @@ def _gate(bound: float, label: str, y: float, base: float) -> list[str]:
     ]
 
 
-def _mark(x: float, base: float, name: str) -> str:
+def _mark(x: float, base: float, name: str, anchor: str) -> str:
     """Return a triangle below the axis and its name."""
     return f'<path class="mark" d="M{x:.1f} {base + 2}l4 7h-8z"/>' + _text(
         x, base + 20, name, "middle"

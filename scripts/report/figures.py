@@ -24,7 +24,7 @@ def of(report: Report) -> dict[str, Any]:
         "measures": dict(report.verdict.measures),
         "pictures": report.verdict.pictures,
         "time": {
-            "milliseconds": profile["milliseconds"],
+            "simulated": profile["milliseconds"],
             "lower": profile["compiler"]["microseconds_low"] / 1000,
             "upper": profile["compiler"]["microseconds_high"] / 1000,
         },

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from scripts.report.record import Layer, Verdict
 
 # Numbers of verify.json with a place of their own on the page.
-_SHOWN = ("figures", "gate", "gate_applied", "pictures", "layers", "widest_activation", "input")
+_SHOWN = (
+    *("figures", "gate", "gate_applied", "pictures", "simulated_pictures", "held_out", "engines"),
+    *("layers", "widest_activation", "input"),
+)
 _NAMES = {
     "accuracy.reference": "accuracy of float32",
     "accuracy.context": "accuracy of the context",
+    "knn_accuracy.reference": "k-NN accuracy of float32",
+    "knn_accuracy.context": "k-NN accuracy of the context",
     "neighbour_agreement": "same five nearest neighbours",
 }
+# No rounding brings the mean cosine down to this.
+_ANOTHER_NETWORK = 0.5
+# Decibels that one layer may lose before it is named.
+_STEEP = 6.0
+# Decibels that are lost before anything is quantised, beyond what pictures differ by.
+_BEFORE = 2.5
 
 
 def verdict(report: Mapping[str, Any]) -> Verdict:
@@ -23,8 +36,8 @@ def verdict(report: Mapping[str, Any]) -> Verdict:
         figures=report["figures"],
         gate=report["gate"],
         is_applied=report["gate_applied"],
-        pictures=_in_words(report["pictures"]),
-        measures=dict(_measures("", shown)),
+        pictures=_in_words(report),
+        measures={**dict(_measures("", shown)), **dict(_engines(report.get("engines", {})))},
         cls=report.get("cls_by_picture", {}),
     )
 
@@ -35,10 +48,54 @@ def layers(report: Mapping[str, Any]) -> tuple[Layer, ...]:
     return tuple(Layer(row["tensor"], row["snr_db"], row["cosine_mean"]) for row in rows)
 
 
-def _in_words(pictures: Any) -> str:
-    if isinstance(pictures, Mapping):
-        return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in pictures.items())
-    return f"{pictures} in the simulator"
+def finding(report: Verdict, stream: Sequence[Layer]) -> str:
+    """Return in a sentence what the figures look like to someone who has seen many; may be empty.
+
+    Rounding costs a little everywhere. A fault of one layer is a step in the residual stream, and
+    a wrong input leaves nothing of the features.
+    """
+    if report.figures.get("cls_mean", 1.0) < _ANOTHER_NETWORK:
+        return (
+            "So low a cosine is no rounding: the context computes on another input than float32"
+            " (order of colours, layout, mean and deviation), or is another network."
+        )
+    falls = [(before.snr_db - after.snr_db, after.tensor) for before, after in pairwise(stream)]
+    fall, tensor = max(falls, default=(0.0, ""))
+    if fall > _STEEP:
+        return (
+            f"The residual stream loses {fall:.0f} dB at {tensor}, more than anywhere else: look at"
+            " the encodings of what leads there."
+        )
+    if stream and stream[-1].snr_db - report.figures.get("snr_db", math.inf) > _BEFORE:
+        return (
+            f"Quantising leaves {stream[-1].snr_db:.0f} dB of signal to noise, but only"
+            f" {report.figures['snr_db']:.0f} dB are left against the exported network: what was"
+            " quantised has other weights, or takes a rounded input."
+        )
+    if report.missed and stream:
+        return (
+            "No layer stands out: the loss grows evenly from layer to layer, as with too few bits"
+            " for weights or activations everywhere."
+        )
+    return ""
+
+
+def _in_words(report: Mapping[str, Any]) -> str:
+    pictures, simulated = report["pictures"], report.get("simulated_pictures", report["pictures"])
+    unseen = "" if report.get("held_out", True) else ", which calibration has seen"
+    if simulated < pictures:
+        rest = f"{pictures - simulated} by the integer network on the CPU"
+        return f"{pictures}{unseen}: {simulated} in the simulator, {rest}"
+    return f"{pictures}{unseen}, all in the simulator"
+
+
+def _engines(engines: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield how alike the simulator and the integer network on the CPU are."""
+    for output, own in engines.items():
+        for name, bound in own["at_least"].items():
+            value = own["figures"][name]
+            key = f"simulator and CPU alike, {name.replace('_', ' ')} of {output}"
+            yield key, f"{value:.6f} (at least {bound:.6f})"
 
 
 def _measures(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.filters import do_filesizeformat
 from markupsafe import Markup
 
-from scripts.report import charts, colours, figures
+from scripts.report import charts, colours, figures, judged
+from scripts.report.comparison import Comparison
 from scripts.report.reading import WORST, headroom
 from scripts.report.record import Artefact, Picture, Report, Sample, Tensor
 
-TEMPLATE, STYLE = "report.html.j2", "style.css"
+TEMPLATE, COMPARISON, STYLE = "report.html.j2", "comparison.html.j2", "style.css"
 _HERE = Path(__file__).parent
 _WIDEST = 20
 # Contact sheet: columns, and the side of a picture in pixels.
@@ -48,6 +50,7 @@ def html(report: Report) -> str:
             report=report,
             style=_as_is((_HERE / STYLE).read_text()),
             sections=_sections(report),
+            finding=judged.finding(report.verdict, report.layers),
             colours=colours.scale(6),
             duration=charts.duration(report.profile),
             traffic=_traffic(report.profile),
@@ -57,6 +60,12 @@ def html(report: Report) -> str:
             **shown,
         )
     )
+
+
+def side_by_side(compared: Comparison) -> str:
+    """Return the page of two builds."""
+    style = _as_is((_HERE / STYLE).read_text())
+    return _environment().get_template(COMPARISON).render(compared=compared, style=style)
 
 
 def embedded(record: Mapping[str, Any]) -> str:
@@ -170,7 +179,7 @@ def _ranges(report: Report) -> dict[str, Any]:
         for bits in sorted({tensor.bits for tensor in report.tensors})
     }
     return {
-        "bits": charts.shares(counts, "activations", 1),
+        "bits": charts.shares(counts, "Activations by bits", "{:.0f} activations".format),
         "widest": list(_widest(report.tensors)),
         "headroom": headroom(report.tensors),
     }
@@ -196,7 +205,7 @@ def _widest(tensors: Sequence[Tensor]) -> Iterator[dict[str, Any]]:
 
 def _traffic(profile: Mapping[str, Any]) -> Markup:
     amounts = {name: profile["compiler"][key] for name, key in _TRAFFIC.items()}
-    return charts.shares(amounts, "MB", 1e6)
+    return charts.shares(amounts, "Bytes from and to DDR", do_filesizeformat)
 
 
 def _frontier(report: Report) -> Markup | str:

@@ -62,6 +62,7 @@ def main(arguments: argparse.Namespace) -> None:
         "held_out": held_out.is_unseen,
         "figures": metrics.figures(reference, built, prod(grid)),
         "engines": engines,
+        "layers": list(evidence.layers),
         **labels.judged(reference, built, held_out, arguments.head),
         "widest_activation": evidence.widest_activation,
         "gate": dict(precision.gate),

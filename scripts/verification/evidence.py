@@ -21,6 +21,8 @@ from scripts.pictures.picture_input import PictureInput
 from scripts.verification import features, integers
 
 ByOutput = Mapping[str, Features]
+# Pictures that the residual stream is compared on: all of it is in memory.
+LAYERED = 2
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,14 @@ class Built:
 class Evidence:
     """Outputs by name, [pictures, ...]: those of the simulator are of the first pictures alone.
 
-    `integers` is empty in fp16.
+    `integers` is empty in fp16, and so are `layers`: the residual stream against float32's.
     """
 
     reference: ByOutput
     widest_activation: Mapping[str, Any]
     simulated: ByOutput
     integers: ByOutput
+    layers: Sequence[Mapping[str, Any]] = ()
 
     @property
     def built(self) -> dict[str, Features]:
@@ -81,7 +84,11 @@ def gather(
         )
         reference, widest = features.reference(exact, pictures)
         outputs: ByOutput = {}
+        stream: Sequence[Mapping[str, Any]] = ()
         if source := built.quantised:
             outputs = integers.outputs(source.network, source.encodings, files, Path(scratch))
+            stream = integers.layers(source.network, files[:LAYERED], Path(scratch))
         simulated = running.result()
-    return Evidence({features.OUTPUT: reference}, widest, {features.OUTPUT: simulated}, outputs)
+    return Evidence(
+        {features.OUTPUT: reference}, widest, {features.OUTPUT: simulated}, outputs, stream
+    )

@@ -19,6 +19,9 @@ from openqnn.network.onnx_network import DataFile, Network
 from openqnn.quantization import qdq
 from openqnn.quantization.observe import Observer
 from scripts.metrics import Features
+from scripts.verification import layers as stream
+
+_FILE = "integers.onnx"
 
 
 def outputs(
@@ -29,7 +32,7 @@ def outputs(
     Raises:
         Refused: the encodings are not the network's.
     """
-    path = scratch / "integers.onnx"
+    path = scratch / _FILE
     qdq.insert(network, encodings, path)
     integers = unpacked(Network.load(path), scratch / "unpacked.onnx_data")
     observer, names = Observer(integers), [value.name for value in integers.graph.output]
@@ -37,6 +40,11 @@ def outputs(
         observer.add_output(name)
     values = observer.collect(pictures, "integer network")
     return {name: np.concatenate(values[name]) for name in names}
+
+
+def layers(network: Path, pictures: Sequence[Path], scratch: Path) -> list[dict[str, Any]]:
+    """Return the residual stream's likeness to float32, after `outputs` used the same folder."""
+    return stream.compare(Network.load(network), Network.load(scratch / _FILE), pictures)
 
 
 def unpacked(network: Network, data_path: Path) -> Network:

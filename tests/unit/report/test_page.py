@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scripts.report.record import Artefact, Run, Stage
+from scripts.report import judged
+from scripts.report.record import Artefact, Layer, Run, Stage, Verdict
 from tests import reports
 
 RUN = Run(
@@ -90,3 +91,36 @@ def test_random_weights_are_said_to_be_random(tmp_path: Path) -> None:
     path = build / "models/dinov3_digits_eager.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "synthetic": "random:0"}))
     assert "The weights are random numbers." in reports.html(build)
+
+
+def stream(*decibels: float) -> list[Layer]:
+    return [Layer(f"layer.{i}.Add", snr, 0.99) for i, snr in enumerate(decibels)]
+
+
+def judgement(cosine: float) -> Verdict:
+    figures = {"cls_mean": cosine, "snr_db": 13.0}
+    return Verdict(figures, {"cls_mean": 0.99}, True, "", {}, {})
+
+
+@pytest.mark.parametrize(
+    ("cosine", "decibels", "says"),
+    [
+        (0.02, (), "another input than float32"),
+        (0.97, (38, 36, 14, 13), "loses 22 dB at layer.2.Add"),
+        (0.97, (22, 19, 17, 15), "No layer stands out"),
+        (0.999, (18, 16, 14), ""),
+        (0.999, (21, 20, 19), "19 dB of signal to noise, but only 13 dB are left"),
+    ],
+)
+def test_the_page_says_what_the_figures_look_like(
+    cosine: float, decibels: tuple[float, ...], says: str
+) -> None:
+    finding = judged.finding(judgement(cosine), stream(*decibels))
+    assert says in finding
+    assert bool(finding) == bool(says)
+
+
+def test_the_residual_stream_is_drawn_where_it_was_compared(tmp_path: Path) -> None:
+    text = reports.html(reports.build(tmp_path))
+    assert "steepest: -2.5 dB" in text
+    assert "2 in the simulator, 4 by the integer network on the CPU" in text

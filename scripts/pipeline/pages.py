@@ -1,0 +1,85 @@
+"""What people look at after a build: its page with this machine's times, a summary for CI."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts import artefacts
+from scripts.console import Console
+from scripts.image.image import Image
+from scripts.pipeline import facts
+from scripts.pipeline.build import Done
+from scripts.pipeline.request import Request
+from scripts.pipeline.store import Store
+from scripts.report import markdown as in_markdown
+from scripts.report.comparison import Comparison
+from scripts.report.files import Names
+from scripts.report.record import Artefact, Run, Stage
+
+# A file that GitHub shows on the page of a run.
+SUMMARY = "GITHUB_STEP_SUMMARY"
+
+
+def write(image: Image, request: Request, steps: Sequence[Done]) -> Path | None:
+    """Write `build.html` where the build has a report, and add to CI's summary where there is one.
+
+    Returns:
+        The page, or None where the stages end before there is a report.
+    """
+    if not any(step.stage.verb == "report" for step in steps):
+        return None
+    path = request.root / artefacts.build_page(request.precision.name)
+    if path.is_file() and not any(step.ran for step in steps) and SUMMARY not in os.environ:
+        return path
+    # Most commands do without what pages are made with, which takes its time to load.
+    from scripts.report import figures, page, reading
+
+    names = Names(request.model, request.precision, request.target)
+    host = facts.gather(request, image, Store(request.root).digests.tree)
+    report = reading.read(request.root, names, host, _run(request, steps))
+    path.write_text(page.html(report))
+    if summary := os.environ.get(SUMMARY):
+        with Path(summary).open("a") as file:
+            file.write(in_markdown.build(figures.of(report)))
+    return path
+
+
+def show(
+    console: Console, compared: Comparison, *, markdown: bool = False, html: Path | None = None
+) -> None:
+    """Show two builds side by side: as tables or Markdown, as JSON, and as a page."""
+    if html:
+        from scripts.report import page
+
+        html.write_text(page.side_by_side(compared))
+        console.note(f"to look at: {html}")
+    text = in_markdown.comparison(compared)
+    if markdown:
+        print(text)
+    else:
+        _tables(console, compared)
+    console.result(text, **compared.record())
+
+
+def _tables(console: Console, compared: Comparison) -> None:
+    header = ("", compared.before, compared.after, "change")
+    for part, rows in compared.parts().items():
+        cells = [(row.name, row.before, row.after, row.change) for row in rows]
+        console.table(part, cells, header)
+
+
+def _run(request: Request, steps: Sequence[Done]) -> Run:
+    archive = str(request.archive.relative_to(request.root))
+    outputs = {name: file for step in steps for name, file in step.manifest["outputs"].items()}
+    packed = outputs.get(archive)
+    return Run(
+        tuple(_stage(step) for step in steps),
+        Artefact(archive, packed["size"], packed["sha256"]) if packed else None,
+    )
+
+
+def _stage(step: Done) -> Stage:
+    memory = step.manifest.get("usage", {}).get("peak_memory_bytes", 0)
+    return Stage(step.stage.name, step.manifest["seconds"], memory, step.ran)

@@ -1,0 +1,189 @@
+"""Two builds side by side: what their pages keep as plain numbers, and how it differs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from scripts.errors import ArtefactError
+from scripts.package import archive, document
+from scripts.package.manifest import PAGE
+from scripts.report import figures
+
+# Bytes of a page that are read at most.
+_LARGEST = 32 << 20
+_RECORD = re.compile(rb'<script type="application/json" id="record">(.*?)</script>', re.DOTALL)
+PARTS = (
+    *("facts", "origin", "figures", "measures"),
+    *("time", "bytes", "tensors", "rewrites"),
+)
+_SHAPE: dict[str, Any] = {
+    "schema": int,
+    "title": str,
+    **{part: {} for part in PARTS},
+}
+# Tensors that are shown of those that differ: those whose ranges differ the most.
+_TENSORS = 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: what it is of, both values as text, and the change where both are numbers."""
+
+    part: str
+    name: str
+    before: str
+    after: str
+    change: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The titles of two builds, and a row for each figure of either."""
+
+    before: str
+    after: str
+    rows: tuple[Row, ...]
+
+    def record(self) -> dict[str, Any]:
+        """Return all of it for programs."""
+        return {"a": self.before, "b": self.after, "rows": [asdict(row) for row in self.rows]}
+
+    def parts(self) -> dict[str, list[Row]]:
+        """Return the rows by the part of the report that they are of."""
+        return {
+            part: [row for row in self.rows if row.part == part]
+            for part in dict.fromkeys(row.part for row in self.rows)
+        }
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return what the page of a build keeps: of a page, an archive, or the folder of a build.
+
+    Raises:
+        ArtefactError: there is none, more than one, or not one of ours.
+    """
+    data = _page_of_archive(path) if path.name.endswith(".tar.gz") else _page(path)
+    found = _RECORD.search(data)
+    if not found:
+        raise ArtefactError(
+            f"{path} holds no report.",
+            cause="it was built before there were reports, or is no page of ours",
+            remedy="build it again with `invoke build`",
+        )
+    record = document.load(found[1], "record.json", _SHAPE)
+    if record["schema"] != figures.SCHEMA:
+        raise ArtefactError(
+            f"The report of {path} has schema {record['schema']}; this program knows"
+            f" {figures.SCHEMA}.",
+            remedy="compare it with the release that made it",
+        )
+    return record
+
+
+def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
+    """Return two records side by side, what is equal in both included where it is a figure."""
+    rows = [
+        *_numbers("accuracy", before["figures"], after["figures"]),
+        *_texts("accuracy", before["measures"], after["measures"], equal=True),
+        *_numbers("milliseconds", before["time"], after["time"]),
+        *_numbers("bytes", before["bytes"], after["bytes"]),
+        *_numbers("widths", _widths(before), _widths(after)),
+        *_ranges(before["tensors"], after["tensors"]),
+        *_numbers("rewrites", before["rewrites"], after["rewrites"], equal=False),
+        *_texts("origin", before["facts"], after["facts"]),
+        *_texts("origin", before["origin"], after["origin"]),
+    ]
+    return Comparison(f"A: {before['title']}", f"B: {after['title']}", tuple(rows))
+
+
+def _page(path: Path) -> bytes:
+    pages = sorted(path.glob("reports/*/report.html")) if path.is_dir() else [path]
+    if len(pages) != 1:
+        found = ", ".join(str(page) for page in pages) or "none"
+        raise ArtefactError(
+            f"{path} holds {len(pages)} reports: {found}.",
+            remedy="name one of them" if pages else "make one with `invoke report`",
+        )
+    try:
+        with pages[0].open("rb") as file:
+            return file.read(_LARGEST)
+    except OSError as error:
+        raise ArtefactError(
+            f"There is no report {pages[0]}: {error.strerror}.",
+            remedy="name the folder of a build, an archive or a report.html",
+        ) from None
+
+
+def _page_of_archive(path: Path) -> bytes:
+    data = bytearray()
+    with archive.opened(path) as members:
+        for member in members:
+            if member.path == PAGE and member.size <= _LARGEST:
+                archive.copy(member.stream, data.extend)
+    return bytes(data)
+
+
+def _numbers(
+    part: str, before: Mapping[str, Any], after: Mapping[str, Any], *, equal: bool = True
+) -> Iterator[Row]:
+    for name in dict.fromkeys([*before, *after]):
+        values = [side.get(name) for side in (before, after)]
+        if equal or values[0] != values[1]:
+            before_text, after_text = map(_number, values)
+            yield Row(part, name, before_text, after_text, _change(part, *values))
+
+
+def _texts(
+    part: str, before: Mapping[str, Any], after: Mapping[str, Any], *, equal: bool = False
+) -> Iterator[Row]:
+    for name in dict.fromkeys([*before, *after]):
+        values = [str(side.get(name, "-")) for side in (before, after)]
+        if equal or values[0] != values[1]:
+            yield Row(part, name, *values)
+
+
+def _widths(record: Mapping[str, Any]) -> dict[str, int]:
+    bits = [entry[0] for entry in record["tensors"].values()]
+    return {f"activations of {width} bits": bits.count(width) for width in sorted(set(bits))}
+
+
+def _ranges(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield the activations of both whose grids differ, those first that differ the most."""
+    both = [name for name in before if name in after and before[name] != after[name]]
+    both.sort(key=lambda name: (-_difference(before[name], after[name]), name))
+    for name in both[:_TENSORS]:
+        yield Row("ranges", name, _grid(before[name]), _grid(after[name]))
+    if more := len(both[_TENSORS:]):
+        yield Row("ranges", "activations that differ less", "", f"{more} more")
+    for name, side, other in (("first", before, after), ("second", after, before)):
+        if alone := len(side.keys() - other.keys()):
+            yield Row("ranges", f"activations of the {name} alone", "", str(alone))
+
+
+def _difference(before: Any, after: Any) -> float:
+    """Return how far the ends of two ranges are apart, in widths of the first; 1 more a width."""
+    span = max(before[2] - before[1], 1e-9)
+    moved = max(abs(after[1] - before[1]), abs(after[2] - before[2])) / span
+    return float(moved + (before[0] != after[0]))
+
+
+def _grid(entry: Any) -> str:
+    return f"{entry[0]} bits, {entry[1]:.4g} to {entry[2]:.4g}"
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+
+
+def _change(part: str, before: Any, after: Any) -> str:
+    if before is None or after is None or before == after:
+        return ""
+    if part == "accuracy" and abs(after) <= 1 and abs(before) <= 1:
+        return f"{after - before:+.6f}"
+    return f"{100 * (after / before - 1):+.1f} %" if before else f"{after - before:+g}"

@@ -1,0 +1,116 @@
+"""Two builds side by side, from pages, folders and archives; what is none is refused by name."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scripts.errors import ArtefactError
+from scripts.report import comparison, figures, markdown, page
+from tests import packages, reports
+from tests.unit.test_tasks import invoke
+
+
+@pytest.fixture
+def builds(tmp_path: Path) -> tuple[Path, Path]:
+    """Folders of two builds, the second with more noise, a slower context and another width."""
+    folders = tmp_path / "a", tmp_path / "b"
+    for folder, precision, noise in zip(folders, ("int8", "w8a16"), (0.01, 0.1), strict=True):
+        reports.build(folder, precision, noise)
+        path = folder / f"reports/{precision}/report.html"
+        path.write_text(reports.html(folder, precision))
+    return folders
+
+
+def row(compared: comparison.Comparison, name: str) -> comparison.Row:
+    (only,) = [row for row in compared.rows if row.name == name]
+    return only
+
+
+def test_figures_time_and_ranges_stand_side_by_side(builds: tuple[Path, Path]) -> None:
+    compared = comparison.compare(*map(comparison.load, builds))
+    assert (compared.before, compared.after) == ("A: digits int8", "B: digits w8a16")
+    cosine = row(compared, "cls_mean")
+    assert float(cosine.after) - float(cosine.before) == pytest.approx(float(cosine.change))
+    assert float(cosine.change) < 0
+    simulated = row(compared, "simulated")
+    assert (simulated.before, simulated.after) == ("0.122", "0.212")
+    assert row(compared, "layer.0.Add").after == "8 bits, -1.1 to 2"
+    assert row(compared, "precision").part == "origin"
+
+
+def test_a_build_differs_from_itself_in_nothing(builds: tuple[Path, Path]) -> None:
+    record = comparison.load(builds[0])
+    compared = comparison.compare(record, record)
+    assert {row.part for row in compared.rows} == {"accuracy", "milliseconds", "bytes", "widths"}
+    assert not any(row.change for row in compared.rows)
+
+
+def test_an_archive_is_compared_by_the_page_in_it(
+    builds: tuple[Path, Path], tmp_path: Path
+) -> None:
+    path = builds[0] / "reports/int8/report.html"
+    build = replace(packages.build(tmp_path / "package"), page=path)
+    archive = packages.pack(build, tmp_path / "x.tar.gz")
+    assert comparison.load(archive) == comparison.load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("<html></html>", "holds no report"),
+        (page.embedded({"schema": 1}), "not a record of ours"),
+        (
+            page.embedded({**{part: {} for part in comparison.PARTS}, "title": "x", "schema": 9}),
+            "schema",
+        ),
+    ],
+)
+def test_what_is_no_report_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "report.html"
+    wrapped = f'<script type="application/json" id="record">{text}</script>'
+    path.write_text(wrapped if text.startswith("{") else text)
+    with pytest.raises(ArtefactError, match=says):
+        comparison.load(path)
+
+
+def test_a_folder_of_two_reports_asks_for_one_of_them(builds: tuple[Path, Path]) -> None:
+    second = builds[0] / "reports/fp16/report.html"
+    second.parent.mkdir()
+    second.write_text("")
+    with pytest.raises(ArtefactError, match="2 reports") as caught:
+        comparison.load(builds[0])
+    assert str(second) in str(caught.value)
+    with pytest.raises(ArtefactError, match="0 reports"):
+        comparison.load(builds[0] / "models")
+
+
+def test_names_of_a_strangers_report_are_no_markup(builds: tuple[Path, Path]) -> None:
+    record = comparison.load(builds[0])
+    strange = {**record, "measures": {"<b>|x": "1"}}
+    compared = comparison.compare(record, strange)
+    assert "<b>" not in page.side_by_side(compared)
+    assert "\\<b\\>\\|x" in markdown.comparison(compared)
+
+
+def test_the_command_shows_tables_json_markdown_and_a_page(
+    builds: tuple[Path, Path], tmp_path: Path
+) -> None:
+    done = invoke("diff", *builds, "--html", tmp_path / "x.html")
+    assert done.returncode == 0, done.stderr
+    assert "cls_mean" in done.stdout
+    assert "<h2>Accuracy</h2>" in (tmp_path / "x.html").read_text()
+    document = json.loads(invoke("diff", *builds, "--json").stdout)
+    assert document["a"] == "A: digits int8"
+    assert "| cls\\_mean | 0." in invoke("diff", *builds, "--markdown").stdout
+
+
+def test_the_summary_of_a_build_says_its_verdict_first(tmp_path: Path) -> None:
+    from scripts.report import reading
+
+    report = reading.read(reports.build(tmp_path, noise=1.0), reports.names(), reports.HOST)
+    lines = markdown.build(figures.of(report)).splitlines()
+    assert lines[0] == "## digits int8"
+    assert lines[2] == "❌ misses its gate: cls_mean, cls_p1, patch_mean"
+    assert any(line.startswith("| simulated time | ") for line in lines)
