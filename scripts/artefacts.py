@@ -5,6 +5,7 @@ All paths are relative to `build/<network>/` and use the model's catalog name, e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath as Path
 
 # Facts about a build that only the host knows, as JSON, are in this environment variable.
@@ -17,12 +18,12 @@ USAGE_FILE = ".usage.json"
 GAINS = "gains.json"
 
 
-def network(model: str, size: str = "", input: str = "") -> str:
-    """Return the name of a network: its model, and the size and input that are not its usual ones.
+def network(model: str, size: str = "", input: str = "", outputs: str = "") -> str:
+    """Return the name of a network: its model, and whatever of the rest is not its usual one.
 
-    It names the build folder and the archive, e.g. `vits16-480x640-uint8`.
+    It names the build folder and the archive, e.g. `vits16-480x640-uint8` or `digits-head`.
     """
-    return "-".join(filter(None, (model, size, input)))
+    return "-".join(filter(None, (model, size, input, outputs)))
 
 
 def eager_onnx(model: str) -> Path:
@@ -95,9 +96,12 @@ def verify_report(precision: str) -> Path:
     return Path(f"final_binary/{precision}/verify.json")
 
 
-def golden_output(precision: str) -> Path:
-    """Return the simulator's output for the first held-out picture, raw float32."""
-    return Path(f"final_binary/{precision}/golden_output.raw")
+def golden_outputs(precision: str, outputs: Sequence[str]) -> list[Path]:
+    """Return the simulator's outputs for the first held-out picture, raw float32, one a file."""
+    folder = Path(f"final_binary/{precision}")
+    if len(outputs) == 1:
+        return [folder / "golden_output.raw"]
+    return [folder / "golden_outputs" / f"{name}.raw" for name in outputs]
 
 
 def profile_report(precision: str) -> Path:

@@ -1,11 +1,12 @@
 """How alike two sets of features are: cosines a token, signal to noise, neighbours, accuracy.
 
-Features are float32 [pictures, tokens, hidden]; token 0 is CLS, the patches come last.
+Features are float32 [pictures, tokens, hidden], token 0 being CLS, the patches last; or another
+output of a network: [pictures, channels] of CLS, or [pictures, channels, height, width] of patches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,15 +25,39 @@ SILENCE = 1e-30
 DIGITS = 6
 
 
+def vectors(features: Features) -> Features:
+    """Return features as [pictures, rows, channels]: CLS is one row, a patch is one row."""
+    if features.ndim == 2:
+        return features[:, None]
+    if features.ndim == 4:
+        return np.moveaxis(features.reshape(*features.shape[:2], -1), 1, 2)
+    return features
+
+
 def figures(reference: Features, other: Features, patches: int) -> dict[str, float]:
-    """Return cosines of CLS and of the last `patches` tokens, SNR in dB, and the largest error."""
-    cosines = cosine(reference, other)
+    """Return cosines of CLS and of the last `patches` tokens, SNR in dB, and the largest error.
+
+    An output without CLS, or without patches, has no cosines of these.
+    """
+    cosines = cosine(vectors(reference), vectors(other))
+    has_patches = reference.ndim > 2
+    has_cls = not has_patches or cosines.shape[1] > patches
     return {
-        **_spread("cls", cosines[:, 0]),
-        **_spread("patch", cosines[:, -patches:]),
+        **(_spread("cls", cosines[:, 0]) if has_cls else {}),
+        **(_spread("patch", cosines[:, -patches:]) if has_patches else {}),
         "snr_db": snr_db(reference, other),
         "max_abs": float(np.abs(other.astype(np.float64) - reference).max()),
     }
+
+
+def worst(figures: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Return the worst of each figure: the largest error, the least of all others."""
+    merged: dict[str, float] = {}
+    for entry in figures:
+        for name, value in entry.items():
+            choose = max if name == "max_abs" else min
+            merged[name] = choose(merged.get(name, value), value)
+    return merged
 
 
 def snr_db(reference: Features, other: Features) -> float:
@@ -53,7 +78,7 @@ def cosine(reference: Features, other: Features) -> NDArray[np.float64]:
 
 def neighbour_agreement(reference: Features, other: Features) -> float:
     """Return the share of each picture's nearest others, by CLS cosine, that stays the same."""
-    near, far = (_neighbours(side[:, 0], NEIGHBOURS) for side in (reference, other))
+    near, far = (_neighbours(vectors(side)[:, 0], NEIGHBOURS) for side in (reference, other))
     shared = [len(set(a) & set(b)) for a, b in zip(near.tolist(), far.tolist(), strict=True)]
     return float(np.mean(shared)) / NEIGHBOURS
 
@@ -61,8 +86,12 @@ def neighbour_agreement(reference: Features, other: Features) -> float:
 def accuracy(features: Features, head: Head, labels: Sequence[int]) -> float:
     """Return the share of pictures that a linear head (weight, bias) on CLS labels correctly."""
     weight, bias = head
-    predicted = (features[:, 0] @ weight.T + bias).argmax(axis=1)
-    return float((predicted == np.array(labels)).mean())
+    return hits(vectors(features)[:, 0] @ weight.T + bias, labels)
+
+
+def hits(logits: Features, labels: Sequence[int]) -> float:
+    """Return the share of pictures whose largest logit [pictures, classes] is that of the label."""
+    return float((logits.argmax(axis=1) == np.array(labels)).mean())
 
 
 def knn_accuracy(vectors: Features, labels: Sequence[str]) -> float:

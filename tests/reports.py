@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scripts import catalog, metrics
+from scripts.outputs import TOKENS, has_cls
 from scripts.report import files, page, reading
 from scripts.report.files import Names
 from scripts.report.record import Run
@@ -53,13 +54,18 @@ def names(precision: str = "int8") -> Names:
     )
 
 
-def build(root: Path, precision: str = "int8", noise: float = 0.01) -> Path:
+def build(root: Path, precision: str = "int8", noise: float = 0.01, output: str = TOKENS) -> Path:
     """Write the files of a build whose features are float32's, and `noise` of their size."""
     at = {name: root / path for name, path in files.paths(names(precision)).items()}
     for path in at.values():
         path.parent.mkdir(parents=True, exist_ok=True)
     reference, context = _features(noise)
-    sample.save(at["features"], reference, context, (PATCHES, PATCHES))
+    if output != TOKENS:
+        reference, context = (
+            features[:, 0] if has_cls(output) else features[:, -(PATCHES**2) :]
+            for features in (reference, context)
+        )
+    sample.save(at["features"], {output: reference}, {output: context}, (PATCHES, PATCHES))
     for part in ("calibration", "heldout"):
         _pictures(at[part])
     _write(at["verify"], _verify(precision, reference, context))
@@ -98,7 +104,9 @@ def _pictures(folder: Path) -> None:
 
 
 def _verify(precision: str, reference: Any, context: Any) -> dict[str, Any]:
-    cls = metrics.cosine(reference[:, 0], context[:, 0]).tolist()
+    rows = (metrics.vectors(features)[:, 0] for features in (reference, context))
+    name = "patch" if reference.shape[1:2] == (PATCHES**2,) else "cls"
+    first = metrics.cosine(*rows).tolist()
     return {
         "input": "float32",
         "pictures": PICTURES,
@@ -111,7 +119,7 @@ def _verify(precision: str, reference: Any, context: Any) -> dict[str, Any]:
             for i, snr in enumerate(LAYERS)
         ],
         "accuracy": {"reference": 0.99, "context": 0.98},
-        "cls_by_picture": {f"{i}/<{i}>.png": cosine for i, cosine in enumerate(cls)},
+        f"{name}_by_picture": {f"{i}/<{i}>.png": cosine for i, cosine in enumerate(first)},
     }
 
 

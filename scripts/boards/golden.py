@@ -16,7 +16,7 @@ from scripts.package.manifest import Manifest
 
 # The simulator is meant to be exact; what is allowed for is another rounding of a last bit.
 MIN_COSINE = 0.999
-OUTPUT = "golden/output.raw"
+INPUT = "golden/input."
 # The board ends a run after 300 s by itself.
 _SECONDS = 330.0
 _RUNS = "50"
@@ -26,8 +26,8 @@ _RUNS = "50"
 class Golden:
     """The outcome of a golden run.
 
-    The cosine over the whole output, what the runner said, and its report: times in microseconds
-    and the configuration they were measured under.
+    The worst cosine of an output, over the whole of it, what the runner said, and its report: times
+    in microseconds and the configuration they were measured under.
     """
 
     cosine: float
@@ -42,8 +42,8 @@ class Golden:
 
 
 def possible(manifest: Manifest) -> bool:
-    """Return whether a package brings a golden input and output."""
-    return len(manifest.role("golden")) == 2
+    """Return whether a package brings a golden input and an output of it."""
+    return 0 < len(_outputs(manifest)) < len(manifest.role("golden"))
 
 
 async def run(board: Board, release: str, manifest: Manifest) -> Golden:
@@ -54,15 +54,18 @@ async def run(board: Board, release: str, manifest: Manifest) -> Golden:
         GateError: it runs, and gives something else than the simulator.
     """
     folder = f"{board.device.path}/{release}"
-    limit = _size(manifest) + ANSWER_LIMIT
+    sizes = _outputs(manifest)
+    limit = sum(sizes.values()) + ANSWER_LIMIT
     answer = await board.run(
         "golden.sh", folder, *_arguments(board, manifest), seconds=_SECONDS, limit=limit
     )
-    said, actual = _parts(answer)
-    expected = await board.run("read.sh", f"{folder}/{OUTPUT}", str(_size(manifest)), limit=limit)
+    said, outputs = _parts(answer)
+    cosines = []
+    for path, actual in _cut(board.device.name, outputs, sizes).items():
+        expected = await board.run("read.sh", f"{folder}/{path}", str(sizes[path]), limit=limit)
+        cosines.append(_cosine(board.device.name, actual, expected))
     text = shell.printable(said).strip()
-    cosine = _cosine(board.device.name, actual, expected)
-    golden = Golden(cosine, text.rpartition("\n")[0], measured.report(text))
+    golden = Golden(float(numpy.min(cosines)), text.rpartition("\n")[0], measured.report(text))
     if not golden.cosine >= MIN_COSINE:
         raise GateError(
             f"{board.device.name} runs the network and gets it wrong: cosine {golden.cosine:.6f}"
@@ -76,7 +79,7 @@ async def run(board: Board, release: str, manifest: Manifest) -> Golden:
 def _arguments(board: Board, manifest: Manifest) -> list[str]:
     """Return program, network, input and options of a golden run."""
     (runner,), (context,) = manifest.role("runner"), manifest.role("context binary")
-    (source,) = (path for path in manifest.role("golden") if path != OUTPUT)
+    (source,) = (path for path in manifest.role("golden") if path.startswith(INPUT))
     for path in (runner, context, source):
         rule.check_path(path)
     options = ["--board_skel"] if board.device.skel == "board" else []
@@ -86,8 +89,10 @@ def _arguments(board: Board, manifest: Manifest) -> list[str]:
     return [runner, context, takes, source, "--repeat", _RUNS, *options]
 
 
-def _size(manifest: Manifest) -> int:
-    return next(entry.size for entry in manifest.entries if entry.path == OUTPUT)
+def _outputs(manifest: Manifest) -> dict[str, int]:
+    """Return the sizes of the golden outputs by their paths, in the order of `golden.sh`."""
+    sizes = {entry.path: entry.size for entry in manifest.entries if entry.role == "golden"}
+    return {path: sizes[path] for path in sorted(sizes) if not path.startswith(INPUT)}
 
 
 def _parts(answer: bytes) -> tuple[bytes, bytes]:
@@ -100,6 +105,20 @@ def _parts(answer: bytes) -> tuple[bytes, bytes]:
     ((count,),) = shell.rows(head, {"said": 1})["said"] or [("?",)]
     length = shell.number(count)
     return rest[:length], rest[length:]
+
+
+def _cut(device: str, outputs: bytes, sizes: Mapping[str, int]) -> dict[str, bytes]:
+    """Return what a board gives, output by output.
+
+    Raises:
+        DeviceError: it is more, or less.
+    """
+    if len(outputs) != (total := sum(sizes.values())):
+        raise DeviceError(f"{device} gives {len(outputs)} bytes of output, not {total}.")
+    parts, start = {}, 0
+    for path, size in sizes.items():
+        parts[path], start = outputs[start : start + size], start + size
+    return parts
 
 
 def _cosine(device: str, actual: bytes, expected: bytes) -> float:

@@ -1,15 +1,17 @@
 """From a checkpoint to ONNX: one `.onnx`, one file of weights, any size.
 
 Input `pixel_values` float32 [1, 3, height, width] (RGB, normalised); output `last_hidden_state`
-float32 [1, 1 + registers + patches, hidden]: the CLS token, the registers, the patches. A weight
-has its Hugging Face name; those of linear layers are transposed, as MatMul takes them.
+float32 [1, 1 + registers + patches, hidden]: the CLS token, the registers, the patches; or the
+outputs that are asked for (`taps`). A weight has its Hugging Face name; those of linear layers are
+transposed, as MatMul takes them.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +19,15 @@ from numpy.typing import NDArray
 from transformers import DINOv3ViTConfig
 
 from openqnn.progress import heartbeat, say
-from scripts import catalog
-from scripts.checkpoint import dinov3, onnxfile, parity
+from scripts import catalog, outputs
+from scripts.checkpoint import dinov3, heads, onnxfile, parity, taps
 from scripts.checkpoint.contents import Checkpoint
 from scripts.checkpoint.files import Weights
 from scripts.checkpoint.synthetic import Synthetic
+from scripts.checkpoint.taps import Head
 from scripts.checkpoint.trace import trace
 from scripts.errors import ArtefactError
+from scripts.outputs import USUAL, Outputs
 from scripts.picture_size import PictureSize
 
 RANDOM = re.compile(r"random(?::(\d+))?")
@@ -32,13 +36,31 @@ PICTURES = 2
 
 @dataclass(frozen=True)
 class Source:
-    """What is exported; `synthetic` is `random:SEED`, or empty for a real checkpoint."""
+    """What is exported; `synthetic` is `random:SEED`, or empty for a real checkpoint.
+
+    `heads` has the tensors of linear heads by the names of their outputs.
+    """
 
     config: DINOv3ViTConfig
     size: PictureSize
     shapes: dict[str, tuple[int, ...]]
     weights: Weights
     synthetic: str = ""
+    outputs: Outputs = USUAL
+    heads: Mapping[str, Head] = field(default_factory=dict)
+
+
+def with_outputs(source: Source, selection: Outputs) -> Source:
+    """Return the source with the outputs that its network is to have.
+
+    Raises:
+        CheckpointError: a head is none, or of another width.
+        UsageError: there is no such layer.
+    """
+    depth, hidden = source.config.num_hidden_layers, source.config.hidden_size
+    selection.require_layers(depth)
+    opened = {name: heads.read(file, hidden) for name, file in selection.heads.items()}
+    return replace(source, outputs=selection, heads=opened)
 
 
 def open_source(model: catalog.Model, weights: str, size: PictureSize) -> Source:
@@ -64,6 +86,8 @@ def write(source: Source, model: str, onnx_file: Path) -> dict[str, str]:
     """Write the network and its data file; return the metadata in it."""
     with heartbeat("tracing"):
         graph = trace(source.config, source.size)
+    patches = source.size.patches(source.config.patch_size)
+    graph = taps.attach(graph, source.outputs, patches, source.heads)
     placed = onnxfile.layout(graph)
     data_file = onnx_file.with_suffix(".onnx_data")
     digest = onnxfile.write_weights(data_file, placed, source.weights)
@@ -71,6 +95,26 @@ def write(source: Source, model: str, onnx_file: Path) -> dict[str, str]:
     proto = onnxfile.build(graph, placed, data_file.name, origin)
     onnx_file.write_bytes(proto.SerializeToString(deterministic=True))
     return origin
+
+
+def described(source: Source) -> dict[str, dict[str, object]]:
+    """Return what a report says of each output: its shape, its meaning, the digest of its head."""
+    rows, columns = source.size.patches(source.config.patch_size)
+    hidden, tokens = source.config.hidden_size, 1 + source.config.num_register_tokens
+    shapes = {
+        outputs.TOKENS: [1, tokens + rows * columns, hidden],
+        outputs.CLS: [1, hidden],
+        outputs.PATCHES: [1, rows * columns, hidden],
+    }
+    report: dict[str, dict[str, object]] = {}
+    for entry in source.outputs:
+        shape = shapes.get(entry.name, [1, hidden, rows, columns])
+        report[entry.name] = {"shape": shape, "meaning": entry.meaning}
+        if entry.file:
+            classes = len(source.heads[entry.name]["weight"])
+            shape = [1, classes] if entry.name == outputs.HEAD else [1, classes, rows, columns]
+            report[entry.name] |= {"shape": shape, "head_sha256": heads.digest(entry.file)}
+    return report
 
 
 def check(source: Source, onnx_file: Path, set_dir: Path) -> dict[str, float | int]:
@@ -82,7 +126,8 @@ def check(source: Source, onnx_file: Path, set_dir: Path) -> dict[str, float | i
     """
     pictures = read_pictures(set_dir, source.size)
     with heartbeat("comparing with torch"):
-        result = parity.compare(onnx_file, source.config, source.weights, pictures)
+        network = parity.Torch(source.config, source.weights, source.outputs, source.heads)
+        result = parity.compare(onnx_file, network, pictures)
     say(f"  against torch: cosine {result.cosine:.7f}, largest error {result.max_abs:.1e}")
     result.require()
     return result.rounded()

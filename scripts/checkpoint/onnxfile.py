@@ -21,7 +21,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from openqnn.network.onnx_network import ALIGNMENT
 from openqnn.progress import track
 from scripts.checkpoint.files import Weights
-from scripts.checkpoint.trace import INPUT, OPSET, OUTPUT, Graph
+from scripts.checkpoint.trace import INPUT, OPSET, Graph
 
 IR_VERSION = 10
 PRODUCER = "dinov3-qnn"
@@ -79,12 +79,12 @@ def build(
 ) -> ModelProto:
     """Return the model, its weights in the file `data` beside it; without time or place."""
     constants = [numpy_helper.from_array(value, name) for name, value in graph.constants.items()]
-    inner = [name for node in graph.nodes for name in node.output if name != OUTPUT]
+    inner = [name for node in graph.nodes for name in node.output if name not in graph.outputs]
     network = helper.make_graph(
         graph.nodes,
         PRODUCER,
         [_value(graph, INPUT)],
-        [_value(graph, OUTPUT)],
+        [_value(graph, name) for name in graph.outputs],
         [_external(weight, data) for weight in placed] + constants,
         value_info=[_value(graph, name) for name in inner],
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import log10
 from pathlib import Path
@@ -17,18 +17,22 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
-from transformers import DINOv3ViTConfig
+from torch import Tensor, nn
+from transformers import DINOv3ViTConfig, DINOv3ViTModel
 
 from openqnn.network.onnx_network import Network
 from openqnn.quantization import observe
+from scripts import outputs
 from scripts.checkpoint import dinov3
 from scripts.checkpoint.files import Weights, plain_name
+from scripts.checkpoint.taps import Head
 from scripts.errors import ConversionError
+from scripts.metrics import vectors
+from scripts.outputs import USUAL, Output, Outputs
 
 LARGEST_ERROR = 1e-3
 LEAST_COSINE = 0.999999
-Pixels = NDArray[np.float32]
+Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -60,41 +64,91 @@ class Parity:
         return {"pictures": self.pictures, "cosine": cosine, "max_abs_at_most": bound}
 
 
-def compare(
-    onnx_file: Path, config: DINOv3ViTConfig, weights: Weights, pictures: Sequence[Pixels]
-) -> Parity:
-    """Return the figures for pictures of [1, 3, size, size] each."""
+@dataclass(frozen=True)
+class Torch:
+    """The network of `transformers`, to be run with weights read layer by layer."""
+
+    config: DINOv3ViTConfig
+    weights: Weights
+    outputs: Outputs = USUAL
+    heads: Mapping[str, Head] = field(default_factory=dict)
+
+    def run(self, pictures: Sequence[Values]) -> dict[str, NDArray[np.float32]]:
+        """Return its outputs by name, [pictures, ...] each."""
+        network = self._lazy()
+        layers: dict[int, Tensor] = {}
+        for number in self.outputs.layers:
+            hook = partial(_keep, layers=layers, number=number)
+            network.get_submodule(_layer(network, number)).register_forward_hook(hook)
+        with torch.no_grad():
+            tokens = network(torch.from_numpy(np.concatenate(pictures))).last_hidden_state
+            normed = {number: network.norm(value).numpy() for number, value in layers.items()}
+        return {entry.name: self._output(entry, tokens.numpy(), normed) for entry in self.outputs}
+
+    def _lazy(self) -> DINOv3ViTModel:
+        """Return the network, each module of which has weights while it runs."""
+        network = dinov3.skeleton(self.config)
+        known = set(self.weights.names)
+        for prefix, module in network.named_modules():
+            own = [name for name, _ in module.named_parameters(recurse=False)]
+            names = {name: plain_name(f"{prefix}.{name}") for name in own}
+            names = {name: full for name, full in names.items() if full in known}
+            if names:
+                fill = partial(_fill, weights=self.weights, names=names)
+                module.register_forward_pre_hook(fill)
+                module.register_forward_hook(partial(_empty, names=names))
+        return network
+
+    def _output(
+        self, entry: Output, tokens: Values, normed: Mapping[int, Values]
+    ) -> NDArray[np.float32]:
+        """Compute an output of all tokens [pictures, tokens, hidden] with NumPy."""
+        registers, cls = self.config.num_register_tokens, tokens[:, 0]
+        patches = normed.get(entry.layer, tokens)[:, 1 + registers :]
+        if entry.name == outputs.PATCH_HEAD:
+            patches = _linear(patches, self.heads[entry.name])
+        if entry.name == outputs.HEAD:
+            return _linear(cls, self.heads[entry.name])
+        if entry.name in (outputs.TOKENS, outputs.CLS, outputs.PATCHES):
+            return {outputs.TOKENS: tokens, outputs.CLS: cls}.get(entry.name, patches)
+        return np.swapaxes(patches, 1, 2)
+
+
+def compare(onnx_file: Path, network: Torch, pictures: Sequence[Values]) -> Parity:
+    """Return the figures for pictures of [1, 3, height, width] each: the worst of any output."""
     # While one loads a layer, the other uses the processor.
     with ThreadPoolExecutor(2) as pool:
-        by_torch = pool.submit(run_torch, config, weights, pictures)
+        by_torch = pool.submit(network.run, pictures)
         by_onnx = pool.submit(run_onnx, onnx_file, pictures)
         expected, actual = by_torch.result(), by_onnx.result()
-    cosine = min(_cosine(ours, theirs) for ours, theirs in zip(actual, expected, strict=True))
-    errors = [np.abs(ours - theirs).max() for ours, theirs in zip(actual, expected, strict=True)]
+    pairs = [
+        (vectors(actual[name]), vectors(theirs.reshape(actual[name].shape)))
+        for name, theirs in expected.items()
+    ]
+    cosine = min(_cosine(ours, theirs) for ours, theirs in pairs)
+    errors = [np.abs(ours - theirs).max() for ours, theirs in pairs]
     return Parity(len(pictures), cosine, float(max(errors)))
 
 
-def run_torch(
-    config: DINOv3ViTConfig, weights: Weights, pictures: Sequence[Pixels]
-) -> list[NDArray[np.float32]]:
-    """Return torch's `last_hidden_state` of every picture, [1, tokens, hidden] each."""
-    network = dinov3.skeleton(config)
-    known = set(weights.names)
-    for prefix, module in network.named_modules():
-        own = [name for name, _ in module.named_parameters(recurse=False)]
-        names = {name: plain_name(f"{prefix}.{name}") for name in own}
-        names = {name: full for name, full in names.items() if full in known}
-        if names:
-            module.register_forward_pre_hook(partial(_fill, weights=weights, names=names))
-            module.register_forward_hook(partial(_empty, names=names))
-    with torch.no_grad():
-        pixels = torch.from_numpy(np.concatenate(pictures))
-        return list(network(pixels).last_hidden_state.numpy()[:, None])
+def run_onnx(onnx_file: Path, pictures: Sequence[Values]) -> dict[str, NDArray[np.float32]]:
+    """Return ONNX Runtime's outputs by name, [pictures, ...] each."""
+    found = observe.outputs(Network.load(onnx_file), pictures, "ONNX Runtime")
+    return {name: np.concatenate(values) for name, values in found.items()}
 
 
-def run_onnx(onnx_file: Path, pictures: Sequence[Pixels]) -> list[NDArray[np.float32]]:
-    """Return ONNX Runtime's `last_hidden_state` of every picture, [1, tokens, hidden] each."""
-    return observe.outputs(Network.load(onnx_file), pictures, "ONNX Runtime")
+def _keep(
+    module: nn.Module, _: Any, result: Any, *, layers: dict[int, Tensor], number: int
+) -> None:
+    layers[number] = result[0] if isinstance(result, tuple) else result
+
+
+def _layer(network: DINOv3ViTModel, number: int) -> str:
+    """Return the name of a layer's module, whose parents differ with transformers' release."""
+    return next(name for name, _ in network.named_modules() if name.endswith(f"layer.{number}"))
+
+
+def _linear(rows: Values, head: Head) -> NDArray[np.float32]:
+    return np.asarray(rows @ head["weight"].T + head.get("bias", np.float32(0)))
 
 
 def _fill(module: nn.Module, _: Any, weights: Weights, names: Mapping[str, str]) -> None:

@@ -65,6 +65,7 @@ class Graph:
     parameters: dict[str, bool] = field(default_factory=dict)
     constants: dict[str, NDArray[Any]] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    outputs: list[str] = field(default_factory=lambda: [OUTPUT])
 
 
 def trace(config: DINOv3ViTConfig, size: PictureSize) -> Graph:
@@ -163,7 +164,7 @@ class _Reader:
             self.graph.shapes[own] = value.shape
         else:
             self._folded[name] = value
-            own, value = self._table(value) or (_constant_name(value), value)
+            own, value = self._table(value) or (constant_name(value), value)
             self.graph.constants[own] = value
         self._names[name] = own
 
@@ -227,7 +228,8 @@ def _fingerprint(value: NDArray[Any]) -> tuple[int, bytes]:
     return value.size, value.flat[:FINGERPRINT].tobytes()
 
 
-def _constant_name(value: NDArray[Any]) -> str:
+def constant_name(value: NDArray[Any]) -> str:
+    """Return the name of a small constant, by what it holds."""
     content = "x".join(map(str, value.ravel().tolist()[:FINGERPRINT]))
     return f"constant.{value.dtype}.{value.ndim}d.{content}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +20,12 @@ BATCH = 10
 def run(
     context: Path,
     raws: Sequence[Path],
-    output: str,
-    shape: tuple[int, ...],
+    shapes: Mapping[str, tuple[int, ...]],
     scratch: Path,
     *,
     native: bool = False,
-) -> Iterator[Array]:
-    """Yield a context's output for each raw file, float32 of `shape`.
+) -> Iterator[dict[str, Array]]:
+    """Yield a context's outputs for each raw file, float32 of `shapes`, by name.
 
     `native` files hold the input's own type, others float32.
 
@@ -39,7 +38,8 @@ def run(
         folder = scratch / str(number)
         _run_tool(root, context, batch, folder, native=native)
         for index in range(len(batch)):
-            yield _read(folder / f"Result_{index}" / f"{output}.raw", shape)
+            result = folder / f"Result_{index}"
+            yield {name: _read(result / f"{name}.raw", shape) for name, shape in shapes.items()}
 
 
 def _run_tool(

@@ -38,7 +38,7 @@ class Graph:
     def __init__(self, network: Network) -> None:
         self._model = network.model
         self.nodes: list[NodeProto] = list(network.graph.node)
-        self.input, self.output = network.graph.input[0], network.graph.output[0]
+        self.input, self.outputs = network.graph.input[0], list(network.graph.output)
         self.constants = {name: _stored(network, name) for name in network.constants}
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.tidy()
@@ -51,7 +51,7 @@ class Graph:
 
     def tidy(self) -> None:
         """Drop unused nodes and constants, and infer all shapes again."""
-        used, live = {self.output.name}, []
+        used, live = {value.name for value in self.outputs}, []
         for node in reversed(self.nodes):
             if used & set(node.output):
                 used |= set(node.input)
@@ -146,7 +146,7 @@ class Graph:
             self.nodes,
             self._model.graph.name,
             [self.input],
-            [self.output],
+            self.outputs,
             tensors,
             value_info=[*self._value_infos()] if with_shapes else [],
         )
@@ -160,9 +160,10 @@ class Graph:
         return model
 
     def _value_infos(self) -> Iterator[onnx.ValueInfoProto]:
+        ends = {value.name for value in self.outputs}
         for node in self.nodes:
             for name in node.output:
-                if name != self.output.name:
+                if name not in ends:
                     yield helper.make_tensor_value_info(name, TensorProto.FLOAT, self.shapes[name])
 
 

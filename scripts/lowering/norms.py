@@ -67,12 +67,14 @@ def rms_norms(graph: Graph) -> Fired:
     stream, Gemm(X, V, d), becomes Gemm(X, V - mean(V), d - mean(d)), with means over the outputs:
     so each x has the mean 0. Exact, because (x - mean(x)) / sqrt(var(x) + e) does not change when
     a constant is taken from x, and is x / sqrt(mean(x^2) + e) where mean(x) = 0. The last
-    LayerNorm stays: its shift is the network's output.
+    LayerNorm stays: its shift is the network's output. So do those of outputs of earlier layers,
+    which have its gain and shift.
     """
     norms = graph.of_type("LayerNormalization")
     if len(norms) < 2:
         return Fired.not_at_all("the network has fewer than two LayerNorms")
-    *inner, last = norms
+    last = norms[-1]
+    inner = [norm for norm in norms if norm.input[1:] != last.input[1:]]
     try:
         stream = _Stream(graph, last.input[0])
     except _Unfit as reason:

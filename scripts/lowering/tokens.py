@@ -71,28 +71,36 @@ def pad_tokens(graph: Graph) -> Fired:
         X -> Concat(X, P); Softmax(S) -> Softmax(Slice(S)); MatMul(A, V) -> MatMul(A, Slice(V))
 
     X is [tokens, width], P [rows - tokens, width], S [1, heads, rows, rows] cut to `tokens`
-    columns, V [1, heads, rows, size] cut to `tokens` rows, the output to `tokens` rows. Exact,
-    because all else works on each row alone; the derivation is at the head of this module.
+    columns, V [1, heads, rows, size] cut to `tokens` rows, the output to `tokens` rows. Outputs
+    of CLS or of the patches are cut out of the tokens already, from the front. Exact, because all
+    else works on each row alone; the derivation is at the head of this module.
     """
-    tokens = graph.shapes[graph.output.name][1]
-    rows = -(-tokens // TILE_ROWS) * TILE_ROWS
     joined = joined_tokens(graph)
-    if rows == tokens:
-        return Fired.not_at_all(f"{tokens} tokens fill tiles of {TILE_ROWS} rows already")
     if joined is None or len(graph.shapes[joined.output[0]]) != 2:
         return Fired.not_at_all("no Concat of constant tokens and patches [tokens, width]")
+    tokens = graph.shapes[joined.output[0]][0]
+    rows = -(-tokens // TILE_ROWS) * TILE_ROWS
+    if rows == tokens:
+        return Fired.not_at_all(f"{tokens} tokens fill tiles of {TILE_ROWS} rows already")
     _append(graph, joined, rows - tokens)
     for node in graph.of_type("Mul"):
         table = node.input[1]
         if table in graph.constants and graph.shapes[table][:-1] == (tokens,):
             node.input[1] = _repeated(graph, table, rows - tokens)
-    *inner, last = graph.of_type("Reshape")
-    for node in inner:
+    ends = {value.name for value in graph.outputs}
+    whole, cut_out = [], _cut_out(graph)
+    for node in graph.of_type("Reshape"):
         shape = graph.shapes[node.output[0]]
-        node.input[1] = graph.integers(*(rows if size == tokens else size for size in shape))
+        if node.output[0] in cut_out:
+            continue
+        if node.output[0] in ends:
+            whole.append(node)
+        else:
+            node.input[1] = graph.integers(*(rows if size == tokens else size for size in shape))
     for softmax in graph.of_type("Softmax"):
         _mask_after(graph, softmax, tokens)
-    last.input[0] = _first_rows(graph, last, last.input[0], tokens)
+    for node in whole:
+        node.input[0] = _first_rows(graph, node, node.input[0], tokens)
     return Fired(1)
 
 
@@ -142,11 +150,27 @@ def _flat_merges(graph: Graph) -> None:
 
 
 def _unflat_output(graph: Graph) -> None:
-    name = graph.output.name
-    node = graph.producers()[name]
-    node.output[0] = f"{name}.rows"
-    shape = graph.integers(*graph.shapes[name])
-    graph.nodes.append(helper.make_node("Reshape", [node.output[0], shape], [name], name))
+    """Give the output of all tokens its batch dimension again; the others come from a Reshape."""
+    for value in graph.outputs:
+        name = value.name
+        node = graph.producers()[name]
+        if node.op_type == "Reshape" or len(graph.shapes[name]) != 3:
+            continue
+        rows = f"{name}.rows"
+        graph.substitute(name, rows)
+        node.output[0] = rows
+        shape = graph.integers(*graph.shapes[name])
+        graph.nodes.append(helper.make_node("Reshape", [rows, shape], [name], name))
+
+
+def _cut_out(graph: Graph) -> set[str]:
+    """Return all that is computed of rows cut out of the tokens: no padding reaches it."""
+    names: set[str] = set()
+    for node in graph.nodes:
+        is_cut = node.op_type == "Slice" and graph.value(node.input[3]).tolist() == [-2]
+        if is_cut or names.intersection(node.input):
+            names.update(node.output)
+    return names
 
 
 def _without_batch(graph: Graph, name: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from scripts import source
 from scripts.catalog import Model, Precision, Target
 from scripts.errors import ArtefactError, SdkError
+from scripts.outputs import MEANINGS, TOKENS
 from scripts.package import build_id, manifest, provenance, readme, runtime, sbom, weights
 from scripts.package.item import PROGRAM, Item
 from scripts.pictures import preprocess
@@ -24,7 +25,7 @@ class Build:
     """One finished build: its names, its files, and what is known about where it comes from.
 
     `reports` are the JSON files of the stages verify, profile and export, `page` that of the stage
-    report; `golden` an input, as the network `takes` it, and the raw float32 output that the
+    report; `golden` an input, as the network `takes` it, and the raw float32 outputs that the
     simulator gives for it; `notices` the folder of this project's own licence.
     """
 
@@ -41,7 +42,7 @@ class Build:
     runner: Path
     library: Path | None = None
     page: Path | None = None
-    golden: tuple[Path, Path] | None = None
+    golden: tuple[Path, ...] = ()
     notices: Path = source.ROOT
 
 
@@ -75,8 +76,7 @@ def _payload(build: Build) -> list[Item]:
         made.append(Item(f"model/{build.library.name}", build.library, "model library"))
     made += runtime.libraries(build.sdk, build.target)
     made.append(Item(f"bin/{build.runner.name}", build.runner, "runner", PROGRAM))
-    for name, file in zip(("input", "output"), build.golden or (), strict=False):
-        made.append(Item(f"golden/{name}{file.suffix}", file, "golden"))
+    made += _golden(*build.golden) if build.golden else []
     made += [Item(f"reports/{name}.json", path, "report") for name, path in build.reports.items()]
     made += [
         Item(f"licences/dinov3-qnn/{name}", build.notices / name, "licence")
@@ -85,6 +85,15 @@ def _payload(build: Build) -> list[Item]:
     if build.page:
         made.append(Item(manifest.PAGE, build.page, "report"))
     return made + runtime.licences(build.sdk) + weights.licences(build.model, build.weights)
+
+
+def _golden(source: Path, *outputs: Path) -> list[Item]:
+    """Return the input and what is expected of it, by the outputs' names where they are several."""
+    items = [Item(f"golden/input{source.suffix}", source, "golden")]
+    for file in outputs:
+        name = file.name if len(outputs) > 1 else "output.raw"
+        items.append(Item(f"golden/{name}", file, "golden"))
+    return items
 
 
 def _check_context(build: Build) -> None:
@@ -127,17 +136,26 @@ def _facts(build: Build, payload: list[Item]) -> dict[str, Any]:
 
 def _model(build: Build) -> dict[str, Any]:
     """Return the model and its tensors, by the configuration that was exported."""
-    model, config = build.model, _figures(build.reports["export"])["config"]
-    rows = 1 + config["num_register_tokens"] + prod(build.takes.size.patches(model.patch_size))
-    tokens = {"name": "last_hidden_state", "shape": [1, rows, config["hidden_size"]]}
+    model, report = build.model, _figures(build.reports["export"])
     return {
         "name": model.name,
         "description": model.description,
         "input": _input(
             build.takes, preprocess.settings(build.takes.size, Path(build.weights), model)
         ),
-        "output": {**tokens, "dtype": "float32", "rows": "CLS, registers, patches"},
+        **_outputs(build, report),
     }
+
+
+def _outputs(build: Build, report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the one output of all tokens, or the list of those that were asked for."""
+    if "outputs" in report:
+        outputs = report["outputs"].items()
+        return {"outputs": [{"name": name, "dtype": "float32", **facts} for name, facts in outputs]}
+    config, patches = report["config"], prod(build.takes.size.patches(build.model.patch_size))
+    shape = [1, 1 + config["num_register_tokens"] + patches, config["hidden_size"]]
+    tokens = {"name": TOKENS, "shape": shape, "dtype": "float32"}
+    return {"output": {**tokens, "rows": MEANINGS[TOKENS]}}
 
 
 def _input(takes: PictureInput, how: Preprocessing) -> dict[str, Any]:

@@ -24,7 +24,7 @@ Check the files, with nothing but coreutils:
 
 Run the network, and see how long it takes:
 
-    bin/dinov3-run --context {context} {option} --output output.raw --runs 10 --perf burst
+    bin/dinov3-run --context {context} {option} --output {output} --runs 10 --perf burst
 
 `--perf` votes for clocks (burst, balanced, power-saver; default leaves them to the board), `--npu`
 picks one of the board's NPUs, and `--repeat N` ends with p50, p90, p99 and the configuration as
@@ -32,7 +32,7 @@ JSON.
 
 The input is `pixel_values` {input_shape}, {dtype}, {layout}, {colour_order}.
 {preprocessing}
-The output is `last_hidden_state` {output_shape}, raw little-endian float32: {rows}.
+{outputs}
 
 The runner finds the libraries beside it. A program of your own needs, with FastRPC's semicolons:
 
@@ -41,6 +41,9 @@ The runner finds the libraries beside it. A program of your own needs, with Fast
 `manifest.json` says what is inside, `{sbom}` lists it as CycloneDX, `{provenance}` says from what
 it was made. Licence texts: `licences/`.
 """
+_SEVERAL = """\
+These are the outputs, raw little-endian float32; of several, each is `<name>.raw` in the folder
+`outputs`:"""
 _BYTES = """\
 These are the bytes of a picture as a camera gives them, interleaved and resized to the network's
 size (bilinear, antialiased): nothing else is to be done to them. QNN calls them UFIXED_POINT_8 of
@@ -67,17 +70,27 @@ def text(facts: Mapping[str, Any], context: str, sbom: str, provenance: str) -> 
         glibc=facts["needs"]["glibc"],
         libraries=", ".join(facts["needs"]["libraries"]),
         input_shape=model["input"]["shape"],
-        output_shape=model["output"]["shape"],
+        outputs=_outputs(model),
+        output="outputs" if len(model.get("outputs", ())) > 1 else "output.raw",
         dtype=model["input"]["dtype"],
         preprocessing=_preprocessing(how),
         option="--input input.raw" if "mean" in how else "--rgb input.rgb",
-        rows=model["output"]["rows"],
         layout=model["input"]["layout"],
         colour_order=model["input"]["colour_order"],
         context=context,
         sbom=sbom,
         provenance=provenance,
     ).encode()
+
+
+def _outputs(model: Mapping[str, Any]) -> str:
+    if tokens := model.get("output"):
+        rows, shape = tokens["rows"], tokens["shape"]
+        return f"The output is `{tokens['name']}` {shape}, raw little-endian float32: {rows}."
+    lines = [f"`{row['name']}` {row['shape']}: {row['meaning']}" for row in model["outputs"]]
+    if len(lines) == 1:
+        return f"The output, raw little-endian float32, is {lines[0]}."
+    return "\n".join([_SEVERAL, "", *(f"* {line}" for line in lines)])
 
 
 def _source(weights: Mapping[str, Any]) -> str:

@@ -280,6 +280,11 @@ class HeldOut:
             tensors.append(preprocess.of_file(path, how, scratch)[None])
         return tensors
 
+    @property
+    def is_labelled(self) -> bool:
+        """Whether every picture lies in a folder whose name is a number."""
+        return all(str(image["label"]).isdigit() for image in self.manifest["images"])
+
     def labels(self, classes: int) -> list[int]:
         """Return the pictures' classes: their folders' names, which must be numbers.
 

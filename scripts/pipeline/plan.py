@@ -142,11 +142,15 @@ def _calibrate(request: Request) -> list[Stage]:
 
 def _export(request: Request) -> list[Stage]:
     """Export the checkpoint to ONNX with external data, and compare it with torch."""
-    weights = _Weights(request)
+    weights, heads = _Weights(request), _heads(request)
     network = ("--model", request.model.name, "--size", str(request.size))
-    arguments = (*network, "--weights", weights.argument)
-    check = ("--check", _at(_heldout_set()))
-    return [Stage("export", "export", arguments + check, (_heldout_set(),), weights.mounts)]
+    arguments: tuple[str, ...] = (*network, "--weights", weights.argument)
+    if not request.outputs.is_usual:
+        seen = {name: Path(mount.target) for name, mount in heads.items()}
+        arguments += ("--outputs", str(request.outputs.at(seen)))
+    arguments += ("--check", _at(_heldout_set()))
+    mounts = (*weights.mounts, *heads.values())
+    return [Stage("export", "export", arguments, (_heldout_set(),), mounts)]
 
 
 def _lower(request: Request) -> list[Stage]:
@@ -282,7 +286,8 @@ def _package(request: Request) -> list[Stage]:
     names = (*_names(request), "--name", request.network, "--target", request.target.name)
     arguments = (*names, "--weights", weights.argument)
     arguments += tuple(text for name, path in inputs.items() for text in (name, _at(path)))
-    golden = (_heldout_set() / FIRST[request.input], artefacts.golden_output(precision))
+    outputs = artefacts.golden_outputs(precision, request.outputs.names)
+    golden = (_heldout_set() / FIRST[request.input], *outputs)
     arguments += ("--golden", *map(_at, golden))
     arguments += ("--notices", OWN_NOTICES)
     own = (Mount(source.ROOT / name, f"{OWN_NOTICES}/{name}") for name in source.NOTICES)
@@ -362,6 +367,12 @@ def _lowered(request: Request) -> PurePosixPath:
 def _quantized_files(request: Request) -> tuple[PurePosixPath, PurePosixPath]:
     names = (request.model.name, request.precision.name)
     return artefacts.quantized_onnx(*names), artefacts.encodings(*names)
+
+
+def _heads(request: Request) -> dict[str, Mount]:
+    """Return what brings the files of heads, by the names of their outputs."""
+    files = request.outputs.heads.items()
+    return {name: Mount(file, f"/heads/{name}.safetensors") for name, file in files}
 
 
 def _has_head(request: Request) -> bool:

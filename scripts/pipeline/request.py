@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from scripts import artefacts, catalog, width_pins
+from scripts import artefacts, catalog, outputs, width_pins
 from scripts.catalog import Model, Precision, Target
-from scripts.checkpoint import contents
+from scripts.checkpoint import contents, heads
 from scripts.checkpoint.hub_id import SCHEME, HubId
 from scripts.errors import CalibrationError, CheckpointError, SdkError, UsageError
 from scripts.image import lanes
+from scripts.outputs import Outputs
 from scripts.package import signature
 from scripts.picture_folder import PictureFolder
 from scripts.picture_size import PictureSize
@@ -79,6 +80,11 @@ def _pictures(text: str) -> Path | None:
         )
     PictureFolder.read(folder)
     return folder
+
+
+def _outputs(text: str) -> Outputs:
+    parsed = Outputs.parse(text)
+    return parsed.at({name: options.path(file) for name, file in parsed.heads.items()})
 
 
 def _precision(text: str) -> Precision:
@@ -241,6 +247,19 @@ class Request:
         details="With `uint8` the network takes the bytes of a resized picture, RGB in NHWC, as "
         "they are: mean and deviation are in its weights. `float32` takes normalised planes, NCHW.",
     )
+    outputs: Outputs = option(
+        outputs.TOKENS_ALONE,
+        f"what the network gives: {outputs.GRAMMAR}",
+        _outputs,
+        metavar="LIST",
+        details="`tokens` is `last_hidden_state` [1, tokens, hidden]; `cls` [1, hidden], `patches` "
+        "[1, h*w, hidden] and `features` [1, hidden, h, w] are cut out of it. `layers=7,15` gives "
+        "`layer_7` and `layer_15`, features after the last norm, layers counted from 0, as DINO's "
+        "`get_intermediate_layers(norm=True)` does. A head is a safetensors file with `weight` "
+        "[classes, hidden] and perhaps `bias`: `head=FILE` gives logits [1, classes] of CLS, "
+        "`patch-head=FILE` logits `patch_head` [1, classes, h, w] of the patches. Numbers behind a "
+        "comma continue `layers`. Each is a tensor of its own, and the gate judges each.",
+    )
     method: str = option(
         catalog.MIN_MAX,
         f"how activations' ranges are calibrated: {', '.join(catalog.METHODS)}",
@@ -294,7 +313,7 @@ class Request:
         """The name of this network: its model, and what departs from the usual."""
         size = "" if self.size == self.model.picture_size else str(self.size)
         input = "" if self.input == catalog.FLOATS else self.input
-        return artefacts.network(self.model.name, size, input)
+        return artefacts.network(self.model.name, size, input, self.outputs.folder)
 
     @property
     def root(self) -> Path:
@@ -344,7 +363,7 @@ def make(**texts: Any) -> Request:
 
     Raises:
         UsageError: an unknown name, or options that contradict each other.
-        CheckpointError: the weights are damaged, incomplete, or of another model.
+        CheckpointError: the weights are damaged, incomplete, or of another model; a head is none.
         CalibrationError: a picture folder is not one, or has no picture.
         SdkError: the SDK folder holds no SDK.
         KeyFileError: nothing can be signed with the key.
@@ -357,7 +376,15 @@ def make(**texts: Any) -> Request:
         )
     if request.heldout and not request.images:
         raise UsageError("--heldout needs --images: give both, or --images alone.")
+    if texts.get("model") or not request.is_open:
+        _require_outputs(request)
     return replace(_with_size(_with_weights(request)), texts=texts)
+
+
+def _require_outputs(request: Request) -> None:
+    request.outputs.require_layers(request.model.layers)
+    for file in request.outputs.heads.values():
+        heads.check(file, request.model.hidden_size)
 
 
 def _require_budget(request: Request) -> None:

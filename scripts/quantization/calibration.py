@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,22 +48,25 @@ def encoded(
 
 @dataclass(frozen=True)
 class Unseen:
-    """Pictures that calibration has not seen, and the float network's features of them."""
+    """Pictures that calibration has not seen, and the float network's outputs, [pictures, ...]."""
 
     pictures: Sequence[Features]
-    reference: Features
+    reference: Mapping[str, Features]
 
     @classmethod
     def of(cls, network: Network, files: Sequence[Path]) -> Unseen:
         """Run a float network over raw pictures."""
         pictures = [samples.read(file, network) for file in files]
-        return cls(pictures, np.concatenate(observe.outputs(network, pictures, "reference")))
+        return cls(pictures, _joined(observe.outputs(network, pictures, "reference")))
 
     def same(self, network: Network) -> bool:
         """Tell whether another network is the same function of them."""
-        return norms.same(
-            self.reference, np.concatenate(observe.outputs(network, self.pictures, "other norms"))
-        )
+        other = _joined(observe.outputs(network, self.pictures, "other norms"))
+        return all(norms.same(self.reference[name], other[name]) for name in other)
+
+
+def _joined(outputs: Mapping[str, Sequence[Features]]) -> dict[str, Features]:
+    return {name: np.concatenate(values) for name, values in outputs.items()}
 
 
 def search(

@@ -15,7 +15,7 @@ from pathlib import Path
 from openqnn.network.onnx_network import Network
 from openqnn.progress import say
 from openqnn.quantization import sharing
-from scripts import catalog, metrics, width_pins
+from scripts import catalog, metrics, outputs, width_pins
 from scripts.errors import UsageError
 from scripts.metrics import Features
 from scripts.quantization import widths
@@ -134,7 +134,7 @@ class Search:
         network: Network,
         trial: Trial,
         pictures: Sequence[Features],
-        reference: Features,
+        reference: Mapping[str, Features],
         pins: Pins | None = None,
     ) -> None:
         self._trial = trial
@@ -160,11 +160,15 @@ class Search:
         return tensors(self.kinds) - self.pins.narrow
 
     def loss(self, wide: Iterable[str]) -> float:
-        """Return 1 minus the worst CLS cosine or the tokens' mean, with some tensors at 16 bits."""
+        """Return 1 minus the worst CLS cosine or the tokens' mean, with some tensors at 16 bits.
+
+        With several outputs it is the worst of them.
+        """
         key = frozenset(wide)
         if key not in self._losses:
-            cosines = metrics.cosine(self._reference, self._trial(key, self._pictures))
-            self._losses[key] = 1 - float(min(cosines[:, 0].min(), cosines.mean()))
+            found = self._trial(key, self._pictures)
+            cosines = (_cosine(name, self._reference[name], found[name]) for name in found)
+            self._losses[key] = 1 - min(cosines)
         return self._losses[key]
 
     def groups(self) -> list[Group]:
@@ -244,6 +248,13 @@ class Search:
         counts = {kind.name: len(kind.tensors) for kind in self.kinds}
         for kind, names in self.named(tensors(raised)).items():
             say(f"  16 bits: {kind}, {len(names)} of {counts[kind]}")
+
+
+def _cosine(output: str, reference: Features, found: Features) -> float:
+    """Return the mean cosine of an output's rows, or the worst of CLS if that is less."""
+    cosines = metrics.cosine(metrics.vectors(reference), metrics.vectors(found))
+    first = cosines[:, 0].min() if outputs.has_cls(output) else 1.0
+    return float(min(first, cosines.mean()))
 
 
 def _named(

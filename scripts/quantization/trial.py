@@ -6,7 +6,6 @@ take, so one session tries any choice.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from openqnn.network.relay import PIECE, Relay, Runner
 from openqnn.progress import track
 from openqnn.quantization import qdq, recipe, sharing
 from openqnn.quantization.encodings import Encoding, Encodings
+from scripts import metrics
 from scripts.metrics import Features
 from scripts.quantization import widths
 from scripts.quantization.widths import NARROW, WIDE
@@ -48,16 +48,21 @@ class Trial:
         model = qdq.write(network, widest, scratch / "trial.onnx")
         _Switch(model, {name: encodings.activations[name] for name in self.tensors}).install()
         integers = Network(model, scratch)
+        self._ends = {value.name for value in model.graph.output}
         extractor = pieces.Extractor(integers)
         self._pieces = pieces.cut(integers, PIECE)
         self._runners = [Runner(piece, extractor.model(piece), scratch) for piece in self._pieces]
 
-    def __call__(self, wide: Collection[str], pictures: Sequence[Features]) -> Features:
-        """Return the features of pictures [1, 3, height, width], some activations at 16 bits."""
+    def __call__(self, wide: Collection[str], pictures: Sequence[Features]) -> dict[str, Features]:
+        """Return the outputs for pictures [1, 3, height, width], some activations at 16 bits."""
         values: Sequence[Features] = pictures
+        found: dict[str, Features] = {}
         for runner in self._runners:
-            values = self._through(runner, values, wide)
-        return np.concatenate(values)
+            outputs = self._through(runner, values, wide)
+            values = outputs[runner.result]
+            ends = self._ends.intersection(outputs)
+            found |= {name: np.concatenate(outputs[name]) for name in sorted(ends)}
+        return found
 
     def losses(
         self, kinds: Mapping[str, str], pictures: Sequence[Features]
@@ -67,7 +72,8 @@ class Trial:
         Every piece is run with 16 bits throughout, then with each of its groups at 8 bits alone.
         The loss is half the noise-to-signal ratio of what leaves the piece, as the next norm sees
         it (1 - cosine of a vector with that much noise), of CLS or of the mean token if that is
-        more. The residual stream carries it on to the output.
+        more. The residual stream carries it on to the output. Where a piece has outputs of the
+        network as well, the worst counts.
         """
         everything, values = set(self.tensors), pictures
         found = {}
@@ -75,16 +81,20 @@ class Trial:
             exact = self._through(runner, values, everything)
             for group in _groups(piece, kinds):
                 narrow = self._through(runner, values, everything.difference(group))
-                found[group] = self._loss(piece.result, exact, narrow, set(group))
-            values = exact
+                found[group] = max(
+                    self._loss(result, exact[result], narrow[result], set(group))
+                    for result in exact
+                )
+            values = exact[piece.result]
         return found
 
     def _through(
         self, runner: Runner, values: Sequence[Features], wide: Collection[str]
-    ) -> Sequence[Features]:
+    ) -> dict[str, list[Features]]:
+        """Return what leaves a piece, one value a picture."""
         relay = Relay(values, {CHOICE: np.array([name in wide for name in self.tensors])})
-        deque(relay.through(runner), maxlen=0)
-        return relay.values
+        outputs = [*relay.through(runner)]
+        return {name: [values[name] for values in outputs] for name in outputs[0]}
 
     def _loss(
         self,
@@ -105,6 +115,8 @@ class Trial:
 
     def _seen(self, result: str, values: Features, bits: int) -> NDArray[np.float64]:
         """Return rows [tokens, channels] of what leaves a piece, as the norm that reads it does."""
+        if result in self._ends:
+            values = metrics.vectors(values)
         rows = values.reshape(-1, values.shape[-1]).astype(np.float64)
         tensor = result.removesuffix(".q")
         if tensor != result:

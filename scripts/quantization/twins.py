@@ -28,7 +28,9 @@ NORMS_A_LAYER = 2
 
 def twin(network: Network, encodings: Encodings) -> tuple[Network, Encodings]:
     """Return `LAYERS` layers of a network, with their encodings; all if it has no more."""
-    streams = [node.input[0] for node in network.graph.node if node.op_type in roles.NORMS]
+    norms = (node for node in network.graph.node if node.op_type in roles.NORMS)
+    # What two norms read has one in it that leads to an output.
+    streams = [*dict.fromkeys(node.input[0] for node in norms)]
     starts = streams[::NORMS_A_LAYER]
     depth = len(starts) - 1
     if depth <= LAYERS or len(streams) != NORMS_A_LAYER * depth + 1:
@@ -38,7 +40,7 @@ def twin(network: Network, encodings: Encodings) -> tuple[Network, Encodings]:
     ends = [*layers, depth]
     written = [starts[0], *(starts[layer + 1] for layer in layers)]
     moved = {starts[end]: source for end, source in zip(ends, written, strict=True)}
-    return _restricted(network, encodings, moved)
+    return _restricted(network, encodings, moved, written[-1])
 
 
 class Clock:
@@ -62,14 +64,20 @@ class Clock:
 
 
 def _restricted(
-    network: Network, encodings: Encodings, moved: dict[str, str]
+    network: Network, encodings: Encodings, moved: dict[str, str], last: str
 ) -> tuple[Network, Encodings]:
-    """Return what of a network its output needs, once nodes read some tensors for others."""
+    """Return what of a network its outputs need, once nodes read some tensors for others.
+
+    Outputs that are not computed of the tensor `last` are left out.
+    """
     model = onnx.ModelProto()
     model.CopyFrom(network.model)
     for node in model.graph.node:
         node.input[:] = [moved.get(name, name) for name in node.input]
-    needed, nodes = {model.graph.output[0].name}, []
+    ends = [value for value in model.graph.output if value.name in _after(model, last)]
+    del model.graph.output[:]
+    model.graph.output.extend(ends)
+    needed, nodes = {value.name for value in ends}, []
     for node in reversed(model.graph.node):
         if needed.intersection(node.output):
             needed.update(node.input)
@@ -83,6 +91,15 @@ def _restricted(
         _only(encodings.activations, set(made.float_tensors())),
         _only(encodings.params, encoded_constants(made)),
     )
+
+
+def _after(model: onnx.ModelProto, source: str) -> set[str]:
+    """Return all that is computed of a tensor."""
+    names = {source}
+    for node in model.graph.node:
+        if names.intersection(node.input):
+            names.update(node.output)
+    return names
 
 
 def _only(entries: Mapping[str, Encoding], names: Collection[str]) -> dict[str, Encoding]:

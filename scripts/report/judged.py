@@ -34,11 +34,12 @@ def verdict(report: Mapping[str, Any]) -> Verdict:
     shown = {key: value for key, value in report.items() if key not in _SHOWN}
     return Verdict(
         figures=report["figures"],
-        gate=report["gate"],
+        gate={key: bound for key, bound in report["gate"].items() if key in report["figures"]},
         is_applied=report["gate_applied"],
         pictures=_in_words(report),
         measures={**dict(_measures("", shown)), **dict(_engines(report.get("engines", {})))},
-        cls=report.get("cls_by_picture", {}),
+        by_picture=report.get("cls_by_picture") or report.get("patch_by_picture", {}),
+        has_cls="cls_by_picture" in report,
     )
 
 

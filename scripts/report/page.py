@@ -147,7 +147,10 @@ def _faithfulness(report: Report) -> dict[str, Any]:
     cls = np.array([picture.cosine for picture in report.pictures])
     patches = [p.patches.ravel() for p in report.pictures if p.patches is not None]
     histograms = []
-    for values, noun, name in ((cls, "CLS", "cls"), (np.concatenate(patches), "patches", "patch")):
+    kinds = ((cls, "CLS", "cls"), (np.concatenate([*patches, np.zeros(0)]), "patches", "patch"))
+    for values, noun, name in kinds:
+        if not len(values) or (name == "cls" and not verdict.has_cls):
+            continue
         bounds = {key.split("_")[1]: b for key, b in verdict.gate.items() if key.startswith(name)}
         chart = charts.cosines(values, bounds, noun)
         caption = f"{noun}: {len(values)} cosines with float32; each step to the right is a digit 9"

@@ -106,7 +106,7 @@ class _Pictures:
 def _pictures(held_out: _Pictures, verdict: Verdict, cosines: Any) -> Iterator[Picture]:
     """Yield the pictures that were judged: the first of the set, as many as have cosines."""
     places = {image["source"]: place for place, image in enumerate(held_out.manifest["images"])}
-    for row, (source, cosine) in enumerate(verdict.cls.items()):
+    for row, (source, cosine) in enumerate(verdict.by_picture.items()):
         patches = cosines[row].astype(np.float64) if row < len(cosines) else None
         yield Picture(source, held_out.pixels(places[source]), cosine, patches)
 
@@ -139,7 +139,9 @@ def _facts(
     return {
         "model": f"{names.model.description}; {export['parameters'] / 1e6:.1f} M parameters",
         "input": f"{takes}, {height} x {width} pixels, {layout}",
-        "output": f"CLS, {config['num_register_tokens']} registers and {tokens} patches"
+        "output": ", ".join(f"{name} {row['shape']}" for name, row in export["outputs"].items())
+        if "outputs" in export
+        else f"CLS, {config['num_register_tokens']} registers and {tokens} patches"
         f" of {config['hidden_size']} numbers",
         "precision": _precision(precision),
         "target": target.description,

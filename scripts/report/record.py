@@ -17,7 +17,8 @@ Values = NDArray[np.float64]
 class Verdict:
     """`figures` against their lower bounds `gate`; `measures` are what else was judged.
 
-    `pictures` is in words what stands behind the figures; `cls` the cosine of each picture.
+    `pictures` is in words what stands behind the figures; `by_picture` the cosine of each picture:
+    that of CLS, or where the network does not give it, the mean of the patches'.
     """
 
     figures: Mapping[str, float]
@@ -25,7 +26,13 @@ class Verdict:
     is_applied: bool
     pictures: str
     measures: Mapping[str, str]
-    cls: Mapping[str, float]
+    by_picture: Mapping[str, float]
+    has_cls: bool = True
+
+    @property
+    def noun(self) -> str:
+        """Return what the pictures' cosines are of."""
+        return "CLS" if self.has_cls else "patches"
 
     @property
     def missed(self) -> list[str]:
@@ -42,7 +49,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Picture:
-    """A held-out picture: RGB [height, width, 3], its CLS cosine, those of its patches."""
+    """A held-out picture: RGB [height, width, 3], its cosine, those of its patches."""
 
     source: str
     pixels: Pixels

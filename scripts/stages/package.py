@@ -50,7 +50,7 @@ def _build(arguments: argparse.Namespace) -> Build:
         page=arguments.report,
         library=arguments.library,
         runner=arguments.runner,
-        golden=tuple(arguments.golden) if arguments.golden else None,
+        golden=tuple(arguments.golden or ()),
         notices=arguments.notices,
     )
 
@@ -78,8 +78,8 @@ def _parser() -> argparse.ArgumentParser:
         "--runner", type=Path, default=RUNNER, help="aarch64 program that runs a context binary"
     )
     parser.add_argument(
-        "--golden", type=Path, nargs=2, metavar=("INPUT", "OUTPUT"),
-        help="an input, and the raw float32 output expected of it, tried on the board",
+        "--golden", type=Path, nargs="+", metavar="FILE",
+        help="an input, and the raw float32 outputs expected of it, tried on the board",
     )  # fmt: skip
     parser.add_argument(
         "--notices", type=Path, default=source.ROOT, help="folder of this project's own licence"

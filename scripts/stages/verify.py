@@ -20,17 +20,18 @@ from typing import Any
 
 from openqnn.network.onnx_network import Network
 from openqnn.progress import say
-from scripts import artefacts, catalog, metrics, program
-from scripts.metrics import DIGITS, Features
+from scripts import artefacts, catalog, metrics, outputs, program
+from scripts.metrics import DIGITS
 from scripts.picture_size import PictureSize
 from scripts.pictures.image_set import HeldOut
 from scripts.pictures.picture_input import PictureInput
 from scripts.verification import agreement, features, gate, labels, sample
 from scripts.verification.evidence import Built, Quantised, gather
+from scripts.verification.features import ByOutput
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write `verify.json`, a sample of features and the golden output; fail under the gate."""
+    """Write `verify.json`, a sample of features and the golden outputs; fail under the gate."""
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
     model = catalog.pick(catalog.models(), arguments.model, "model")
     network, takes = Network.load(arguments.onnx), PictureInput.load(arguments.network)
@@ -50,48 +51,65 @@ def main(arguments: argparse.Namespace) -> None:
         arguments.simulate,
         arguments.out,
     )
-    reference, built = evidence.reference[features.OUTPUT], evidence.built[features.OUTPUT]
+    reference, built = evidence.reference, evidence.built
     gate.require_finite(reference, built, held_out.sources)
     grid = size.patches(model.patch_size)
     engines = agreement.judged(evidence, precision, prod(grid))
+    figures = {
+        name: metrics.figures(reference[name], values, prod(grid)) for name, values in built.items()
+    }
     report = {
         "precision": precision.name,
         "input": str(takes.dtype),
-        "pictures": len(built),
-        "simulated_pictures": len(evidence.simulated[features.OUTPUT]),
+        "pictures": len(held_out.sources),
+        "simulated_pictures": min(arguments.simulate, len(held_out.sources)),
         "held_out": held_out.is_unseen,
-        "figures": metrics.figures(reference, built, prod(grid)),
+        "figures": metrics.worst(figures.values()),
+        **({} if [*figures] == [outputs.TOKENS] else {"outputs": figures}),
         "engines": engines,
         "layers": list(evidence.layers),
         **labels.judged(reference, built, held_out, arguments.head),
         "widest_activation": evidence.widest_activation,
         "gate": dict(precision.gate),
         "gate_applied": not arguments.no_gate,
-        "cls_by_picture": _by_picture(reference, built, held_out.sources),
+        **_by_picture(reference, built, held_out.sources),
     }
-    _print(report)
+    _print(report, figures)
     agreement.require(engines, skip=arguments.no_gate)
-    gate.apply(report["figures"], precision, skip=arguments.no_gate)
+    gate.apply(figures, precision, skip=arguments.no_gate)
     target = arguments.out / artefacts.verify_report(precision.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(metrics.rounded(report), indent=1) + "\n")
     sample.save(arguments.out / artefacts.features(precision.name), reference, built, grid)
-    golden = arguments.out / artefacts.golden_output(precision.name)
-    golden.write_bytes(built[0].astype("<f4").tobytes())
+    golden = artefacts.golden_outputs(precision.name, [*built])
+    for path, values in zip(golden, built.values(), strict=True):
+        (arguments.out / path).parent.mkdir(exist_ok=True)
+        (arguments.out / path).write_bytes(values[0].astype("<f4").tobytes())
 
 
-def _by_picture(reference: Features, built: Features, sources: Sequence[str]) -> dict[str, float]:
-    cosines = metrics.cosine(reference[:, 0], built[:, 0])
-    return dict(zip(sources, cosines.tolist(), strict=True))
+def _by_picture(
+    reference: ByOutput, built: ByOutput, sources: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Return the cosine of CLS, or else the mean of the patches', for every picture."""
+    name = next(filter(outputs.has_cls, built), "")
+    any_name = name or next(iter(built))
+    rows = (metrics.vectors(features[any_name]) for features in (reference, built))
+    cosines = metrics.cosine(*rows)
+    own = cosines[:, 0] if name else cosines.mean(axis=1)
+    what = "cls_by_picture" if name else "patch_by_picture"
+    return {what: dict(zip(sources, own.tolist(), strict=True))}
 
 
-def _print(report: Mapping[str, Any]) -> None:
+def _print(report: Mapping[str, Any], figures: Mapping[str, Mapping[str, float]]) -> None:
     pictures, simulated = report["pictures"], report["simulated_pictures"]
     rest = f", {pictures - simulated} by the integer network" if pictures > simulated else ""
     say(f"  {pictures} pictures: {simulated} in the simulator{rest}")
-    for name, value in report["figures"].items():
-        bound = report["gate"].get(name)
-        say(f"  {name:10} {value:.{DIGITS}f}" + (f"  (gate {bound})" if bound else ""))
+    for output, own in figures.items():
+        if "outputs" in report:
+            say(f"  {output}:")
+        for name, value in own.items():
+            bound = report["gate"].get(name)
+            say(f"  {name:10} {value:.{DIGITS}f}" + (f"  (gate {bound})" if bound else ""))
     if overflows := report["widest_activation"]["beyond_float16"]:
         say(f"  warning: {overflows} activations reach beyond float16's 65504")
     for key, kind in (("accuracy", "accuracy"), ("knn_accuracy", "k-NN accuracy")):

@@ -19,8 +19,8 @@ from openqnn.network.onnx_network import Network
 from scripts.metrics import Features
 from scripts.pictures.picture_input import PictureInput
 from scripts.verification import features, integers
+from scripts.verification.features import ByOutput
 
-ByOutput = Mapping[str, Features]
 # Pictures that the residual stream is compared on: all of it is in memory.
 LAYERED = 2
 
@@ -89,6 +89,4 @@ def gather(
             outputs = integers.outputs(source.network, source.encodings, files, Path(scratch))
             stream = integers.layers(source.network, files[:LAYERED], Path(scratch))
         simulated = running.result()
-    return Evidence(
-        {features.OUTPUT: reference}, widest, {features.OUTPUT: simulated}, outputs, stream
-    )
+    return Evidence(reference, widest, simulated, outputs, stream)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,20 @@ from scripts.htp import simulator
 from scripts.metrics import FP16_MAX, Features
 from scripts.pictures.picture_input import PictureInput
 
-INPUT, OUTPUT = "pixel_values", "last_hidden_state"
+INPUT = "pixel_values"
+# Features by the name of a network's output, [pictures, ...] each.
+ByOutput = Mapping[str, Features]
 
 
-def reference(network: Network, pictures: Sequence[Features]) -> tuple[Features, dict[str, Any]]:
-    """Return the float32 features of pictures, and the largest activation in the network."""
+def reference(network: Network, pictures: Sequence[Features]) -> tuple[ByOutput, dict[str, Any]]:
+    """Return the float32 outputs for pictures, and the largest activation in the network."""
     observer = Observer(network)
     tensors = list(network.float_tensors())
     for tensor in tensors:
         observer.add_range(tensor)
-    observer.add_output(OUTPUT)
+    outputs = [value.name for value in network.graph.output]
+    for output in outputs:
+        observer.add_output(output)
     observed = observer.collect(pictures, "float32 reference")
     widest = {
         tensor: float(max(-np.min(observed[f"{tensor}:low"]), np.max(observed[f"{tensor}:high"])))
@@ -33,14 +37,15 @@ def reference(network: Network, pictures: Sequence[Features]) -> tuple[Features,
     name = max(widest, key=lambda tensor: widest[tensor])
     overflows = sum(value > FP16_MAX for value in widest.values())
     activation = {"tensor": name, "magnitude": widest[name], "beyond_float16": overflows}
-    return np.concatenate(observed[OUTPUT]), activation
+    return {output: np.concatenate(observed[output]) for output in outputs}, activation
 
 
 def of_context(
     context: Path, network: Network, files: Sequence[Path], takes: PictureInput
-) -> Features:
-    """Return a context binary's features of raw files, in the simulator."""
-    shape = tuple(network.shapes()[OUTPUT])
+) -> ByOutput:
+    """Return a context binary's outputs for raw files, in the simulator."""
+    known = network.shapes()
+    shapes = {value.name: tuple(known[value.name]) for value in network.graph.output}
     with tempfile.TemporaryDirectory() as scratch:
-        outputs = simulator.run(context, files, OUTPUT, shape, Path(scratch), native=takes.is_bytes)
-        return np.concatenate(list(outputs))
+        runs = [*simulator.run(context, files, shapes, Path(scratch), native=takes.is_bytes)]
+        return {name: np.concatenate([run[name] for run in runs]) for name in shapes}

@@ -7,21 +7,23 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from openqnn.progress import say
+from scripts import outputs
 from scripts.catalog import Precision
 from scripts.errors import GateError
 from scripts.metrics import DIGITS, Features
 
 
-def apply(figures: Mapping[str, float], precision: Precision, *, skip: bool) -> None:
-    """Compare figures with a precision's gate.
+def apply(figures: Mapping[str, Mapping[str, float]], precision: Precision, *, skip: bool) -> None:
+    """Compare the figures of every output with a precision's gate.
 
     Raises:
         GateError: one is below its bound, and the gate is not skipped.
     """
     missed = [
-        f"{name} is {figures[name]:.{DIGITS}f}, the gate is {bound}"
+        f"{_label(output, name)} is {own[name]:.{DIGITS}f}, the gate is {bound}"
+        for output, own in figures.items()
         for name, bound in precision.gate.items()
-        if not figures[name] >= bound
+        if name in own and not own[name] >= bound
     ]
     if missed and skip:
         say(f"  WARNING: --no-gate: {'; '.join(missed)}. This build is NOT faithful to float32.")
@@ -36,8 +38,14 @@ def apply(figures: Mapping[str, float], precision: Precision, *, skip: bool) -> 
         )
 
 
-def require_finite(reference: Features, built: Features, sources: Sequence[str]) -> None:
-    """Refuse features that are not finite, with or without a gate.
+def _label(output: str, figure: str) -> str:
+    return figure if output == outputs.TOKENS else f"{figure} of {output}"
+
+
+def require_finite(
+    reference: Mapping[str, Features], built: Mapping[str, Features], sources: Sequence[str]
+) -> None:
+    """Refuse outputs that are not finite, with or without a gate.
 
     Raises:
         GateError: there is a NaN or an infinity.
@@ -45,8 +53,8 @@ def require_finite(reference: Features, built: Features, sources: Sequence[str])
     for what, features in (("The float32 reference", reference), ("The context", built)):
         bad = [
             source
-            for source, values in zip(sources, features, strict=True)
-            if not np.isfinite(values).all()
+            for index, source in enumerate(sources)
+            if not all(np.isfinite(values[index]).all() for values in features.values())
         ]
         if bad:
             raise GateError(

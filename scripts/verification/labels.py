@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts import metrics
+from scripts import metrics, outputs
 from scripts.errors import ArtefactError
 from scripts.metrics import Features, Head
 from scripts.pictures.image_set import HeldOut
 
 
 def judged(
-    reference: Features, built: Features, held_out: HeldOut, head: Path | None
+    reference: Mapping[str, Features],
+    built: Mapping[str, Features],
+    held_out: HeldOut,
+    head: Path | None,
 ) -> dict[str, Any]:
-    """Return accuracies with a head, and with enough pictures what neighbours in CLS say."""
+    """Return accuracies, and with enough pictures what neighbours in CLS say.
+
+    The accuracy is that of the network's own logits where it gives them and the pictures have
+    labels; else that of a head of the checkpoint on CLS.
+    """
     report: dict[str, Any] = {}
-    if head:
-        weight, bias = read_head(head, reference.shape[-1])
+    both = {"reference": reference, "context": built}
+    cls = next((name for name in (outputs.TOKENS, outputs.CLS) if name in built), "")
+    if outputs.HEAD in built and held_out.is_labelled:
+        labels = held_out.labels(built[outputs.HEAD].shape[1])
+        report["accuracy"] = {
+            name: metrics.hits(side[outputs.HEAD], labels) for name, side in both.items()
+        }
+    elif head and cls:
+        weight, bias = read_head(head, reference[cls].shape[-1])
         labels = held_out.labels(len(bias))
         report["accuracy"] = {
-            "reference": metrics.accuracy(reference, (weight, bias), labels),
-            "context": metrics.accuracy(built, (weight, bias), labels),
+            name: metrics.accuracy(side[cls], (weight, bias), labels) for name, side in both.items()
         }
-    if len(set(held_out.folders)) > 1 and len(built) >= metrics.ENOUGH:
+    if not cls or len(built[cls]) < metrics.ENOUGH:
+        return report
+    if len(set(held_out.folders)) > 1:
         report["knn_accuracy"] = {
-            name: metrics.knn_accuracy(side[:, 0], held_out.folders)
-            for name, side in (("reference", reference), ("context", built))
+            name: metrics.knn_accuracy(metrics.vectors(side[cls])[:, 0], held_out.folders)
+            for name, side in both.items()
         }
-    if len(built) >= metrics.ENOUGH:
-        report["neighbour_agreement"] = metrics.neighbour_agreement(reference, built)
+    report["neighbour_agreement"] = metrics.neighbour_agreement(reference[cls], built[cls])
     return report
 
 

@@ -16,17 +16,17 @@ from scripts.metrics import Features
 
 
 def compare(exact: Network, integers: Network, pictures: Sequence[Path]) -> list[dict[str, Any]]:
-    """Return cosine and SNR of every tensor that a normalisation reads, and of the output."""
+    """Return cosine and SNR of every tensor that a normalisation reads, and of every output."""
     tensors = residual(exact)
     reference = _values(exact, tensors, tensors, pictures)
-    output = exact.graph.output[0].name
-    read = [name if name == output else f"{name}.dq" for name in tensors]
+    ends = {value.name for value in exact.graph.output}
+    read = [name if name in ends else f"{name}.dq" for name in tensors]
     quantised = _values(integers, tensors, read, pictures)
     return [{"tensor": name, **_likeness(reference[name], quantised[name])} for name in tensors]
 
 
 def residual(network: Network) -> list[str]:
-    """Return what normalisations read, in order, and the network's output."""
+    """Return what normalisations read, in order, and the network's outputs."""
     producers = network.producers()
     tensors = []
     for node in network.graph.node:
@@ -35,7 +35,7 @@ def residual(network: Network) -> list[str]:
             while name in producers and producers[name].op_type in roles.MOVERS:
                 name = producers[name].input[0]
             tensors.append(name)
-    return [*dict.fromkeys(tensors), network.graph.output[0].name]
+    return [*dict.fromkeys(tensors), *(value.name for value in network.graph.output)]
 
 
 def _values(
@@ -45,7 +45,14 @@ def _values(
     for name in read:
         observer.add_output(name)
     observed = observer.collect(pictures, "layers")
-    return {tensor: np.stack(observed[name]) for tensor, name in zip(tensors, read, strict=True)}
+    # Of the stream a row is a token; of an output it is what `vectors` makes one.
+    ends = {value.name for value in network.graph.output}
+    rows = {name: _rows(values, is_output=name in ends) for name, values in observed.items()}
+    return {tensor: rows[name] for tensor, name in zip(tensors, read, strict=True)}
+
+
+def _rows(values: Sequence[Features], *, is_output: bool) -> Features:
+    return metrics.vectors(np.concatenate(values)) if is_output else np.stack(values)
 
 
 def _likeness(reference: Features, quantised: Features) -> dict[str, float]:

@@ -126,7 +126,8 @@ def run(made: Network, binary: Path, count: int) -> list[Any]:
     """Return the simulator's outputs for some pictures."""
     output, shape = made.output()
     with scratch(binary.parent) as folder:
-        return list(simulator.run(binary, made.pictures()[:count], output, shape, folder))
+        runs = simulator.run(binary, made.pictures()[:count], {output: shape}, folder)
+        return [values[output] for values in runs]
 
 
 def cost(binary: Path) -> dict[str, int]:

@@ -21,6 +21,7 @@ from scripts.checkpoint import export
 from scripts.htp import contexts, conversion, libraries, sdk
 from scripts.htp.estimate import Estimate
 from scripts.lowering.lower import lower
+from scripts.outputs import TOKENS
 from scripts.pictures import image_set
 from scripts.pictures.picture_input import PictureInput
 from scripts.stages import calibrate, images, quantize
@@ -130,7 +131,7 @@ def _figures(source: Path, lowered: Path, context: Path, held_out: Path) -> dict
     tensors = [np.fromfile(raw, np.float32).reshape(1, 3, size, size) for raw in raws]
     reference, _ = features.reference(exact, tensors)
     found = features.of_context(context, exact, raws, takes)
-    return metrics.figures(reference, found, (size // 16) ** 2)
+    return metrics.figures(reference[TOKENS], found[TOKENS], (size // 16) ** 2)
 
 
 def _arguments() -> argparse.Namespace:

@@ -40,7 +40,8 @@ def features(path: Path, size: PictureSize) -> np.ndarray:
 
     model = contents.look(path).model()
     source = export.open_source(model, str(path), size)
-    return parity.run_torch(source.config, source.weights, [picture(size)])[0]
+    network = parity.Torch(source.config, source.weights)
+    return network.run([picture(size)])["last_hidden_state"]
 
 
 def stirred(network: Any) -> Any:

@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from openqnn.network.onnx_network import Network
-from scripts import artefacts
+from scripts import artefacts, outputs
 from scripts.errors import ArtefactError, ConversionError, GateError
 from scripts.htp import sdk
 from scripts.lowering.lower import lower
@@ -20,7 +20,6 @@ from scripts.picture_size import PictureSize
 from scripts.pictures import preprocess
 from scripts.stages import calibrate, context, convert, quantize, verify
 from scripts.stages import compile as compile_stage
-from scripts.verification import features
 from tests.networks import small_network
 
 pytestmark = pytest.mark.torch
@@ -56,7 +55,14 @@ class Build:
                 )
             )
         export.main(
-            Namespace(out=self.root, model="digits", weights=str(DIGITS), size=SIZE, check=None)
+            Namespace(
+                out=self.root,
+                model="digits",
+                weights=str(DIGITS),
+                size=SIZE,
+                outputs="tokens",
+                check=None,
+            )
         )
 
     def context(self, precision: str, out: Path | None = None, network: Path | None = None) -> Path:
@@ -239,7 +245,7 @@ def test_an_overflow_of_float16_fails(
 ) -> None:
     """A network whose last values exceed 65504: right in float32, cut off on the HTP."""
     network = Network.load(build.eager)
-    last = next(node for node in network.graph.node if features.OUTPUT in node.output)
+    last = next(node for node in network.graph.node if outputs.TOKENS in node.output)
     gamma = np.asarray(network.array(last.input[1]), np.float32) * np.float32(1e6)
     network.constants[last.input[1]].CopyFrom(onnx.numpy_helper.from_array(gamma, last.input[1]))
     wide = tmp_path / artefacts.eager_onnx("digits").name

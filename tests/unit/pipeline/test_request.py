@@ -17,6 +17,8 @@ from scripts.pipeline import request
 from scripts.pipeline.request import Request
 from scripts.source import ROOT
 
+HEAD = request.BUILTIN_WEIGHTS / "head.safetensors"
+
 
 def make(**texts: str | float) -> Request:
     return request.make(**{"model": "vits16", **texts})
@@ -61,6 +63,12 @@ def test_defaults() -> None:
         ({"weights": "no/model.safetensors"}, CheckpointError, "owner/name@revision"),
         ({"weights": "hf@a b"}, UsageError, "'a b' is no revision"),
         ({"input": "int8"}, UsageError, "one of: float32, uint8"),
+        ({"outputs": "tokens,logits"}, UsageError, "there is no output 'logits'"),
+        ({"outputs": "cls,cls"}, UsageError, "cls stands there twice"),
+        ({"outputs": "layers=11,12"}, UsageError, "the network has layers 0 to 11"),
+        ({"outputs": "head=/nowhere"}, CheckpointError, "no head /nowhere"),
+        ({"outputs": f"head={__file__}"}, CheckpointError, "is no .safetensors file"),
+        ({"outputs": f"head={HEAD}"}, CheckpointError, "[10, 96], not [classes, 384]"),
         ({"method": "kl"}, UsageError, "one of: min-max, percentile, mse"),
         ({"method": "mse", "precision": "fp16"}, UsageError, "no ranges to calibrate"),
         ({"size": "wide"}, UsageError, "480x640"),
@@ -128,9 +136,13 @@ def test_a_network_that_departs_from_the_usual_has_a_folder_and_an_archive_of_it
             {"size": "512"},
             {"size": "480x640", "input": "uint8"},
             {"model": "digits", "weights": "builtin", "input": "uint8"},
+            {"outputs": "tokens"},
+            {"size": "512", "outputs": "layers=3,11,cls"},
+            {"model": "digits", "outputs": f"head={HEAD}"},
         )
     ]
     names = ["vits16", "vits16-512", "vits16-480x640-uint8", "digits-uint8"]
+    names += ["vits16", "vits16-512-layer_3-layer_11-cls", "digits-head"]
     assert [build.root.name for build in builds] == names
     archives = [f"dinov3_{name}_int8_iq9075.tar.gz" for name in names]
     assert [build.archive.name for build in builds] == archives

@@ -38,7 +38,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 beside=0,
             )
         )
-    export.main(Namespace(out=made, model="digits", weights=str(DIGITS), size=SIZE, check=None))
+    export.main(
+        Namespace(
+            out=made, model="digits", weights=str(DIGITS), size=SIZE, outputs="tokens", check=None
+        )
+    )
     return made
 
 

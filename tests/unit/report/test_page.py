@@ -44,6 +44,18 @@ def test_every_precision_has_its_page(tmp_path: Path, precision: str) -> None:
     assert ("frontier" in ids) == (precision == "mixed")
 
 
+@pytest.mark.parametrize(("output", "noun"), [("head", "CLS"), ("patches", "patches")])
+def test_a_network_without_patches_or_without_cls_has_its_page(
+    tmp_path: Path, output: str, noun: str
+) -> None:
+    text = reports.html(reports.build(tmp_path, output=output))
+    ids = {attributes.get("id") for _, attributes in Page(text).elements}
+    assert ("features" in ids) == (noun == "patches")
+    assert f"{noun}: " in text
+    assert text.count("cosines with float32; each step") == 1
+    assert f"<br>{noun} 0.9" in text
+
+
 def test_the_same_build_gives_the_same_bytes(tmp_path: Path) -> None:
     one, other = reports.build(tmp_path / "one"), reports.build(tmp_path / "other")
     assert reports.html(one) == reports.html(other)

@@ -37,7 +37,7 @@ Arguments parse(int argc, char** argv) {
   options.push_back({"input", "RAW", "the input as raw float32, in the network's own layout"});
   options.push_back({"rgb", "RGB", "the input as interleaved RGB bytes of the network's size"});
   options.push_back({"manifest", "JSON", "mean and deviation for --rgb; default: the package's"});
-  options.push_back({"output", "RAW", "where to write the output, as raw float32"});
+  options.push_back({"output", "RAW", "a file for the output, as raw float32; of several, a folder"});
   options.push_back({"runs", "N", "run N times and say how long that took; default 1"});
   options.push_back({"repeat", "N", "the same, and end with a line of JSON: times, configuration"});
   options.push_back({"perf", "PROFILE", "burst, balanced, power-saver or default (no vote)"});
@@ -186,8 +186,7 @@ void body(int argc, char** argv) {
                                       : std::unique_ptr<ClockVote>();
     for (double& time : times) time = network->run();
   }
-  const std::vector<float> result = network->result();
-  writeFile(arguments.value("output"), result.data(), result.size() * sizeof(float));
+  network->save(arguments.value("output"));
   const Timing timing(std::move(times));
   describe(*network, info, buildId, perf);
   printTimes(timing);

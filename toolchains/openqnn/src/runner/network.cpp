@@ -9,8 +9,8 @@ namespace openqnn {
 Network::Network(const Backend& backend, const std::string& path, const MappedFile& file,
                  const BinaryInfo& info, const QnnDevice_Config_t** configs) {
   const QnnSystemContext_GraphInfoV3_t& graph = info.get().graphs[0].graphInfoV3;
-  if (info.get().numGraphs != 1 || graph.numGraphInputs != 1 || graph.numGraphOutputs != 1) {
-    throw Failure(Exit::graph, path + " does not hold one network with one input and one output.");
+  if (info.get().numGraphs != 1 || graph.numGraphInputs != 1 || graph.numGraphOutputs == 0) {
+    throw Failure(Exit::graph, path + " does not hold one network with one input and an output.");
   }
   device_ = createDevice(backend, configs);
   context_ = createContextFromBinary(backend, device_.get(), file.data(), file.size(), path);
@@ -18,7 +18,7 @@ Network::Network(const Backend& backend, const std::string& path, const MappedFi
   backend.check(backend.api().graphRetrieve(context_.get(), graph.graphName, &handle), Exit::graph,
                 std::string("The context does not give graph ") + graph.graphName);
   runner_ = std::make_unique<Runner>(backend, handle, graph.graphName, graph.graphInputs, 1,
-                                     graph.graphOutputs, 1, FileFormat{});
+                                     graph.graphOutputs, graph.numGraphOutputs, FileFormat{});
 }
 
 void Network::load(const std::vector<float>& values) {
@@ -32,10 +32,16 @@ double Network::run() {
   return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
 }
 
-std::vector<float> Network::result() const {
-  std::vector<float> values(elementCount(output()));
-  toFloat(output(), common(output()).clientBuf.data, values.data());
-  return values;
+void Network::save(const std::string& path) const {
+  if (outputCount() > 1) {
+    makeFolders(path);
+    runner_->save(path);
+    return;
+  }
+  const Qnn_Tensor_t& output = runner_->outputs().front();
+  std::vector<float> values(elementCount(output));
+  toFloat(output, common(output).clientBuf.data, values.data());
+  writeFile(path, values.data(), values.size() * sizeof(float));
 }
 
 }  // namespace openqnn

@@ -1,4 +1,4 @@
-/** The one network of a context binary, with one picture in and one tensor out. */
+/** The one network of a context binary, with one picture in and one tensor out, or several. */
 #pragma once
 
 #include <memory>
@@ -21,12 +21,13 @@ class Network {
 
   const std::string& name() const { return runner_->name(); }
   const Qnn_Tensor_t& input() const { return runner_->inputs().front(); }
-  const Qnn_Tensor_t& output() const { return runner_->outputs().front(); }
+  size_t outputCount() const { return runner_->outputs().size(); }
 
   void load(const std::vector<float>& values);
   /** Run once; return what it took, in microseconds. */
   double run();
-  std::vector<float> result() const;
+  /** Write the one output to the file `path`, or each of several to `<path>/<tensor>.raw`. */
+  void save(const std::string& path) const;
 
  private:
   Owned<Qnn_DeviceHandle_t> device_;

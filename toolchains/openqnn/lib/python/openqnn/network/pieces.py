@@ -19,7 +19,7 @@ from openqnn.network.onnx_network import Network
 class Piece:
     """Consecutive nodes; `source` is the one tensor they read of those before, `result` is left.
 
-    The last one's result is the network's first output.
+    The last one's result is the network's last output. Other outputs of the network end no piece.
     """
 
     nodes: Sequence[NodeProto]
@@ -37,7 +37,6 @@ def cut(network: Network, least: int) -> list[Piece]:
     ends = {value.name for value in network.graph.output}
     inside = _inside_pairs(network) | ends
     last = {name: place for place, node in enumerate(network.graph.node) for name in node.input}
-    last |= dict.fromkeys(ends, len(network.graph.node))
     source = network.graph.input[0].name
     alive, nodes = {source}, list[NodeProto]()
     pieces = []
@@ -52,7 +51,8 @@ def cut(network: Network, least: int) -> list[Piece]:
             pieces.append(Piece([*_needed(fixed, nodes), *nodes], source, result))
             source, nodes = result, []
     if nodes:
-        pieces.append(Piece([*_needed(fixed, nodes), *nodes], source, network.graph.output[0].name))
+        (result,) = [name for node in nodes for name in node.output if name in ends][-1:]
+        pieces.append(Piece([*_needed(fixed, nodes), *nodes], source, result))
     return pieces
 
 
@@ -80,8 +80,10 @@ class Extractor:
         made.graph.initializer.extend(constants[name] for name in read if name in constants)
         others = [value for value in whole.graph.input[1:] if value.name in read]
         made.graph.input.extend([self.value(piece.source), *others])
-        is_last = piece.result == whole.graph.output[0].name
-        made.graph.output.extend(whole.graph.output if is_last else [self.value(piece.result)])
+        written = {name for node in piece.nodes for name in node.output}
+        ends = [value for value in whole.graph.output if value.name in written]
+        is_last = any(value.name == piece.result for value in ends)
+        made.graph.output.extend(ends if is_last else [*ends, self.value(piece.result)])
         return made
 
 

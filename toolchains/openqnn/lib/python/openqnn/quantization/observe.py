@@ -169,11 +169,13 @@ def _integers(name: str, values: Sequence[int]) -> TensorProto:
 
 def outputs(
     network: Network, inputs: Sequence[NDArray[Any] | Path], what: str
-) -> list[NDArray[np.float32]]:
-    """Return a network's first output for every picture."""
-    observer, output = Observer(network), network.graph.output[0].name
-    observer.add_output(output)
-    return observer.collect(inputs, what)[output]
+) -> dict[str, list[NDArray[np.float32]]]:
+    """Return a network's outputs by name, one tensor a picture."""
+    observer, names = Observer(network), [value.name for value in network.graph.output]
+    for name in names:
+        observer.add_output(name)
+    values = observer.collect(inputs, what)
+    return {name: values[name] for name in names}
 
 
 def extremes(

@@ -83,7 +83,7 @@ class _Inserter:
         self._constants: dict[str, TensorProto] = {}
         self._made: set[str] = set()
         self._grids = SharedConstants()
-        self._output = network.graph.output[0].name
+        self._outputs = {value.name for value in network.graph.output}
 
     def build(self) -> onnx.ModelProto:
         """Return the whole model."""
@@ -176,10 +176,10 @@ class _Inserter:
         return label
 
     def _written(self, name: str) -> str:
-        return f"{name}.float" if name == self._output else name
+        return f"{name}.float" if name in self._outputs else name
 
     def _readable(self, name: str) -> str:
-        return name if name == self._output else f"{name}.dq"
+        return name if name in self._outputs else f"{name}.dq"
 
     def _read(self, name: str, bits: int) -> str:
         """Return a quantised activation at a width, converting it where that is not its own."""

@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts.checkpoint import heads
+from scripts.errors import CheckpointError
+from tests import checkpoints
+
+HIDDEN = 96
+WEIGHT, BIAS = np.ones((10, HIDDEN), np.float32), np.ones(10, np.float32)
+
+
+def _file(folder: Path, tensors: dict[str, np.ndarray], dtype: str = "F32") -> Path:
+    checkpoints.write_safetensors(folder / "head.safetensors", tensors, dtype)
+    return folder / "head.safetensors"
+
+
+@pytest.mark.parametrize("dtype", ["F16", "BF16", "F32", "F64"])
+def test_a_head_is_read_as_float32(tmp_path: Path, dtype: str) -> None:
+    file = _file(tmp_path, {"weight": WEIGHT, "bias": BIAS}, dtype)
+    heads.check(file, HIDDEN)
+    values = heads.read(file, HIDDEN)
+    assert {name: (value.shape, value.dtype.str) for name, value in values.items()} == {
+        "weight": ((10, HIDDEN), "<f4"),
+        "bias": ((10,), "<f4"),
+    }
+
+
+def test_a_bias_may_be_left_out(tmp_path: Path) -> None:
+    assert [*heads.read(_file(tmp_path, {"weight": WEIGHT}), HIDDEN)] == ["weight"]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "says"),
+    [
+        ({"head.weight": WEIGHT, "head.bias": BIAS}, "it holds head.bias, head.weight"),
+        ({"weight": WEIGHT, "scale": BIAS}, "it holds scale, weight"),
+        ({"weight": WEIGHT.T.copy()}, f"[{HIDDEN}, 10], not [classes, {HIDDEN}]"),
+        ({"weight": WEIGHT[0]}, f"[{HIDDEN}], not [classes, {HIDDEN}]"),
+        ({"weight": WEIGHT, "bias": BIAS[:9]}, "its bias is [9], not [10]"),
+    ],
+)
+def test_what_is_no_head_is_refused(
+    tmp_path: Path, tensors: dict[str, np.ndarray], says: str
+) -> None:
+    with pytest.raises(CheckpointError) as refused:
+        heads.check(_file(tmp_path, tensors), HIDDEN)
+    assert says in str(refused.value)
+
+
+def test_what_is_no_safetensors_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "head.safetensors"
+    with pytest.raises(CheckpointError, match="There is no head"):
+        heads.check(file, HIDDEN)
+    file.write_bytes(b"PK\x03\x04" + bytes(100))
+    with pytest.raises(CheckpointError, match="not a complete safetensors file"):
+        heads.check(file, HIDDEN)
+    other = file.rename(tmp_path / "head.pth")
+    with pytest.raises(CheckpointError, match=r"head\.pth is no \.safetensors file"):
+        heads.check(other, HIDDEN)
+
+
+def test_integers_are_refused(tmp_path: Path) -> None:
+    file = _file(tmp_path, {"weight": WEIGHT})
+    file.write_bytes(file.read_bytes().replace(b'"F32"', b'"I32"'))
+    with pytest.raises(CheckpointError, match="stored as I32"):
+        heads.check(file, HIDDEN)
+
+
+def test_values_must_be_finite(tmp_path: Path) -> None:
+    file = _file(tmp_path, {"weight": WEIGHT * np.float32(np.nan)})
+    with pytest.raises(CheckpointError, match="weight has NaN"):
+        heads.read(file, HIDDEN)
