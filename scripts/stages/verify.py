@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,8 @@ from scripts.metrics import DIGITS
 from scripts.picture_size import PictureSize
 from scripts.pictures.image_set import HeldOut
 from scripts.pictures.picture_input import PictureInput
-from scripts.verification import agreement, features, gate, labels, sample
+from scripts.verification import agreement, by_output, features, gate, labels, sample
 from scripts.verification.evidence import Built, Quantised, gather
-from scripts.verification.features import ByOutput
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -55,9 +54,7 @@ def main(arguments: argparse.Namespace) -> None:
     gate.require_finite(reference, built, held_out.sources)
     grid = size.patches(model.patch_size)
     engines = agreement.judged(evidence, precision, prod(grid))
-    figures = {
-        name: metrics.figures(reference[name], values, prod(grid)) for name, values in built.items()
-    }
+    figures = by_output.figures(reference, built, prod(grid))
     report = {
         "precision": precision.name,
         "input": str(takes.dtype),
@@ -72,7 +69,7 @@ def main(arguments: argparse.Namespace) -> None:
         "widest_activation": evidence.widest_activation,
         "gate": dict(precision.gate),
         "gate_applied": not arguments.no_gate,
-        **_by_picture(reference, built, held_out.sources),
+        **by_output.by_picture(reference, built, held_out.sources),
     }
     _print(report, figures)
     agreement.require(engines, skip=arguments.no_gate)
@@ -81,23 +78,7 @@ def main(arguments: argparse.Namespace) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(metrics.rounded(report), indent=1) + "\n")
     sample.save(arguments.out / artefacts.features(precision.name), reference, built, grid)
-    golden = artefacts.golden_outputs(precision.name, [*built])
-    for path, values in zip(golden, built.values(), strict=True):
-        (arguments.out / path).parent.mkdir(exist_ok=True)
-        (arguments.out / path).write_bytes(values[0].astype("<f4").tobytes())
-
-
-def _by_picture(
-    reference: ByOutput, built: ByOutput, sources: Sequence[str]
-) -> dict[str, dict[str, float]]:
-    """Return the cosine of CLS, or else the mean of the patches', for every picture."""
-    name = next(filter(outputs.has_cls, built), "")
-    any_name = name or next(iter(built))
-    rows = (metrics.vectors(features[any_name]) for features in (reference, built))
-    cosines = metrics.cosine(*rows)
-    own = cosines[:, 0] if name else cosines.mean(axis=1)
-    what = "cls_by_picture" if name else "patch_by_picture"
-    return {what: dict(zip(sources, own.tolist(), strict=True))}
+    by_output.save_golden(arguments.out, precision.name, built)
 
 
 def _print(report: Mapping[str, Any], figures: Mapping[str, Mapping[str, float]]) -> None:
