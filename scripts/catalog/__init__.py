@@ -103,6 +103,28 @@ class Target:
     socs: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Simulated microseconds of a layer of a model at a size, and what each rewrite saves of them.
+
+    `layer` is with the rewrites that are used, `plain` with none. A saving below 0 is a cost.
+    """
+
+    model: str
+    size: str
+    precision: str
+    layer: float
+    plain: float
+    saved: Mapping[str, float]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of tokens, CLS and four registers among them, and the width."""
+        model = models()[self.model]
+        rows, columns = PictureSize.parse(self.size).patches(model.patch_size)
+        return 5 + rows * columns, model.hidden_size
+
+
 Entry = TypeVar("Entry", Model, Precision, Target)
 
 
@@ -124,6 +146,11 @@ def targets() -> dict[str, Target]:
 def width_costs() -> dict[str, float]:
     """Return the simulated microseconds that 16 bits cost, by kind of activation."""
     return {name: float(cost) for name, cost in _read("widths.toml")["microseconds"].items()}
+
+
+def gains() -> list[Measured]:
+    """Return what the rewrites of `lower` were measured to save, at each size and precision."""
+    return [Measured(**entry) for entry in _read("gains.toml").get("measured", [])]
 
 
 def pick(entries: Mapping[str, Entry], name: str, what: str) -> Entry:
@@ -148,5 +175,10 @@ def _load(file: str, kind: type[Entry]) -> dict[str, Entry]:
 
 
 @cache
-def _read(file: str) -> dict[str, dict[str, Any]]:
+def _read(file: str) -> dict[str, Any]:
     return toml.load(_HERE / file)
+
+
+def forget() -> None:
+    """Read the files anew from now on."""
+    _read.cache_clear()

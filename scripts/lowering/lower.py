@@ -13,6 +13,7 @@ from openqnn.progress import heartbeat, say
 from scripts.lowering import rewrites
 from scripts.lowering.graph import Graph
 from scripts.lowering.rewrites import Applied
+from scripts.lowering.tokens import joined_tokens
 from scripts.pictures.preprocess import Preprocessing
 
 
@@ -22,10 +23,12 @@ def lower(
     precision: str,
     without: Sequence[str],
     pixels: Preprocessing | None = None,
+    added: Sequence[str] = (),
 ) -> list[Applied]:
     """Write the rewritten network to `target`, its weights to the `.onnx_data` beside it.
 
-    With `pixels` the network takes bytes, and normalises them itself.
+    With `pixels` the network takes bytes, and normalises them itself. `without` and `added` are
+    rewrites to leave out and to apply whatever was measured.
 
     Returns:
         What each rewrite did.
@@ -33,17 +36,26 @@ def lower(
     Raises:
         DamagedFile: the network is damaged.
         ConversionError: bytes are asked for, and the input is not read by a patch embedding.
-        UsageError: `without` names no rewrite.
+        UsageError: `without` or `added` names no rewrite.
     """
-    selection = rewrites.choose(precision, without)
-    selection += [rewrites.of_input(pixels)] if pixels else []
     graph = Graph(Network.load(source))
+    selection = rewrites.choose(precision, without, added=added, shape=shape(graph))
+    selection += [rewrites.of_input(pixels)] if pixels else []
     applied = rewrites.apply(graph, selection)
     target.parent.mkdir(parents=True, exist_ok=True)
     with heartbeat("weights"), DataFile(target.with_suffix(".onnx_data")) as data:
         model = graph.save(data)
     target.write_bytes(model.SerializeToString(deterministic=True))
     return applied
+
+
+def shape(graph: Graph) -> rewrites.Shape | None:
+    """Return the numbers of tokens and of channels of an exported network, if it is one."""
+    joined = joined_tokens(graph)
+    if joined is None:
+        return None
+    *_, tokens, width = graph.shapes[joined.output[0]]
+    return tokens, width
 
 
 def report(applied: Sequence[Applied]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial, update_wrapper
 
+from scripts import catalog
 from scripts.errors import UsageError
 from scripts.lowering.fired import Fired
 from scripts.lowering.folding import fold_attention_scale, fold_layer_scale
@@ -26,11 +28,15 @@ from scripts.lowering.tokens import flat_linears, pad_tokens
 from scripts.pictures.preprocess import Preprocessing
 
 EVERY = ("fp16", "int8", "mixed", "w8a16")
+# What is measured counts from this share of a layer on: the compiler's schedule is that uneven.
+NOTEWORTHY = 0.01
+# Tokens and width of a network.
+Shape = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Rewrite:
-    """A rewrite, the precisions that it pays for, and the rewrites it builds on."""
+    """A rewrite, the precisions that it is there for, and the rewrites it builds on."""
 
     apply: Callable[[Graph], Fired]
     precisions: tuple[str, ...] = EVERY
@@ -98,26 +104,64 @@ def of_input(how: Preprocessing) -> Rewrite:
     return Rewrite(update_wrapper(partial(take_bytes, how=how), take_bytes))
 
 
-def choose(precision: str, without: Collection[str] = ()) -> list[Rewrite]:
-    """Return the rewrites that pay for a precision, except some and those that need them.
+def choose(
+    precision: str,
+    without: Collection[str] = (),
+    *,
+    added: Collection[str] = (),
+    shape: Shape | None = None,
+) -> list[Rewrite]:
+    """Return the rewrites that pay for a network of a precision, in the order to apply them.
+
+    Those of the precision, as the measurement nearest to `shape` corrects it, with those `added`;
+    except those `without`, and those that need one which is not among them.
 
     Raises:
         UsageError: a name is not that of a rewrite.
     """
-    names = {rewrite.name for rewrite in REWRITES}
-    if unknown := sorted(set(without) - names):
-        raise UsageError(
-            f"There is no rewrite {unknown[0]!r}.", remedy=f"one of: {', '.join(sorted(names))}"
-        )
+    _require_known({*without, *added})
+    names = (_paying(precision, shape) | set(added)) - set(without)
     rewrites: dict[str, Rewrite] = {}
     for rewrite in REWRITES:
-        if (
-            precision in rewrite.precisions
-            and rewrite.name not in without
-            and rewrites.keys() >= set(rewrite.needs)
-        ):
+        if rewrite.name in names and rewrites.keys() >= set(rewrite.needs):
             rewrites[rewrite.name] = rewrite
     return [*rewrites.values()]
+
+
+def _paying(precision: str, shape: Shape | None) -> set[str]:
+    """Return the names of a precision's rewrites, and correct them by what was measured."""
+    names = {rewrite.name for rewrite in REWRITES if precision in rewrite.precisions}
+    measured = nearest(precision, shape) if shape else None
+    if measured is None:
+        return names
+    least = NOTEWORTHY * measured.layer
+    costly = {name for name, saving in measured.saved.items() if saving < -least}
+    worth = {name for name, saving in measured.saved.items() if saving > least}
+    return (names | worth) - costly
+
+
+def nearest(precision: str, shape: Shape) -> catalog.Measured | None:
+    """Return the measurement of the network that is most alike: in ratios of tokens and of widths.
+
+    `mixed` has the forms of int8.
+    """
+    measured_as = "int8" if precision == "mixed" else precision
+    points = [point for point in catalog.gains() if point.precision == measured_as]
+
+    def distance(point: catalog.Measured) -> float:
+        return sum(
+            abs(math.log(own / other)) for own, other in zip(shape, point.shape, strict=True)
+        )
+
+    return min(points, key=distance, default=None)
+
+
+def _require_known(names: Collection[str]) -> None:
+    known = {rewrite.name for rewrite in REWRITES}
+    if unknown := sorted(set(names) - known):
+        raise UsageError(
+            f"There is no rewrite {unknown[0]!r}.", remedy=f"one of: {', '.join(sorted(known))}"
+        )
 
 
 def _apply(graph: Graph, rewrite: Rewrite) -> Applied:

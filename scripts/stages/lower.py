@@ -22,11 +22,13 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.input == catalog.BYTES:
         takes = PictureInput.load(arguments.onnx)
         pixels = preprocess.settings(takes.size, arguments.weights, model)
-    applied = lower(arguments.onnx, target, precision.name, arguments.without, pixels)
+    without, added = arguments.without, arguments.added
+    applied = lower(arguments.onnx, target, precision.name, without, pixels, added)
     report(applied)
     record = {
         "precision": precision.name,
-        "left_out": arguments.without,
+        "left_out": without,
+        "added": added,
         "rewrites": [asdict(rewrite) for rewrite in applied],
     }
     path = arguments.out / artefacts.rewrites(model.name, precision.name)
@@ -40,6 +42,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--onnx", type=Path, required=True, help="float32 network from export")
     parser.add_argument(
         "--without", action="append", default=[], metavar="REWRITE", help="leave a rewrite out"
+    )
+    parser.add_argument(
+        "--with",
+        dest="added",
+        action="append",
+        default=[],
+        metavar="REWRITE",
+        help="apply a rewrite whatever was measured",
     )
     parser.add_argument(
         "--input",

@@ -1,8 +1,9 @@
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
 
+from scripts import catalog
 from scripts.bench import gains
 from scripts.bench.gains import Bench, Gain, Time
 from scripts.errors import CompileError
@@ -25,24 +26,45 @@ def test_a_profile_tells_the_time_and_what_it_leaves_out(tmp_path: Path) -> None
 class _Layers(Bench):
     """A bench whose compiler needs 100 us a layer, and 10 more for every rewrite left out."""
 
-    def __init__(self, missing_a_layer: int = 0) -> None:
+    usual = [rewrite.name for rewrite in rewrites.choose("int8")]
+
+    def __init__(self, missing_a_layer: int = 0, wide_costs: int = 0) -> None:
         self._twins = {depth: Path(f"{depth}") for depth in gains.DEPTHS}
-        self._missing = missing_a_layer
+        self._precision = catalog.precisions()["int8"]
+        self._missing, self._wide_costs = missing_a_layer, wide_costs
 
     def _time(
-        self, twin: Path, without: Sequence[str], wide: Sequence[str], form: str = norms.RMS
+        self,
+        twin: Path,
+        names: Collection[str] | None,
+        wide: Sequence[str],
+        form: str = norms.RMS,
     ) -> Time:
         depth, slow = int(twin.name), 7 * (form == norms.RMS) * any(map(widths.of_stream, wide))
-        return Time(50 + depth * (100 + 10 * len(without) + slow), 4 + depth * self._missing)
+        less = len(self.usual) - len(self.usual if names is None else names)
+        of_widths = self._wide_costs * any(map(widths.of_softmax, wide))
+        return Time(50 + depth * (100 + 10 * less + slow + of_widths), 4 + depth * self._missing)
 
     def _kinds(self) -> list[str]:
         return ["MatMul to Softmax", "Gemm to Add", "Add to Add and Norm"]
 
 
 def test_a_rewrite_is_worth_what_a_layer_takes_longer_without_it() -> None:
-    full, saved = gains.measure(_Layers(), "int8")
-    names = [rewrite.name for rewrite in rewrites.choose("int8")]
-    assert (full, saved) == (100, [Gain(name, 110, 10) for name in names])
+    full, saved = gains.measure(_Layers())
+    used = [Gain(name, 110, 10) for name in _Layers.usual]
+    assert full == 100
+    assert [gain for gain in saved if gain.rewrite in _Layers.usual] == used
+    # One that is not used would save 10.
+    others = [gain for gain in saved if gain.rewrite not in _Layers.usual]
+    assert {(gain.without, gain.saved) for gain in others} == {(100, 10)}
+    assert {gain.rewrite for gain in saved} == {rewrite.name for rewrite in rewrites.REWRITES}
+
+
+@pytest.mark.parametrize(("cost", "wide"), [(-5, True), (5, False)])
+def test_the_softmax_has_the_width_that_is_faster(cost: int, wide: bool) -> None:
+    bench = _Layers(wide_costs=cost)
+    assert any(map(widths.of_softmax, bench.wide)) == wide
+    assert bench.layer(bench.usual) == 100 + min(cost, 0)
 
 
 def test_operators_of_a_layer_without_a_cost_are_not_taken_for_free() -> None:

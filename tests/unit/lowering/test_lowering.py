@@ -85,6 +85,7 @@ def test_the_command_line_chooses_the_input(tmp_path: Path, taken: str) -> None:
             precision="int8",
             onnx=vit.write(tmp_path),
             without=[],
+            added=[],
             input=taken,
             weights=None,
             out=tmp_path,

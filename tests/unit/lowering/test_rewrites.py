@@ -191,6 +191,7 @@ def test_the_stage_writes_what_each_rewrite_did(
             precision="int8",
             onnx=source,
             without=["split-heads"],
+            added=[],
             input="float32",
             weights=None,
             out=tmp_path,

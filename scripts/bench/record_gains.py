@@ -1,0 +1,117 @@
+"""Record what `scripts.bench.gains` measured: in the catalog, for `lower`, and in docs/lowering.md.
+
+python -m scripts.bench.record_gains GAINS.JSON...
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts import catalog
+from scripts.catalog import Measured
+from scripts.lowering import rewrites
+from scripts.source import ROOT
+
+DATA = Path(catalog.__file__).parent / "gains.toml"
+PAGE = ROOT / "docs" / "lowering.md"
+START, END = "<!-- gains: python -m scripts.bench.record_gains -->", "<!-- end of gains -->"
+_HEAD = """\
+# Simulated microseconds of a layer, with the rewrites that are used and with none (`plain`), and
+# what each rewrite saves of them; below 0 it costs. Measured on twins of one and of three layers by
+# `python -m scripts.bench.gains --model M --size S --precision P --no-widths --out DIR`, recorded
+# by `python -m scripts.bench.record_gains DIR/gains.json`. `lower` leaves out what costs more than
+# 1 % of a layer in the network that is most alike, and takes what saves as much.
+"""
+_PRECISIONS = ("int8", "w8a16", "fp16")
+
+
+def read(file: Path) -> Measured:
+    """Return what a `gains.json` says."""
+    report = json.loads(file.read_text())
+    return Measured(
+        model=report["model"],
+        size=report["size"],
+        precision=report["precision"],
+        layer=report["microseconds_with_all"],
+        plain=report["microseconds_without_any"],
+        saved={gain["rewrite"]: gain["saved"] for gain in report["rewrites"]},
+    )
+
+
+def merged(known: Sequence[Measured], new: Sequence[Measured]) -> list[Measured]:
+    """Return all measurements in the order of the tables, new ones in place of old ones."""
+    rows = {(row.model, row.size, row.precision): row for row in (*known, *new)}
+    models = list(catalog.models())
+
+    def place(row: Measured) -> tuple[int, int, int]:
+        return models.index(row.model), row.shape[0], _PRECISIONS.index(row.precision)
+
+    return sorted(rows.values(), key=place)
+
+
+def data(rows: Sequence[Measured]) -> str:
+    """Return the file of the catalog."""
+    return _HEAD + "".join(map(_entry, rows))
+
+
+def _entry(row: Measured) -> str:
+    names = [f"{key} = {json.dumps(getattr(row, key))}" for key in ("model", "size", "precision")]
+    numbers = [f"{key} = {getattr(row, key)}" for key in ("layer", "plain")]
+    saved = [f'"{name}" = {value}' for name, value in row.saved.items()]
+    head = "\n".join(["", "[[measured]]", *names, *numbers, "", "[measured.saved]"])
+    return "\n".join([head, *saved, ""])
+
+
+def tables(rows: Sequence[Measured]) -> str:
+    """Return the tables of docs/lowering.md, one a model."""
+    models = dict.fromkeys(row.model for row in rows)
+    return "\n".join(_table(name, [row for row in rows if row.model == name]) for name in models)
+
+
+def _table(model: str, rows: Sequence[Measured]) -> str:
+    lines = [
+        ["rewrite", *(f"{row.precision} {row.size}" for row in rows)],
+        ["---"] * (len(rows) + 1),
+        *([f"`{name}`", *(_cell(row, name) for row in rows)] for name in _names()),
+        ["none of them, us a layer", *(f"{row.plain:.0f}" for row in rows)],
+        ["**those used, us a layer**", *(f"**{row.layer:.0f}**" for row in rows)],
+        ["times as fast", *(f"{row.plain / row.layer:.2f}" for row in rows)],
+    ]
+    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"{catalog.models()[model].description}:\n\n{text}"
+
+
+def _names() -> list[str]:
+    return [rewrite.name for rewrite in rewrites.REWRITES]
+
+
+def _cell(row: Measured, name: str) -> str:
+    """Return what a rewrite saves: in brackets where it is not used, nothing if not measured."""
+    if name not in row.saved:
+        return ""
+    used = {rewrite.name for rewrite in rewrites.choose(row.precision, shape=row.shape)}
+    saving = f"{row.saved[name]:+.0f}" if row.saved[name] else "0"
+    return saving if name in used else f"({saving})"
+
+
+def with_tables(page: str, rows: Sequence[Measured]) -> str:
+    """Return the page with these tables in the place of those that it has."""
+    before, _, rest = page.partition(START)
+    _, _, after = rest.partition(END)
+    return f"{before}{START}\n\n{tables(rows)}\n{END}{after}"
+
+
+def main(files: Sequence[Path]) -> None:
+    """Write the catalog's file, then the page that shows it."""
+    DATA.write_text(data(merged(catalog.gains(), [read(file) for file in files])))
+    catalog.forget()
+    PAGE.write_text(with_tables(PAGE.read_text(), catalog.gains()))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="*", type=Path, metavar="GAINS.JSON")
+    main(parser.parse_args().files)

@@ -1,0 +1,82 @@
+"""Which rewrites `lower` uses is what was measured of a network like it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts import catalog
+from scripts.bench import record_gains
+from scripts.catalog import Measured
+from scripts.errors import UsageError
+from scripts.lowering import rewrites
+from scripts.lowering.lower import lower
+from tests.networks import vit
+
+SMALL, LARGE = (201, 384), (201, 1280)
+SAVED = {"halve-heads": -30.0, "pad-tokens": -5.0, "signed-rotary": 40.0, "rms-norms": 9.0}
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ViT-S at 224: halving heads costs 3 % of a layer, signing sines would save 4 %."""
+    rows = [
+        Measured("vits16", "224", "w8a16", 1000.0, 2000.0, SAVED),
+        Measured("vith16plus", "224", "w8a16", 1000.0, 2000.0, {"halve-heads": 30.0}),
+    ]
+    monkeypatch.setattr(catalog, "gains", lambda: rows)
+
+
+def names(shape: rewrites.Shape | None, **how: list[str]) -> set[str]:
+    return {rewrite.name for rewrite in rewrites.choose("w8a16", shape=shape, **how)}
+
+
+@pytest.mark.usefixtures("measured")
+def test_what_costs_is_left_out_and_what_would_save_is_taken() -> None:
+    usual = names(None)
+    assert names(SMALL) == usual - {"halve-heads"} | {"signed-rotary"}
+    # Less than 1 % of a layer is the compiler's mood: nothing changes for it.
+    assert "pad-tokens" in names(SMALL)
+    assert "rms-norms" not in names(SMALL)
+
+
+@pytest.mark.usefixtures("measured")
+def test_the_network_that_is_most_alike_counts() -> None:
+    assert names(LARGE) == names((256, 1024)) == names(None)
+    assert names((400, 512)) == names(SMALL)
+    assert rewrites.nearest("fp16", SMALL) is None
+    assert rewrites.nearest("mixed", SMALL) is None
+
+
+@pytest.mark.usefixtures("measured")
+def test_the_command_line_overrules_what_was_measured() -> None:
+    assert "halve-heads" in names(SMALL, added=["halve-heads"])
+    assert "signed-rotary" not in names(SMALL, without=["signed-rotary"])
+    with pytest.raises(UsageError, match="no-such"):
+        rewrites.choose("int8", added=["no-such"])
+
+
+@pytest.mark.usefixtures("measured")
+def test_lower_looks_at_the_network_itself(tmp_path: Path) -> None:
+    source = vit.write(tmp_path)
+    applied = {row.name for row in lower(source, tmp_path / "out.onnx", "w8a16", [])}
+    assert applied == names((vit.TOKENS, vit.WIDTH))
+
+
+def test_all_that_was_measured_names_rewrites_and_models() -> None:
+    known = {rewrite.name for rewrite in rewrites.REWRITES}
+    for row in catalog.gains():
+        assert row.saved.keys() <= known
+        assert row.precision in catalog.precisions()
+        assert row.layer < row.plain, "as it is built, a layer is faster than without rewrites"
+        assert row.shape[0] > 5
+
+
+def test_the_file_says_what_was_read_from_it() -> None:
+    assert record_gains.DATA.read_text() == record_gains.data(catalog.gains())
+
+
+def test_the_page_shows_what_was_measured() -> None:
+    page = record_gains.PAGE.read_text()
+    assert page == record_gains.with_tables(page, catalog.gains())
