@@ -16,6 +16,6 @@ archive=$("$tools/.venv/bin/python" -c \
 invoke inspect "$archive"
 
 # On top of $OUT: what the build keeps beside them is not for handing over.
-mv "$archive" "$OUT"
+cp "$archive" "$OUT"
 cd "$OUT"
 sha256sum ./*.tar.gz >SHA256SUMS

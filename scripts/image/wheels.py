@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -80,17 +80,32 @@ def resolve(requirements: Iterable[str], platform: Platform, *, deps: bool = Tru
     Raises:
         ImageBuildError: pip cannot satisfy them.
     """
+    wanted = list(requirements)
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.json"
         command = [*pip_settings.command("install"), "--dry-run", "--ignore-installed"]
         command += ["--quiet", "--report", str(report), "--target", scratch]
-        command += [*([] if deps else ["--no-deps"]), *platform.options(), *requirements]
-        settings = _settings("install")
-        done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
-        if done.returncode:
+        command += [*([] if deps else ["--no-deps"]), *platform.options(), *wanted]
+        for settings in _places(wanted):
+            done = subprocess.run(
+                command, env=settings, capture_output=True, text=True, check=False
+            )
+            if not done.returncode:
+                break
+        else:
             raise ImageBuildError(f"pip cannot resolve the lock:\n{done.stderr.strip()}")
         chosen = json.loads(report.read_text())["install"]
     return sorted(_pin(item) for item in chosen)
+
+
+def _places(requirements: Sequence[str]) -> Iterator[Mapping[str, str]]:
+    """Yield where to resolve: as the settings say, then with torch's own index beside that."""
+    settings = _settings("install")
+    yield settings
+    local = any(requirement.endswith(_LOCAL_VERSION) for requirement in requirements)
+    if local and not pip_settings.looks_nowhere_else("install"):
+        places = f"{settings.get('PIP_EXTRA_INDEX_URL', '')} {CPU_INDEX}"
+        yield {**settings, "PIP_EXTRA_INDEX_URL": places.strip()}
 
 
 def download(lock: Path, platform: Platform, log: BuildLog) -> Path:

@@ -48,11 +48,17 @@ def _verdict(
     try:
         second = _build(builder, request, folder / "deeper", variation)
         order = [stage.name for stage in plan.stages(request)]
-        return next(differences(first, second, order), "")
+        return _in_short(list(differences(first, second, order)))
     except PipelineError as error:
         return str(error)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _in_short(sentences: Sequence[str]) -> str:
+    """Return the first of the sentences, and how many more there are."""
+    more = f" {len(sentences) - 1} more differ." if len(sentences) > 1 else ""
+    return "".join(sentences[:1]) + more
 
 
 def compare(first: Path, second: Path) -> Iterator[tuple[str, int]]:

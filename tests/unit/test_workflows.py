@@ -1,4 +1,4 @@
-"""The CI files keep the rules that their tools would hold us to."""
+"""The CI files keep the rules that their tools would hold us to; tests/pipeline runs zizmor."""
 
 import re
 from pathlib import Path

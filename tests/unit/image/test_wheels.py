@@ -140,6 +140,24 @@ def test_torch_comes_from_its_own_index_on_a_plain_machine(
     assert "no such wheel of torch: trying 127.0.0.1" in capsys.readouterr().out
 
 
+def test_torch_is_resolved_on_its_own_index_where_the_settings_have_no_such_wheel(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cpu = tmp_path / "cpu"
+    cpu.mkdir()
+    small = wheel(folder, "small")
+    torch = wheel(cpu, "torch", version="1.0+cpu", needs="small")
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    with index.served(folder) as default, index.served(cpu) as torchs:
+        monkeypatch.setenv("PIP_INDEX_URL", default)
+        monkeypatch.setattr(wheels, "CPU_INDEX", torchs)
+        assert wheels.resolve(["torch==1.0+cpu"], PLATFORM) == [
+            Pin("small", "1.0", (small,)),
+            Pin("torch", "1.0+cpu", (torch,)),
+        ]
+
+
 def test_another_torch_on_its_own_index_is_refused(
     locked: tuple[Path, Path, Path], log: BuildLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
