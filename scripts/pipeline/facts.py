@@ -14,6 +14,7 @@ from scripts import digests, source
 from scripts.checkpoint.hub_id import SCHEME
 from scripts.image import lanes, locks
 from scripts.image.image import Image
+from scripts.outputs import Outputs
 from scripts.package import weights
 from scripts.pipeline import options
 from scripts.pipeline.request import HUB, Request
@@ -26,6 +27,7 @@ HOW = ("build_dir", "memory", "sign")
 def gather(request: Request, image: Image, digest: Callable[[Path], str]) -> dict[str, Any]:
     """Return image, source, parameters and materials; `digest` gives the SHA-256 of a folder."""
     given = {name: path for name, path in _asked(request).items() if isinstance(path, Path)}
+    given |= request.outputs.heads
     return {
         "image": {"digest": image.content_digest, "bom": _bill(image)},
         "source": {"digest": source.revision()},
@@ -75,6 +77,8 @@ def _weights(request: Request) -> str:
 def _in_words(value: Any) -> Any:
     if isinstance(value, Path):
         return A_FOLDER if value.is_dir() else A_FILE
+    if isinstance(value, Outputs):
+        return str(value.at(dict.fromkeys(value.heads, Path(A_FILE))))
     if isinstance(value, bool):
         return value
     if isinstance(value, int | float):

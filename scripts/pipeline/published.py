@@ -15,6 +15,7 @@ from typing import Any
 from scripts import digests
 from scripts.digests import DigestCache
 from scripts.errors import ArtefactError, UsageError
+from scripts.outputs import TOKENS_ALONE, Outputs
 from scripts.package import document, package, provenance
 from scripts.package.manifest import MANIFEST
 from scripts.package.package import Package
@@ -108,10 +109,16 @@ def find(published: Published, places: Sequence[Path]) -> dict[str, Path]:
 
     Raises:
         UsageError: one is in none of the places; the message has its hash.
+        ValueError: the package names outputs that no build has.
     """
     cache = DigestCache(Path(os.devnull))
     candidates = [path for place in places for path in (place, *sorted(place.rglob("*")))]
     inputs = {}
+    outputs = Outputs.parse(str(published.parameters.get("outputs", TOKENS_ALONE)))
+    if outputs.heads:
+        sums = {name: published.materials.get(name, "not said") for name in outputs.heads}
+        heads = {name: _by_hash(name, sums[name], candidates, cache) for name in sums}
+        inputs["outputs"] = Path(str(outputs.at(heads)))
     for name, value in published.parameters.items():
         if value not in (facts.A_FOLDER, facts.A_FILE):
             continue

@@ -19,7 +19,9 @@ from securesystemslib.signer import SSlibKey
 from scripts import digests, source
 from scripts.console import Console
 from scripts.errors import ArtefactError, ReproducibilityError, SignatureError, UsageError
-from scripts.pipeline import published, rebuild, request
+from scripts.image.image import Image
+from scripts.outputs import Outputs
+from scripts.pipeline import facts, published, rebuild, request
 from scripts.pipeline.published import Published
 from tests import packages
 
@@ -230,6 +232,20 @@ def test_what_is_no_commit_is_refused(tmp_path: Path, commit: Any) -> None:
         published.read(archive(tmp_path, digest={"gitCommit": commit}))
 
 
+def test_heads_are_named_by_their_hash_and_found_by_it(tmp_path: Path) -> None:
+    head = tmp_path / "data" / "head.safetensors"
+    head.parent.mkdir()
+    head.write_bytes(b"a head")
+    asked = dataclasses.replace(request.make(), outputs=Outputs.parse(f"cls,head={head}"))
+    record = facts.gather(asked, Image("id", "tag", "bookworm", IMAGE, "inputs", 0), tree)
+    assert str(tmp_path) not in json.dumps(record)
+    materials = tuple((item["name"], item["digest"]["sha256"]) for item in record["materials"])
+    path = archive(tmp_path / "a", materials=materials, outputs=record["parameters"]["outputs"])
+    assert f"--outputs=cls,head={head}" in options(path, tmp_path / "data")
+    with pytest.raises(UsageError, match="The head"):
+        options(path)
+
+
 def test_a_mounted_sdk_is_asked_for(tmp_path: Path) -> None:
     path = archive(tmp_path / "a", sdk="mounted")
     with pytest.raises(UsageError, match="official SDK"):
@@ -258,9 +274,6 @@ def test_a_checkout_has_the_bytes_of_its_commit_and_leaves_ours_alone(tmp_path: 
 
 def test_what_a_build_asks_for_can_be_asked_for_again(tmp_path: Path) -> None:
     """Every option that decides what comes of a build is among the parameters of its package."""
-    from scripts.image.image import Image
-    from scripts.pipeline import facts
-
     image = Image("id", "tag", "bookworm", IMAGE, "inputs", 0)
     widths = tmp_path / "widths.json"
     widths.write_text("{}")
