@@ -109,12 +109,12 @@ def find(published: Published, places: Sequence[Path]) -> dict[str, Path]:
 
     Raises:
         UsageError: one is in none of the places; the message has its hash.
-        ValueError: the package names outputs that no build has.
+        ArtefactError: the package names outputs that no build has.
     """
     cache = DigestCache(Path(os.devnull))
     candidates = [path for place in places for path in (place, *sorted(place.rglob("*")))]
     inputs = {}
-    outputs = Outputs.parse(str(published.parameters.get("outputs", TOKENS_ALONE)))
+    outputs = _outputs(published)
     if outputs.heads:
         sums = {name: published.materials.get(name, "not said") for name in outputs.heads}
         heads = {name: _by_hash(name, sums[name], candidates, cache) for name in sums}
@@ -129,6 +129,17 @@ def find(published: Published, places: Sequence[Path]) -> dict[str, Path]:
                 name, published.materials.get(name, "not said"), candidates, cache
             )
     return inputs
+
+
+def _outputs(published: Published) -> Outputs:
+    try:
+        return Outputs.parse(str(published.parameters.get("outputs", TOKENS_ALONE)))
+    except ValueError as error:
+        raise ArtefactError(
+            f"{published.name} cannot be rebuilt: {error}.",
+            cause="a later release made it, or it was changed by hand",
+            remedy="rebuild it with the release that made it",
+        ) from error
 
 
 def _by_hash(name: str, sha256: str, candidates: Sequence[Path], cache: DigestCache) -> Path:

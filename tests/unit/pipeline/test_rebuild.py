@@ -246,6 +246,11 @@ def test_heads_are_named_by_their_hash_and_found_by_it(tmp_path: Path) -> None:
         options(path)
 
 
+def test_outputs_that_no_build_has_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match="cannot be rebuilt: there is no output"):
+        options(archive(tmp_path / "a", outputs="nonsense"))
+
+
 def test_a_mounted_sdk_is_asked_for(tmp_path: Path) -> None:
     path = archive(tmp_path / "a", sdk="mounted")
     with pytest.raises(UsageError, match="official SDK"):
