@@ -1,0 +1,68 @@
+"""Golden runs of networks with several outputs, on a board that is this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scripts.boards import golden, measured
+from scripts.errors import DeviceError, GateError
+from scripts.package.item import Entry
+from scripts.package.manifest import Manifest
+from tests.unit.boards.local import Local
+
+OUTPUTS = {"cls": [1.0, 2.0, 3.0], "head": [4.0, -1.0], "patches": [0.5] * 5}
+# Gives back the golden outputs as the runner does: of several, each in a file of the folder.
+TIMES = json.dumps(dict.fromkeys(measured.TIMES, 10))
+RUNNER = f"""#!/bin/sh
+while [ "$1" != --output ]; do shift; done
+mkdir "$2"
+for name in cls head patches; do cat "golden/$name.raw" >"$2/$name.raw"; done
+echo 'network: stand-in'
+echo '{TIMES}'
+"""
+
+
+def _release(folder: Path, runner: str = RUNNER) -> tuple[Local, Manifest]:
+    files = {"bin/dinov3-run": runner.encode(), "model/context.bin": b"context"}
+    files["golden/input.raw"] = b"input"
+    for name, values in OUTPUTS.items():
+        files[f"golden/{name}.raw"] = np.array(values, "<f4").tobytes()
+    roles = {"bin": "runner", "model": "context binary", "golden": "golden"}
+    entries = []
+    for path, content in files.items():
+        (folder / "releases/one" / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "releases/one" / path).write_bytes(content)
+        (folder / "releases/one" / path).chmod(0o755)
+        digest = hashlib.sha256(content).hexdigest()
+        entries.append(Entry(path, len(content), "0755", digest, roles[path.split("/")[0]]))
+    return Local(folder), Manifest({"name": "one"}, tuple(entries))
+
+
+def _run(folder: Path, runner: str = RUNNER) -> golden.Golden:
+    board, manifest = _release(folder, runner)
+    assert golden.possible(manifest)
+    return asyncio.run(golden.run(board, "releases/one", manifest))
+
+
+def test_every_output_is_compared_with_its_own(tmp_path: Path) -> None:
+    assert _run(tmp_path).cosine == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_the_worst_output_counts(tmp_path: Path, name: str) -> None:
+    size = 4 * len(OUTPUTS[name])
+    wrong = f'\nhead -c {size - 4} "golden/{name}.raw" >"$2/{name}.raw"\n'
+    wrong += f'printf "\\000\\000\\300\\302" >>"$2/{name}.raw"\necho'
+    with pytest.raises(GateError, match="gets it wrong"):
+        _run(tmp_path, RUNNER.replace("\necho", wrong, 1))
+
+
+def test_an_output_less_is_said(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="gives 32 bytes of output, not 40"):
+        _run(tmp_path, RUNNER.replace("\necho", '\nrm "$2/head.raw"\necho', 1))
