@@ -23,7 +23,7 @@ _HEAD = """\
 # what each rewrite saves of them; below 0 it costs. Measured on twins of one and of three layers by
 # `python -m scripts.bench.gains --model M --size S --precision P --no-widths --out DIR`, recorded
 # by `python -m scripts.bench.record_gains DIR/gains.json`. `lower` leaves out what costs more than
-# 1 % of a layer in the network that is most alike, and takes what saves as much.
+# 2.5 % of a layer in the network that is most alike, and takes what saves as much.
 """
 _PRECISIONS = ("int8", "w8a16", "fp16")
 
