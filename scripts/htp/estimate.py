@@ -82,7 +82,11 @@ def read_profile(path: Path) -> Estimate:
         values = {row["Event Identifier"]: row for row in csv.DictReader(file)}
     missing = [name for name in NAMES.values() if name not in values]
     if missing:
-        raise CompileError(f"The compiler's profile lacks {missing[0]!r}.")
+        raise CompileError(
+            f"The compiler's profile lacks {missing[0]!r}.",
+            cause="a SoC whose time Qualcomm's compiler does not simulate",
+            remedy="build for a target of the catalog",
+        )
     return Estimate(**{key: int(values[name]["Time"]) for key, name in NAMES.items()})
 
 
