@@ -210,10 +210,10 @@ def _gate(bound: float, label: str, y: float, base: float) -> list[str]:
 
 
 def _mark(x: float, base: float, name: str, anchor: str) -> str:
-    """Return a triangle below the axis and its name."""
-    return f'<path class="mark" d="M{x:.1f} {base + 2}l4 7h-8z"/>' + _text(
-        x, base + 20, name, "middle"
-    )
+    """Return a triangle below the axis and its name, on the side that `anchor` leaves free."""
+    beside = {"start": 5, "end": -5}[anchor]
+    triangle = f'<path class="mark" d="M{x:.1f} {base + 2}l4 7h-8z"/>'
+    return triangle + _text(x + beside, base + 17, name, anchor)
 
 
 def _bar(x: float, base: float, width: float, height: float) -> str:

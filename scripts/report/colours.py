@@ -22,6 +22,9 @@ _CIVIDIS = (
 )
 # The colours of a loss go from a cosine of 1 - 1e-4 to one of 0, by powers of ten.
 _LEAST_LOSS = 4.0
+# Steps of what is computed from float32 features: processors disagree in their last digits, and few
+# steps make it rare that one falls on either side of a border.
+_STEPS = 15
 # Photographs are shown this large at most, and are JPEG from this size on.
 _LARGEST, _LARGE = 128, 48
 
@@ -34,13 +37,13 @@ def scale(steps: int) -> list[str]:
 def losses(cosines: Values) -> Pixels:
     """Return a picture of cosines: the darker the closer to 1, by powers of ten of the distance."""
     decades = np.log10(np.maximum(1 - cosines, 10**-_LEAST_LOSS))
-    return _coloured(1 + decades / _LEAST_LOSS)
+    return _coloured(_stepped(1 + decades / _LEAST_LOSS))
 
 
 def similarity(features: Values, patch: tuple[int, int]) -> Pixels:
     """Return a picture of each patch's cosine with one of them: 0 and below dark, 1 light."""
     unit = features / np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-12)
-    return _coloured((unit @ unit[patch]).clip(0, 1))
+    return _coloured(_stepped((unit @ unit[patch]).clip(0, 1)))
 
 
 def salient(features: Values) -> tuple[int, int]:
@@ -67,7 +70,7 @@ def components(samples: Sequence[Sample]) -> list[tuple[Pixels, Pixels]]:
 
     def shown(features: Values) -> Pixels:
         levels = ((features - mean) @ basis - low) / np.maximum(high - low, 1e-12)
-        return np.rint(levels.clip(0, 1) * 255).astype(np.uint8)
+        return np.rint(_stepped(levels.clip(0, 1)) * 255).astype(np.uint8)
 
     return [(shown(sample.reference), shown(sample.context)) for sample in samples]
 
@@ -106,6 +109,12 @@ def _oriented(basis: NDArray[np.float64]) -> NDArray[np.float64]:
     largest = np.abs(basis).argmax(axis=0)
     signs: NDArray[np.float64] = np.sign(basis[largest, range(basis.shape[1])])
     return basis * signs
+
+
+def _stepped(levels: Values) -> Values:
+    """Return the nearest of a few steps between 0 and 1."""
+    steps: Values = np.rint(levels * _STEPS) / _STEPS
+    return steps
 
 
 def _coloured(levels: Values) -> Pixels:

@@ -83,11 +83,11 @@ def finding(report: Verdict, stream: Sequence[Layer]) -> str:
 
 def _in_words(report: Mapping[str, Any]) -> str:
     pictures, simulated = report["pictures"], report.get("simulated_pictures", report["pictures"])
-    unseen = "" if report.get("held_out", True) else ", which calibration has seen"
+    kind = "held-out" if report.get("held_out", True) else "calibration"
     if simulated < pictures:
         rest = f"{pictures - simulated} by the integer network on the CPU"
-        return f"{pictures}{unseen}: {simulated} in the simulator, {rest}"
-    return f"{pictures}{unseen}, all in the simulator"
+        return f"{pictures} {kind} pictures, {simulated} in the simulator and {rest}"
+    return f"{pictures} {kind} pictures, all in the simulator"
 
 
 def _engines(engines: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -95,8 +95,8 @@ def _engines(engines: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for output, own in engines.items():
         for name, bound in own["at_least"].items():
             value = own["figures"][name]
-            key = f"simulator and CPU alike, {name.replace('_', ' ')} of {output}"
-            yield key, f"{value:.6f} (at least {bound:.6f})"
+            key = f"simulator against CPU, {output.replace('_', ' ')}, {name.replace('_', ' ')}"
+            yield key, f"{value:.5f} (at least {bound:.5f})"
 
 
 def _measures(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ def save(
 ) -> None:
     """Write `features.npz`, the same bytes for the same features.
 
-    `reference` and `context` are float16 [pictures, rows, columns, hidden], the patches of the
+    `reference` and `context` are float32 [pictures, rows, columns, hidden], the patches of the
     first pictures; `cosines` float32 [pictures, rows, columns], of all. They are of the first
     output that has patches; where none has, there are no pictures in them.
 
@@ -34,7 +34,7 @@ def save(
     """
     ours, theirs = (_patches(outputs, grid[0] * grid[1]) for outputs in (reference, built))
     cosines = metrics.cosine(ours, theirs)
-    few = [features[:PICTURES].astype(np.float16) for features in (ours, theirs)]
+    few = [features[:PICTURES].astype(np.float32) for features in (ours, theirs)]
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(
         path,
