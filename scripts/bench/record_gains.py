@@ -36,7 +36,7 @@ def read(file: Path) -> Measured:
         size=report["size"],
         precision=report["precision"],
         layer=report["microseconds_with_all"],
-        plain=report["microseconds_without_any"],
+        plain=report.get("microseconds_without_any"),
         saved={gain["rewrite"]: gain["saved"] for gain in report["rewrites"]},
     )
 
@@ -59,7 +59,8 @@ def data(rows: Sequence[Measured]) -> str:
 
 def _entry(row: Measured) -> str:
     names = [f"{key} = {json.dumps(getattr(row, key))}" for key in ("model", "size", "precision")]
-    numbers = [f"{key} = {getattr(row, key)}" for key in ("layer", "plain")]
+    values = {"layer": row.layer, "plain": row.plain}
+    numbers = [f"{key} = {value}" for key, value in values.items() if value is not None]
     saved = [f'"{name}" = {value}' for name, value in row.saved.items()]
     head = "\n".join(["", "[[measured]]", *names, *numbers, "", "[measured.saved]"])
     return "\n".join([head, *saved, ""])
@@ -76,9 +77,9 @@ def _table(model: str, rows: Sequence[Measured]) -> str:
         ["rewrite", *(f"{row.precision} {row.size}" for row in rows)],
         ["---"] * (len(rows) + 1),
         *([f"`{name}`", *(_cell(row, name) for row in rows)] for name in _names()),
-        ["none of them, us a layer", *(f"{row.plain:.0f}" for row in rows)],
+        ["none of them, us a layer", *(f"{row.plain:.0f}" if row.plain else "" for row in rows)],
         ["**those used, us a layer**", *(f"**{row.layer:.0f}**" for row in rows)],
-        ["times as fast", *(f"{row.plain / row.layer:.2f}" for row in rows)],
+        ["times as fast", *(f"{row.plain / row.layer:.2f}" if row.plain else "" for row in rows)],
     ]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return f"{catalog.models()[model].description}:\n\n{text}"

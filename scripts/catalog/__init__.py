@@ -107,15 +107,16 @@ class Target:
 class Measured:
     """Simulated microseconds of a layer of a model at a size, and what each rewrite saves of them.
 
-    `layer` is with the rewrites that are used, `plain` with none. A saving below 0 is a cost.
+    `layer` is with the rewrites that are used, `plain` with none, if that was measured. A saving
+    below 0 is a cost.
     """
 
     model: str
     size: str
     precision: str
     layer: float
-    plain: float
     saved: Mapping[str, float]
+    plain: float | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

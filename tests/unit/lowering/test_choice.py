@@ -22,8 +22,8 @@ SAVED = {"halve-heads": -30.0, "pad-tokens": -5.0, "signed-rotary": 40.0, "rms-n
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """ViT-S at 224: halving heads costs 3 % of a layer, signing sines would save 4 %."""
     rows = [
-        Measured("vits16", "224", "w8a16", 1000.0, 2000.0, SAVED),
-        Measured("vith16plus", "224", "w8a16", 1000.0, 2000.0, {"halve-heads": 30.0}),
+        Measured("vits16", "224", "w8a16", 1000.0, SAVED, 2000.0),
+        Measured("vith16plus", "224", "w8a16", 1000.0, {"halve-heads": 30.0}),
     ]
     monkeypatch.setattr(catalog, "gains", lambda: rows)
 
@@ -69,7 +69,9 @@ def test_all_that_was_measured_names_rewrites_and_models() -> None:
     for row in catalog.gains():
         assert row.saved.keys() <= known
         assert row.precision in catalog.precisions()
-        assert row.layer < row.plain, "as it is built, a layer is faster than without rewrites"
+        assert row.plain is None or row.layer < row.plain, (
+            "as it is built, a layer is faster than without rewrites"
+        )
         assert row.shape[0] > 5
 
 
