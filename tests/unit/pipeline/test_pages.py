@@ -1,0 +1,57 @@
+"""After a build: its page with the times of this machine, and the summary of a CI service."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from scripts import artefacts
+from scripts.pipeline import facts, pages, request
+from scripts.pipeline.build import Done
+from scripts.pipeline.plan import Stage
+from tests import reports
+
+IMAGE: Any = SimpleNamespace()
+
+
+def step(verb: str, outputs: dict[str, Any] | None = None, *, ran: bool = True) -> Done:
+    manifest = {
+        "outputs": outputs or {},
+        "seconds": 12.5,
+        "usage": {"peak_memory_bytes": 7_000_000},
+    }
+    return Done(Stage(verb, verb, ()), manifest, ran)
+
+
+@pytest.fixture(autouse=True)
+def _no_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "gather", lambda *_: reports.HOST)
+    monkeypatch.delenv(pages.SUMMARY, raising=False)
+
+
+def test_a_build_without_a_report_has_no_page(tmp_path: Path) -> None:
+    asked = request.make(build_dir=str(tmp_path))
+    assert pages.write(IMAGE, asked, [step("export")]) is None
+
+
+def test_the_page_of_a_build_tells_its_times_and_its_archive(tmp_path: Path) -> None:
+    asked = request.make(build_dir=str(tmp_path))
+    reports.build(asked.root)
+    archive = str(asked.archive.relative_to(asked.root))
+    packed = {archive: {"size": 10_862_694, "sha256": 64 * "a"}}
+    steps = [step("export", ran=False), step("report"), step("package", packed)]
+    page = pages.write(IMAGE, asked, steps)
+    assert page == asked.root / artefacts.build_page("int8")
+    text = page.read_text()
+    assert "7.0 MB" in text and 64 * "a" in text and "not run again" in text
+
+
+def test_a_summary_is_added_to_what_ci_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = request.make(build_dir=str(tmp_path))
+    reports.build(asked.root)
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv(pages.SUMMARY, str(summary))
+    pages.write(IMAGE, asked, [step("report")])
+    assert summary.read_text().startswith("before\n## digits int8\n\n✅ passes its gate")
