@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from safetensors.numpy import save_file
 
 from scripts.lowering import rewrites
 from scripts.lowering.lower import lower
@@ -26,6 +25,8 @@ EVERY = "layers=0,2,cls,patches,features,tokens,head={0},patch-head={0}"
 
 
 def _head(folder: Path) -> Path:
+    from safetensors.numpy import save_file  # as torch, in the image only
+
     random = np.random.default_rng(2)
     weight = random.standard_normal((CLASSES, HIDDEN)).astype(np.float32)
     save_file({"weight": weight, "bias": random.standard_normal(CLASSES).astype(np.float32)},
