@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scripts.image import lanes, locks
 from scripts.image.image import Image
-from scripts.package import package, provenance
+from scripts.package import package, provenance, sbom
 from scripts.package.manifest import MANIFEST, PAGE, SUMS
 from scripts.pipeline import plan
 from scripts.pipeline import request as requests
@@ -24,7 +24,7 @@ PRECISIONS = ("int8", "w8a16", "fp16")
 # Folders of artefacts that are compared; a package is compared file by file.
 _FOLDERS = ("models/", "libs/", "final_binary/")
 # Files of a package that name the commit it was made from, or their digests.
-_OF_THE_COMMIT = (provenance.FILE, PAGE, MANIFEST, SUMS)
+_OF_THE_COMMIT = (provenance.FILE, sbom.FILE, PAGE, MANIFEST, SUMS)
 
 Digests = Mapping[str, str]
 
