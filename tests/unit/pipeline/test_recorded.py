@@ -90,4 +90,4 @@ def test_what_names_the_commit_is_not_recorded(tmp_path: Path) -> None:
     files = recorded._package(packages.package(tmp_path))
     names = {name.split("/", 1)[1] for name in files}
     assert "model/dinov3_int8_htp.serialized.bin" in names
-    assert not names & {"manifest.json", "SHA256SUMS", "provenance.intoto.json"}
+    assert not names & {"manifest.json", "SHA256SUMS", "provenance.intoto.json", "sbom.cdx.json"}
