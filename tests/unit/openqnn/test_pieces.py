@@ -56,6 +56,15 @@ def test_quantised_networks_are_cut_between_a_quantiser_and_what_reads_it(tmp_pa
         assert {node.op_type for node, _ in readers[piece.result]} == {"DequantizeLinear"}
 
 
+def test_quantising_operators_of_the_runtime_itself_round_as_those_of_onnx(tmp_path: Path) -> None:
+    """They are what ONNX Runtime for Python 3.10 has where a network has opset 23."""
+    _pictures(tmp_path / "calibration", 10, seed=1)
+    path, _ = _int8(tmp_path, vit.write(tmp_path))
+    _, found = _through_pieces(path, 20)
+    for picture, one in zip(PICTURES, found, strict=True):
+        np.testing.assert_array_equal(one, _whole(path, picture))
+
+
 def test_every_piece_makes_what_it_needs_of_constants_and_other_inputs() -> None:
     """y = ((x + s) + s), s = choice + 1; neither s nor the choice goes from piece to piece."""
     value = helper.make_tensor_value_info

@@ -28,6 +28,10 @@ from openqnn.network.pieces import Piece
 Values = dict[str, NDArray[Any]]
 # The least number of nodes in a session.
 PIECE = 100
+# ONNX Runtime has these in a domain of its own as well: in every release and for every opset, where
+# 1.23, the last one for Python 3.10, lacks those of opset 23.
+QUANTISING = ("QuantizeLinear", "DequantizeLinear")
+DOMAIN = "com.microsoft"
 # ONNX Runtime's option with the folder of a model's external data.
 EXTERNAL_DATA = "session.model_external_initializers_file_folder_path"
 
@@ -46,7 +50,7 @@ class Runner:
         options = _options()
         options.add_session_config_entry(EXTERNAL_DATA, str(folder))
         self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            _runnable(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
     def __call__(self, value: NDArray[Any], others: Mapping[str, NDArray[Any]]) -> Values:
@@ -77,6 +81,18 @@ class Relay:
     def values(self) -> Sequence[NDArray[Any]]:
         """The last piece's result, one a picture."""
         return self._values
+
+
+def _runnable(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with the quantising operators of the runtime's own domain."""
+    runnable = onnx.ModelProto()
+    runnable.CopyFrom(model)
+    for node in runnable.graph.node:
+        if node.op_type in QUANTISING:
+            node.domain = DOMAIN
+    if all(version.domain != DOMAIN for version in runnable.opset_import):
+        runnable.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
+    return runnable
 
 
 def _options() -> Any:
