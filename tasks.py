@@ -111,12 +111,16 @@ def reproduce(console: Console, request: Request, vary: bool = False) -> None:
     },
 )
 def rebuild(
-    console: Console, request: Request, archive: str, inputs: str = "", signers: str = ""
+    console: Console,
+    request: Request,
+    archive: str,
+    inputs: str | None = None,
+    signers: str | None = None,
 ) -> None:
     """Rebuild a published archive by the commit that made it, and compare file by file."""
     from scripts.pipeline import rebuild as rebuilding  # slow to import, too
 
-    places = [options.path(text) for text in inputs.split(",") if text]
+    places = [options.path(text) for text in (inputs or "").split(",") if text]
     allowed = [options.path(signers)] if signers else []
     rebuilding.run(console, request, options.path(archive), places, allowed)
 

@@ -61,9 +61,10 @@ def ensure(client: docker.DockerClient, lane: str) -> Image:
     Raises:
         ImageBuildError: it cannot be built either.
     """
+    log, chosen = BuildLog(), load(lane)
+    _reference(chosen)  # a wrong one is refused even where it is not needed
     if found := find(client, lane):
         return found
-    log, chosen = BuildLog(), load(lane)
     with _alone(log):
         # Another process may just have made it.
         return find(client, lane) or _pull(client, chosen, log) or _build(client, chosen, log)
@@ -183,6 +184,22 @@ def _label(
     return made
 
 
+def _reference(lane: Lane) -> str:
+    """Return what to pull the image by, if anything.
+
+    Raises:
+        UsageError: it is no digest: what it names can change.
+    """
+    reference = os.environ.get(REFERENCE_VARIABLE) or lane.registry
+    if reference and not _BY_DIGEST.fullmatch(reference):
+        raise UsageError(
+            f"{reference} does not name an image by its digest.",
+            cause="a tag can be moved to another image at any time",
+            remedy="NAME@sha256:..., as `invoke image.push` prints it",
+        )
+    return reference
+
+
 def _pull(client: docker.DockerClient, lane: Lane, log: BuildLog) -> Image | None:
     """Return the image that is named, once it is proved to be the recorded one.
 
@@ -190,15 +207,9 @@ def _pull(client: docker.DockerClient, lane: Lane, log: BuildLog) -> Image | Non
         UsageError: the reference is no digest: what it names can change.
         ImageBuildError: it is another image than the one recorded for these files.
     """
-    reference = os.environ.get(REFERENCE_VARIABLE) or lane.registry
+    reference = _reference(lane)
     if not reference:
         return None
-    if not _BY_DIGEST.fullmatch(reference):
-        raise UsageError(
-            f"{reference} does not name an image by its digest.",
-            cause="a tag can be moved to another image at any time",
-            remedy="NAME@sha256:..., as `invoke image.push` prints it",
-        )
     inputs = recipe.inputs_digest(lane)
     if locks.recorded(lane).get("inputs") != inputs:
         log.say(f"no digest is recorded for these files, to hold {reference} against: building")

@@ -27,6 +27,7 @@ def attest(archive: Path, key: Path) -> Path | None:
     """
     signer = attestation.signer(key)
     if signer is None:
+        path_of(archive).unlink(missing_ok=True)  # another key signed that
         return None
     _, documents = package.read(archive)
     said = document.load(documents.get(provenance.FILE, b""), provenance.FILE, _SHAPE)

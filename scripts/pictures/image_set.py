@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from openqnn.progress import say, track
 from scripts import digests
-from scripts.errors import CalibrationError, UsageError
+from scripts.errors import CalibrationError
 from scripts.metrics import Features
 from scripts.picture_size import PictureSize
 from scripts.pictures import decoding, preprocess
@@ -280,25 +280,15 @@ class HeldOut:
             tensors.append(preprocess.of_file(path, how, scratch)[None])
         return tensors
 
-    @property
-    def is_labelled(self) -> bool:
-        """Whether every picture lies in a folder whose name is a number."""
-        return all(str(image["label"]).isdigit() for image in self.manifest["images"])
+    def labels(self, classes: int) -> list[int] | None:
+        """Return the pictures' classes: their folders' names, None unless each is one of `classes`.
 
-    def labels(self, classes: int) -> list[int]:
-        """Return the pictures' classes: their folders' names, which must be numbers.
-
-        Raises:
-            UsageError: a label is no number below `classes`.
+        A class is a number from 0, in the digits 0 to 9.
         """
-        labels = [str(image["label"]) for image in self.manifest["images"]]
-        wrong = [label for label in labels if not label.isdigit() or int(label) >= classes]
-        if wrong:
-            raise UsageError(
-                f"The label {wrong[0]!r} is no class number below {classes}.",
-                remedy="sort the pictures into folders 0, 1, 2, ..., or leave --head out",
-            )
-        return [int(label) for label in labels]
+        numbers = {str(number): number for number in range(classes)}
+        labels = [numbers.get(str(image["label"])) for image in self.manifest["images"]]
+        known = [label for label in labels if label is not None]
+        return known if len(known) == len(labels) else None
 
 
 def _judge(collector: Collector, goal: int) -> None:

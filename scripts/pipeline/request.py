@@ -108,6 +108,8 @@ def _build_dir(text: str | Path) -> Path:
             f"--build-dir {folder}: {nearest} is a file, no folder.",
             remedy="give a folder; it is made where it is not there",
         )
+    if folder == Path(folder.anchor):
+        raise UsageError(f"--build-dir {folder} is the whole disk.", remedy="give a folder on it")
     if any(folder.is_relative_to(place) for place in _KERNEL):
         raise UsageError(
             f"--build-dir {folder} is the kernel's, which keeps no files.",

@@ -99,7 +99,7 @@ def _stage_row(step: Done) -> tuple[str | Text, ...]:
 def _figures(verify: dict[str, Any], profile: dict[str, Any]) -> list[tuple[str, str, str]]:
     gate = verify.get("gate", {})
     rows = [
-        (name, f"{value:.6g}", f"gate {gate[name]}" if name in gate else "")
+        (name, f"{value:.6g}", _bound(value, gate[name]) if name in gate else "")
         for name, value in verify.get("figures", {}).items()
     ]
     rows += [
@@ -109,3 +109,7 @@ def _figures(verify: dict[str, Any], profile: dict[str, Any]) -> list[tuple[str,
     if profile:
         rows.append(("simulated time", f"{profile['milliseconds']} ms", "on the target, estimated"))
     return rows
+
+
+def _bound(value: float, bound: float) -> str:
+    return f"gate {bound}" if value >= bound else f"MISSES its gate {bound}"

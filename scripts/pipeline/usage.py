@@ -28,8 +28,8 @@ def named(error: ParseError, tasks: Iterable[str]) -> UsageError:
         flag = "--" + match[1].replace("_", "-")
         return UsageError(f"{flag} needs a value.", remedy=f"{flag} VALUE; {_help(task)}")
     if match := _MISSING.match(text):
-        names = match[2].replace("'", "").upper()
-        return UsageError(f"{match[1]} needs {names}.", remedy=f"`invoke {match[1]} {names}`")
+        names = match[2].replace("'", "").replace("_", "-").upper()
+        return UsageError(f"{match[1]} needs {names}.", remedy=_help(match[1]))
     return UsageError(text, remedy=_help(task))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from openqnn.progress import say
 from scripts import metrics, outputs
 from scripts.errors import ArtefactError
 from scripts.metrics import Features, Head
@@ -26,17 +27,18 @@ def judged(
     report: dict[str, Any] = {}
     both = {"reference": reference, "context": built}
     cls = next((name for name in (outputs.TOKENS, outputs.CLS) if name in built), "")
-    if outputs.HEAD in built and held_out.is_labelled:
-        labels = held_out.labels(built[outputs.HEAD].shape[1])
-        report["accuracy"] = {
-            name: metrics.hits(side[outputs.HEAD], labels) for name, side in both.items()
-        }
+    if outputs.HEAD in built:
+        if labels := _labels(held_out, built[outputs.HEAD].shape[1]):
+            report["accuracy"] = {
+                name: metrics.hits(side[outputs.HEAD], labels) for name, side in both.items()
+            }
     elif head and cls:
         weight, bias = read_head(head, reference[cls].shape[-1])
-        labels = held_out.labels(len(bias))
-        report["accuracy"] = {
-            name: metrics.accuracy(side[cls], (weight, bias), labels) for name, side in both.items()
-        }
+        if labels := _labels(held_out, len(bias)):
+            report["accuracy"] = {
+                name: metrics.accuracy(side[cls], (weight, bias), labels)
+                for name, side in both.items()
+            }
     if not cls or len(built[cls]) < metrics.ENOUGH:
         return report
     if len(set(held_out.folders)) > 1:
@@ -46,6 +48,13 @@ def judged(
         }
     report["neighbour_agreement"] = metrics.neighbour_agreement(reference[cls], built[cls])
     return report
+
+
+def _labels(held_out: HeldOut, classes: int) -> list[int] | None:
+    labels = held_out.labels(classes)
+    if labels is None:
+        say(f"  no accuracy: the pictures do not lie in folders named 0 to {classes - 1}")
+    return labels
 
 
 def read_head(path: Path, hidden: int) -> Head:

@@ -149,6 +149,7 @@ def test_a_passphrase_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_key_that_is_elsewhere_signs_none(archive: Path, key: Path) -> None:
     public = key.with_suffix(".pub")
+    assert attest.attest(archive, key)
     assert attest.attest(archive, public) is None
     assert not attest.path_of(archive).exists()
     with pytest.raises(KeyFileError, match="no private key"):

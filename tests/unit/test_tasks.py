@@ -74,3 +74,9 @@ def test_a_failure_is_a_document_too(tmp_path: Path) -> None:
     done = invoke("inspect", tmp_path / "none", "--json")
     assert json.loads(done.stdout)["error"]["exit_code"] == done.returncode
     assert "Traceback" not in done.stderr
+
+
+def test_a_rebuild_needs_its_archive_alone(tmp_path: Path) -> None:
+    done = invoke("rebuild", tmp_path / "none.tar.gz")
+    assert (done.returncode, done.stdout) == (UsageError.exit_code, "")
+    assert "none.tar.gz" in done.stderr

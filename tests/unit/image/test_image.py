@@ -142,6 +142,7 @@ def test_what_can_be_moved_to_another_image_is_refused(
     engine: Engine, named: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, reference: str
 ) -> None:
     monkeypatch.setenv(image.REFERENCE_VARIABLE, reference)
+    engine.present["dinov3-qnn:bookworm"] = engine.holds(INPUTS)
     with pytest.raises(UsageError, match="by its digest"):
         ensure(engine)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.errors import CalibrationError, UsageError
+from scripts.errors import CalibrationError
 from scripts.picture_size import PictureSize
 from scripts.pictures.image_set import HeldOut
 
@@ -54,8 +54,14 @@ def test_another_picture_under_the_same_name_is_refused(held_out: HeldOut, image
 
 def test_labels_are_class_numbers(held_out: HeldOut) -> None:
     assert held_out.labels(10) == [3, 3]
-    with pytest.raises(UsageError, match="'3'"):
-        held_out.labels(3)
+
+
+@pytest.mark.parametrize(("label", "classes"), [("3", 3), (None, 10), ("²", 10), ("2024", 10)])
+def test_folders_that_are_no_classes_are_no_labels(
+    held_out: HeldOut, label: str | None, classes: int
+) -> None:
+    held_out.manifest["images"][0]["label"] = label
+    assert held_out.labels(classes) is None
 
 
 def test_a_set_of_another_size_is_refused(held_out: HeldOut) -> None:

@@ -148,7 +148,7 @@ def test_help_may_stand_behind_every_task(words: tuple[str, ...]) -> None:
         (["build", "--model", "--sign"], ["--model needs a value"]),
         (["build", "--images", "--modle"], ["--images has the value --modle"]),
         (["build", "--model", "digits", "--model", "x"], ["what is 'x'?", "there twice"]),
-        (["inspect"], ["inspect needs ARCHIVE", "`invoke inspect ARCHIVE`"]),
+        (["inspect"], ["inspect needs ARCHIVE", "`invoke inspect --help` lists"]),
         (["inspect", "x", "--quiet", "--verbose"], ["--quiet and --verbose contradict"]),
     ],
 )

@@ -46,6 +46,7 @@ def test_defaults() -> None:
         ({"weights": "random:" + "9" * 5000}, UsageError, "the seed is a number"),
         ({"weights": "9" * 5000}, UsageError, "no path is that long"),
         ({"build_dir": "/proc/x"}, UsageError, "keeps no files"),
+        ({"build_dir": "/"}, UsageError, "the whole disk"),
         ({"build_dir": "a/" * 3000}, UsageError, "no path is that long"),
         ({"build_dir": str(ROOT / "scripts")}, UsageError, "is in the sources"),
         ({"build_dir": str(ROOT / "docker" / "new")}, UsageError, "is in the sources"),
