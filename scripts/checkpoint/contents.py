@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts import catalog
+from scripts import catalog, json_object
 from scripts.catalog import Model
 from scripts.checkpoint import files, names, pickled
-from scripts.checkpoint.files import FETCH_AGAIN, STORED_TYPES, Tensor, Zeros
+from scripts.checkpoint.files import STORED_TYPES, Tensor, Zeros
 from scripts.checkpoint.names import HUGGING_FACE, Backbone
 from scripts.errors import CheckpointError
+from scripts.json_object import FETCH_AGAIN
 
 _IN_WORDS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 # Of what a directory holds, the containers see these: weights, what describes them, licences.
@@ -105,8 +106,8 @@ class Contents:
     def _mean(self) -> list[float]:
         if not self.directory:
             return []
-        processor = files.read_json(self.directory / files.PROCESSOR)
-        timms = files.read_json(self.directory / files.CONFIG).get("pretrained_cfg") or {}
+        processor = json_object.read(self.directory / files.PROCESSOR)
+        timms = json_object.read(self.directory / files.CONFIG).get("pretrained_cfg") or {}
         return list(processor.get("image_mean") or timms.get("mean") or [])
 
     def require(self, model: Model) -> None:

@@ -6,7 +6,6 @@ memory holds one tensor and never the whole checkpoint. What a file is, is told 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
@@ -16,7 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from scripts import json_object
 from scripts.errors import CheckpointError
+from scripts.json_object import FETCH_AGAIN
 
 MODEL_TYPE = "dinov3_vit"
 CONFIG, PROCESSOR, HEAD = "config.json", "preprocessor_config.json", "head.safetensors"
@@ -27,7 +28,6 @@ KNOWN = {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}
 # safetensors' names of the stored types, and how NumPy reads them; it has no bfloat16.
 STORED_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 LARGEST_HEADER = 100_000_000
-FETCH_AGAIN = "fetch it again; `sha256sum` shows whether a copy is complete"
 # Used in training, not in the exported network.
 OPTIONAL = {"embeddings.mask_token"}
 MERGE_LORA = (
@@ -116,33 +116,19 @@ def read_config(directory: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it is damaged, or of another kind of model.
     """
-    config = read_json(directory / CONFIG)
+    file = directory / CONFIG
+    config = json_object.read(file)
     # timm's has no model type, and says its architecture.
-    kind = config.get("model_type", "" if "architecture" in config else None)
-    if config and kind not in ("", MODEL_TYPE):
+    if not file.is_file() or ("architecture" in config and "model_type" not in config):
+        return {}
+    if (kind := config.get("model_type")) != MODEL_TYPE:
+        what = f"is of a {kind!r} model, not {MODEL_TYPE!r}" if kind else "has no model_type"
         raise CheckpointError(
-            f"{directory / CONFIG} is of a {kind!r} model, not {MODEL_TYPE!r}.",
+            f"{file} {what}.",
             cause="DINOv2, a ConvNeXt or a fine-tuned model in place of a DINOv3 ViT",
             remedy="give --weights a facebook/dinov3-vit* or timm/vit_*_dinov3* directory",
         )
-    return config if kind else {}
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """Return a file's JSON object, nothing where there is no such file.
-
-    Raises:
-        CheckpointError: it holds something else.
-    """
-    if not file.is_file():
-        return {}
-    try:
-        values = json.loads(file.read_text())
-    except ValueError as error:
-        raise CheckpointError(f"{file} is not valid JSON: {error}.", remedy=FETCH_AGAIN) from error
-    if not isinstance(values, dict) or not values:
-        raise CheckpointError(f"{file} holds no JSON object.", remedy=FETCH_AGAIN)
-    return values
+    return config
 
 
 def weight_files(directory: Path) -> list[Path]:
@@ -177,8 +163,8 @@ def weight_files(directory: Path) -> list[Path]:
 
 def _shards(index: Path) -> list[Path]:
     try:
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError) as error:
+        names = sorted(set(json_object.parse(index.read_bytes())["weight_map"].values()))
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{index} is damaged: {error!r}.", remedy=FETCH_AGAIN) from error
     if strange := [name for name in names if Path(str(name)).name != name]:
         raise CheckpointError(f"{index} names a file elsewhere: {strange[0]}.", remedy=FETCH_AGAIN)
@@ -234,9 +220,9 @@ def read_header(file: Path) -> dict[str, Tensor]:
                 remedy=FETCH_AGAIN + "; in a git clone, run `git lfs pull`",
             )
         try:
-            entries = json.loads(stream.read(length))
+            entries = json_object.parse(stream.read(length))
             entries.pop("__metadata__", None)
-            ends = [entry["data_offsets"][1] for entry in entries.values()]
+            ends = [_end(entry) for entry in entries.values()]
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise CheckpointError(
                 f"{file} is damaged: its header is not that of a safetensors file.",
@@ -265,6 +251,15 @@ def refuse_type(file: Path, name: str, dtype: str) -> CheckpointError:
         cause="a checkpoint that is quantised already",
         remedy=f"give weights stored as one of {', '.join(STORED_TYPES)}",
     )
+
+
+def _end(entry: Mapping[str, Any]) -> int:
+    """Return where a tensor ends; an entry of a header that is none raises one of four errors."""
+    first, last = entry["data_offsets"]
+    numbers = (first, last, *entry["shape"])
+    if type(entry["dtype"]) is not str or not all(type(n) is int and n >= 0 for n in numbers):
+        raise ValueError(entry)
+    return int(last)
 
 
 def _stored(file: Path, name: str, entry: Mapping[str, Any], start: int) -> Stored:

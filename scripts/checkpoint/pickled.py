@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.checkpoint.files import FETCH_AGAIN, Tensor
+from scripts.checkpoint.files import Tensor
 from scripts.errors import CheckpointError
+from scripts.json_object import FETCH_AGAIN
 
 ZIP, OLD_PICKLE = b"PK\x03\x04", b"\x80"
 STORAGES = {

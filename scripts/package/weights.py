@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scripts import catalog, digests
+from scripts import catalog, digests, json_object
 from scripts.catalog import Model
 from scripts.errors import ArtefactError, CheckpointError
 from scripts.package.item import Item
@@ -78,7 +77,7 @@ def _source(model: Model, folder: Path, hashes: Mapping[str, str]) -> dict[str, 
 def origin(folder: Path) -> dict[str, Any] | None:
     """Return what `fetch` noted of a checkpoint, where it noted all of it."""
     try:
-        noted = json.loads((folder / "origin.json").read_text())
+        noted = json_object.parse((folder / "origin.json").read_bytes())
         texts = isinstance(noted["repository"], str) and isinstance(noted["commit"], str)
         return dict(noted) if texts and isinstance(noted["files"], dict) else None
     except (OSError, ValueError, KeyError, TypeError):

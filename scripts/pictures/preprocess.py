@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from scripts import json_object
 from scripts.catalog import IMAGENET_MEAN, IMAGENET_STD, Model
 from scripts.errors import CheckpointError
 from scripts.picture_size import PictureSize
@@ -80,21 +81,11 @@ def _configuration(weights: Path | None) -> tuple[Path, dict[str, Any] | None]:
     folder = weights or Path()
     processor, timm = folder / "preprocessor_config.json", folder / "config.json"
     if weights and processor.is_file():
-        return processor, _object(processor)
-    own = _object(timm).get("pretrained_cfg") if weights and timm.is_file() else None
+        return processor, json_object.read(processor)
+    own = json_object.read(timm).get("pretrained_cfg") if weights else None
     if not isinstance(own, dict) or "mean" not in own:
         return timm, None
     return timm, {"image_mean": own["mean"], "image_std": own.get("std")}
-
-
-def _object(file: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_text())
-    except ValueError as error:
-        raise CheckpointError(f"{file} is not valid JSON: {error}.") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{file} holds no JSON object.")
-    return values
 
 
 def _require_followed(file: Path, config: Mapping[str, Any]) -> None:

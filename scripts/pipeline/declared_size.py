@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts import json_object
 from scripts.errors import CheckpointError
 from scripts.picture_size import PictureSize
 
@@ -41,7 +41,7 @@ def read(directory: Path) -> DeclaredSize:
     Raises:
         CheckpointError: a file is not JSON, or says something that is no size.
     """
-    config, processor = (_load(directory / name) for name in (CONFIG, PROCESSOR))
+    config, processor = (json_object.read(directory / name) for name in (CONFIG, PROCESSOR))
     box = processor.get("crop_size") or processor.get("size")
     if not processor.get("do_resize", True):
         box = None
@@ -54,16 +54,6 @@ def _side(config: dict[str, Any]) -> Any:
     shape = timms.get("input_size") if isinstance(timms, dict) else None
     sides = shape[1:] if isinstance(shape, list) and len(shape) == 3 else shape
     return config.get("image_size", sides)
-
-
-def _load(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
-    try:
-        values = json.loads(file.read_text())
-    except ValueError as error:
-        raise CheckpointError(f"{file} is not valid JSON: {error}.") from error
-    return values if isinstance(values, dict) else {}
 
 
 def _size(value: Any, file: Path) -> PictureSize | None:

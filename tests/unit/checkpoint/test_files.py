@@ -145,6 +145,13 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
         files.read_config(folder)
 
 
+@pytest.mark.parametrize("text", ["{}", '{"patch_size": 16}', '{"model_type": null}'])
+def test_a_config_without_a_model_type_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"config\.json has no model_type\."):
+        files.read_config(tmp_path)
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '"dinov3_vit"'])
 def test_a_damaged_config_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
