@@ -79,12 +79,12 @@ def test_a_board_without_fastrpc_keeps_what_it_had(
         assert "no usable libcdsprpc.so" in caught.value.what
 
 
-def test_another_commit_makes_the_package_alone_anew(
+def test_another_commit_makes_the_page_and_the_package_alone_anew(
     archive: Path, build: Callable[..., list[Done]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, revision = archive.read_bytes(), source.revision()
     monkeypatch.setattr(source, "revision", lambda: {"gitCommit": 40 * "0"})
-    assert [done.stage.verb for done in build() if done.ran] == ["package"]
+    assert [done.stage.verb for done in build() if done.ran] == ["report", "package"]
     assert package.check(archive).manifest.facts["source"] == {"digest": {"gitCommit": 40 * "0"}}
     monkeypatch.setattr(source, "revision", lambda: revision)
     build()

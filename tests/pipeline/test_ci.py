@@ -71,6 +71,7 @@ def team(
     return folder
 
 
+@pytest.mark.slow
 def test_the_example_builds_a_model_from_a_teams_repository(team: Path) -> None:
     (commands, variables), other = (
         (workflows.commands(path), workflows.variables(path))
@@ -85,6 +86,7 @@ def test_the_example_builds_a_model_from_a_teams_repository(team: Path) -> None:
     assert sums.startswith("./dinov3_digits_int8_iq9075.tar.gz: OK\n"), sums
 
 
+@pytest.mark.slow
 def test_the_example_fails_where_the_build_does(team: Path) -> None:
     variables = {**workflows.variables(EXAMPLE / "github.yml"), "PICTURES": "model"}
     (command,) = workflows.commands(EXAMPLE / "github.yml")

@@ -68,7 +68,7 @@ def end(*builds: subprocess.Popen[str]) -> list[str]:
     return said
 
 
-@pytest.mark.parametrize("second", ["int8", "w8a16"])
+@pytest.mark.parametrize("second", [pytest.param("int8", marks=pytest.mark.slow), "w8a16"])
 def test_of_one_model_the_second_waits_and_finds_what_the_first_made(
     copy: Callable[[str], Path], second: str
 ) -> None:
