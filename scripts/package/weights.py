@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ GIVEN_LICENCE = "the texts given with the weights, see licences/dinov3"
 UNKNOWN_LICENCE = "not known: the weights were given without a text"
 _FACTS: dict[str, Any] = {"sha256": SYNTHETIC, "files": []}
 
-# What holds weights, and what says which network they are of.
-KINDS = ("*.safetensors", "*.pth", "*.pt", "*.bin", "config.json")
+# What holds weights, what says which network they are of, and how pictures come to it.
+KINDS = (
+    *("*.safetensors", "*.pth", "*.pt", "*.bin", "*.index.json"),
+    *("config.json", "preprocessor_config.json"),
+)
 
 
 def facts(model: Model, given: str) -> dict[str, Any]:
@@ -66,7 +70,7 @@ def licences(model: Model, given: str) -> list[Item]:
 
 def _source(model: Model, folder: Path, hashes: Mapping[str, str]) -> dict[str, str]:
     noted = origin(folder)
-    if noted and hashes.items() <= noted["files"].items():
+    if noted and hashes == _deciding(noted["files"]):
         return {"source": noted["repository"], "commit": noted["commit"], "licence": META}
     if not _is_metas(model) and hashes == _hashes(Path(catalog.__file__).parent / model.name):
         return {"source": BUILTIN, "licence": OURS}
@@ -82,6 +86,14 @@ def origin(folder: Path) -> dict[str, Any] | None:
         return dict(noted) if texts and isinstance(noted["files"], dict) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _deciding(files: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: digest
+        for name, digest in files.items()
+        if any(fnmatchcase(name, kind) for kind in KINDS)
+    }
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -227,6 +228,32 @@ def test_what_fetch_noted_is_said_as_long_as_it_holds(tmp_path: Path) -> None:
     assert document(build, "manifest.json")["weights"]["source"] == "given"
 
 
+def _edited(file: Path) -> None:
+    file.write_text(file.read_text().replace("0.5", "0.4"))
+
+
+@pytest.mark.parametrize("change", [_edited, Path.unlink])
+@pytest.mark.parametrize("name", ["preprocessor_config.json", "model.safetensors.index.json"])
+def test_every_file_that_decides_the_result_is_recorded(
+    tmp_path: Path, name: str, change: Callable[[Path], None]
+) -> None:
+    build, folder = metas(packages.build(tmp_path), tmp_path / "weights"), tmp_path / "weights"
+    (folder / "LICENSE.md").write_text("a licence")
+    processor = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
+    (folder / name).write_text(json.dumps(processor))
+    noted(folder)
+    before = document(build, "manifest.json")["weights"]
+    assert before["source"] == "facebook/dinov3-x"
+    assert {"name": name, "sha256": digests.of_file(folder / name)} in before["files"]
+    statement = document(build, provenance.FILE)["predicate"]["buildDefinition"]
+    assert f"weights/{name}" in {row["name"] for row in statement["resolvedDependencies"]}
+    change(folder / name)
+    after = document(build, "manifest.json")["weights"]
+    assert after["source"] == "given"
+    assert after["sha256"] != before["sha256"]
+
+
 @pytest.mark.parametrize(
     "change", [{"files": {}}, {"files": None}, {"commit": 7}, {"repository": []}]
 )
@@ -245,6 +272,11 @@ def test_builtin_weights_are_those_of_the_catalog_and_no_others(tmp_path: Path) 
     build = dataclasses.replace(packages.build(tmp_path), weights=str(folder))
     facts = document(build, "manifest.json")["weights"]
     assert (facts["source"], facts["licence"]) == ("builtin", "Apache-2.0")
+    processor = (folder / "preprocessor_config.json").read_bytes()
+    (folder / "preprocessor_config.json").write_bytes(processor.replace(b"0.485", b"0.4"))
+    assert document(build, "manifest.json")["weights"]["source"] == "given"
+    (folder / "preprocessor_config.json").write_bytes(processor)
+    assert document(build, "manifest.json")["weights"]["source"] == "builtin"
     (folder / "model.safetensors").write_bytes(b"trained anew")
     facts = document(build, "manifest.json")["weights"]
     assert facts["source"] == "given"
