@@ -61,10 +61,11 @@ def ensure(client: docker.DockerClient, lane: str) -> Image:
     Raises:
         ImageBuildError: it cannot be built either.
     """
-    log, chosen = BuildLog(), load(lane)
+    chosen = load(lane)
     _reference(chosen)  # a wrong one is refused even where it is not needed
     if found := find(client, lane):
         return found
+    log = BuildLog()
     with _alone(log):
         # Another process may just have made it.
         return find(client, lane) or _pull(client, chosen, log) or _build(client, chosen, log)

@@ -18,8 +18,8 @@ from scripts.pipeline import container, engine
 from scripts.pipeline.container import Mount, Program
 
 pytestmark = pytest.mark.image
-# In a namespace of mounts: the machine's own list of users' ids stays as it is, and of the network
-# nothing is touched.
+# In namespaces of mounts and network: the list of users of the machine stays as it is, and so does
+# the bridge of its own engine, which an engine without a bridge removes.
 SERVE = """
 printf 'nobody:100000:65536\nnogroup:100000:65536\n' >ids
 mount --bind ids /etc/subuid && mount --bind ids /etc/subgid && exec dockerd \
@@ -46,7 +46,7 @@ def remapping(monkeypatch: pytest.MonkeyPatch) -> Iterator[docker.DockerClient]:
 
 @contextmanager
 def _service(home: Path) -> Iterator[Path]:
-    command = ["unshare", "--mount", "sh", "-c", SERVE]
+    command = ["unshare", "--mount", "--net", "sh", "-c", SERVE]
     with (home / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=home, stdout=log, stderr=log)
     try:
