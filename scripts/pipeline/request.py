@@ -2,151 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from scripts import artefacts, catalog, outputs, width_pins
+from scripts import artefacts, catalog, outputs
 from scripts.catalog import Model, Precision, Target
 from scripts.checkpoint import contents, heads
 from scripts.checkpoint.hub_id import SCHEME, HubId
-from scripts.errors import CalibrationError, CheckpointError, SdkError, UsageError
+from scripts.errors import UsageError
 from scripts.image import lanes
 from scripts.outputs import Outputs
-from scripts.package import signature
-from scripts.picture_folder import PictureFolder
 from scripts.picture_size import PictureSize
-from scripts.pipeline import declared_size, options
+from scripts.pipeline import declared_size, option_values, options
 from scripts.pipeline.options import option
-from scripts.source import FOLDERS, ROOT
+from scripts.source import ROOT
 
 BUILTIN_WEIGHTS = ROOT / "scripts" / "catalog" / "digits"
-DEFAULT_MODEL = "digits"
-_KERNEL = ("/proc", "/sys")
 # Where fetched weights go, below the folder of artefacts: one folder a repository and revision.
 HUB = "hub"
-_RANDOM = re.compile(r"random(:\d{1,9})?", re.ASCII)
-_OF_MODEL = re.compile(r"hf(?:@(.+))?")
-
-
-def _model(text: str) -> Model:
-    return catalog.pick(catalog.models(), text or DEFAULT_MODEL, "model")
-
-
-def _weights(text: str) -> str:
-    if text in ("", "builtin") or _RANDOM.fullmatch(text) or _OF_MODEL.fullmatch(text):
-        return text
-    if text.startswith("random:"):
-        raise ValueError("the seed is a number of up to 9 digits: random:7")
-    path = options.path(text)
-    if path.exists():
-        return str(path)
-    if (hub_id := HubId.parse(text)) and path.suffix not in contents.SUFFIXES:
-        _require_no_folder(text, hub_id)
-        return str(hub_id)
-    raise CheckpointError(
-        f"There are no weights at {path}.",
-        cause="a slip in the path, or it is relative to another folder",
-        remedy="--weights takes a directory, a file, hf, a repository of the hub (owner/name or "
-        "owner/name@revision), or random[:SEED]",
-    )
-
-
-def _require_no_folder(text: str, hub_id: HubId) -> None:
-    """Refuse what may be meant as a path: its first part is here."""
-    if not text.startswith(SCHEME) and options.path(hub_id.owner).exists():
-        raise CheckpointError(
-            f"There are no weights at {options.path(text)}, though {hub_id.owner} is there.",
-            remedy=f"mend the path, or give {SCHEME}{text} for the repository on the hub",
-        )
-
-
-def _size(text: str) -> PictureSize | None:
-    return PictureSize.parse(text) if text else None
-
-
-def _pictures(text: str) -> Path | None:
-    if not text:
-        return None
-    folder = options.path(text)
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "is not there"
-        raise CalibrationError(
-            f"{folder} {what}: a folder of pictures is needed.",
-            cause="a slip in the path, or it is relative to another folder",
-            remedy="give the folder that the pictures are in, nested or not",
-        )
-    PictureFolder.read(folder)
-    return folder
-
-
-def _outputs(text: str) -> Outputs:
-    parsed = Outputs.parse(text)
-    return parsed.at({name: options.path(file) for name, file in parsed.heads.items()})
-
-
-def _precision(text: str) -> Precision:
-    return catalog.pick(catalog.precisions(), text, "precision")
-
-
-def _widths(text: str) -> Path | None:
-    if not text:
-        return None
-    file = options.path(text)
-    width_pins.read(file)
-    return file
-
-
-def _build_dir(text: str | Path) -> Path:
-    """Return the folder of artefacts, which need not be there yet."""
-    folder = options.path(text)
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
-    if not nearest.is_dir():
-        raise UsageError(
-            f"--build-dir {folder}: {nearest} is a file, no folder.",
-            remedy="give a folder; it is made where it is not there",
-        )
-    if folder == Path(folder.anchor):
-        raise UsageError(f"--build-dir {folder} is the whole disk.", remedy="give a folder on it")
-    if any(folder.is_relative_to(place) for place in _KERNEL):
-        raise UsageError(
-            f"--build-dir {folder} is the kernel's, which keeps no files.",
-            remedy="give a folder on a disk",
-        )
-    if sources := [name for name in FOLDERS if folder.is_relative_to(ROOT / name)]:
-        raise UsageError(
-            f"--build-dir {folder} is in the sources of this program.",
-            cause=f"what lies in {sources[0]}/ counts as source: it changes every package",
-            remedy="give a folder elsewhere, e.g. build/mine",
-        )
-    return folder
-
-
-def _target(text: str) -> Target:
-    return catalog.pick(catalog.targets(), text, "target")
-
-
-def _sdk(text: str) -> Path | None:
-    if not text:
-        return None
-    folder = options.path(text)
-    if not (folder / "sdk.yaml").is_file():
-        raise SdkError(
-            f"{text} is not a QAIRT SDK: it has no sdk.yaml.",
-            cause="the folder above or below the SDK's root was given",
-            remedy="give the folder that holds bin/, lib/ and sdk.yaml: qairt/<version>",
-        )
-    return folder
-
-
-def _lane(text: str) -> str:
-    return lanes.load(text).name
-
-
-def _key(text: str) -> Path | None:
-    return signature.key(options.path(text)) if text else None
 
 
 @dataclass(frozen=True)
@@ -159,7 +34,7 @@ class Request:
     model: Model = option(
         "",
         f"network: {', '.join(catalog.models())}; without it, what --weights holds, else digits",
-        _model,
+        option_values.model,
         metavar="NAME",
         details="Each is an entry of `scripts/catalog/models.toml`.",
     )
@@ -167,7 +42,7 @@ class Request:
         "",
         "directory, file, owner/name[@revision] on the hub, hf, or random[:SEED]; without it, "
         "the model's own",
-        _weights,
+        option_values.weights,
         metavar="PATH",
         details="Weights of transformers, timm or Meta, told by their content "
         "([weights.md](weights.md)). `hf` is the model's own repository on the Hugging Face hub, "
@@ -180,7 +55,7 @@ class Request:
     size: PictureSize = option(
         "",
         "height x width of the input, 512 or 480x640; without it, what the weights' files say",
-        _size,
+        option_values.size,
         metavar="PIXELS",
         details="Any size that the network's patches divide, up to 64 patches a side (1024 pixels "
         "with patches of 16). `preprocessor_config.json` counts, then `config.json`, then the "
@@ -189,7 +64,7 @@ class Request:
     images: Path | None = option(
         "",
         "folder of pictures to calibrate and verify on; without it, the model's built-in set",
-        _pictures,
+        option_values.pictures,
         metavar="DIR",
         details="JPEG, PNG, WebP, BMP and TIFF, of 8 or 16 bits a channel, up to 500 megapixels, "
         "nested or not. The pictures for verification are set aside first, at most a quarter; "
@@ -199,13 +74,13 @@ class Request:
     heldout: Path | None = option(
         "",
         "folder of pictures to verify on; without it, those of --images not calibrated on",
-        _pictures,
+        option_values.pictures,
         metavar="DIR",
     )
     precision: Precision = option(
         "int8",
         f"{', '.join(catalog.precisions())} (mixed needs a budget)",
-        _precision,
+        option_values.precision,
         metavar="NAME",
         details="`w8a16` has 8-bit weights and 16-bit activations. In `int8` activations have 8 "
         "bits, except those that are faster with 16 bits and the cheapest few that the gate needs: "
@@ -228,7 +103,7 @@ class Request:
     widths: Path | None = option(
         "",
         "int8, mixed: file that pins activations to 8 or 16 bits; the others are still searched",
-        _widths,
+        option_values.widths,
         metavar="FILE",
         details='`{"16": {"Softmax to MatMul": "all"}, "8": {"Add to Norm": ["layer.3.Add_2"]}}`: '
         "kinds of activations, all of one or some of its tensors. The `widths.json` of a build, "
@@ -237,7 +112,7 @@ class Request:
     target: Target = option(
         "iq9075",
         f"board: {', '.join(catalog.targets())}",
-        _target,
+        option_values.target,
         metavar="NAME",
         details="Each is an entry of `scripts/catalog/targets.toml`.",
     )
@@ -252,7 +127,7 @@ class Request:
     outputs: Outputs = option(
         outputs.TOKENS_ALONE,
         f"what the network gives: {outputs.GRAMMAR}",
-        _outputs,
+        option_values.outputs,
         metavar="LIST",
         details="`tokens` is `last_hidden_state` [1, tokens, hidden]; `cls` [1, hidden], `patches` "
         "[1, h*w, hidden] and `features` [1, hidden, h, w] are cut out of it. `layers=7,15` gives "
@@ -275,7 +150,7 @@ class Request:
     sign: Path | None = option(
         "",
         "private SSH key to sign with",
-        _key,
+        option_values.key,
         metavar="KEY",
         details="Writes the signature, `.sig`, and signed provenance, `.intoto.jsonl`, beside the "
         "archive ([attestations.md](attestations.md)).",
@@ -283,13 +158,13 @@ class Request:
     build_dir: Path = option(
         "build",
         "folder where artefacts go",
-        _build_dir,
+        option_values.build_dir,
         metavar="DIR",
     )
     sdk: Path | None = option(
         "",
         "official QAIRT SDK to use instead of openqnn; without it, $QAIRT_SDK_ROOT",
-        _sdk,
+        option_values.sdk,
         metavar="DIR",
         details="See [sdk.md](sdk.md).",
         variable="QAIRT_SDK_ROOT",
@@ -297,7 +172,7 @@ class Request:
     lane: str = option(
         lanes.DEFAULT,
         f"build image: {', '.join(lanes.names())}",
-        _lane,
+        option_values.lane,
         metavar="NAME",
         details="Each is a file in `docker/lanes/`.",
     )
@@ -336,7 +211,7 @@ class Request:
     @property
     def synthetic(self) -> bool:
         """Whether the weights are random numbers."""
-        return _RANDOM.fullmatch(self.weights) is not None
+        return option_values.RANDOM.fullmatch(self.weights) is not None
 
     @property
     def weights_path(self) -> Path | None:
@@ -416,7 +291,7 @@ def _with_size(request: Request) -> Request:
 
 def _with_model(request: Request, is_named: bool) -> Request:
     """Give a request the model that its weights are of, or refuse those of another one."""
-    if request.weights in ("", "builtin") or _OF_MODEL.fullmatch(request.weights):
+    if request.weights in ("", "builtin") or option_values.OF_MODEL.fullmatch(request.weights):
         return request
     if hub_id := request.hub_id:
         own = (model for model in catalog.models().values() if model.weights == hub_id.repository)
@@ -434,7 +309,9 @@ def _with_weights(request: Request) -> Request:
     """Name the weights of a request that leaves them to its model."""
     name, repository = request.model.name, request.model.weights
     builtin = repository == "builtin"
-    if match := _OF_MODEL.fullmatch(request.weights or ("builtin" if builtin else "hf")):
+    if match := option_values.OF_MODEL.fullmatch(
+        request.weights or ("builtin" if builtin else "hf")
+    ):
         hub_id = HubId.parse(f"{repository}@{match[1]}" if match[1] else repository)
         if builtin:
             raise UsageError(f"{name} is not on the hub.", remedy="leave --weights out")
