@@ -51,8 +51,8 @@ def find(client: docker.DockerClient, lane: str) -> Image | None:
     """Return the lane's image if the engine has the one that our files describe."""
     inputs = recipe.inputs_digest(load(lane))
     tags = (f"{lane}-{_short(inputs)}", lane)
-    found = (_read(client, f"{REPOSITORY}:{tag}") for tag in tags)
-    return next((image for image in found if image and image.inputs_digest == inputs), None)
+    present = (_read(client, f"{REPOSITORY}:{tag}") for tag in tags)
+    return next((image for image in present if image and image.inputs_digest == inputs), None)
 
 
 def ensure(client: docker.DockerClient, lane: str) -> Image:
@@ -61,14 +61,14 @@ def ensure(client: docker.DockerClient, lane: str) -> Image:
     Raises:
         ImageBuildError: it cannot be built either.
     """
-    chosen = load(lane)
-    _reference(chosen)  # a wrong one is refused even where it is not needed
-    if found := find(client, lane):
-        return found
+    described = load(lane)
+    _reference(described)  # a wrong one is refused even where it is not needed
+    if present := find(client, lane):
+        return present
     log = BuildLog()
     with _alone(log):
         # Another process may just have made it.
-        return find(client, lane) or _pull(client, chosen, log) or _build(client, chosen, log)
+        return find(client, lane) or _pull(client, described, log) or _build(client, described, log)
 
 
 def build(client: docker.DockerClient, lane: str, *, no_cache: bool = False) -> Image:
@@ -89,18 +89,18 @@ def reproduce(client: docker.DockerClient, lane: str) -> Image:
         ReproducibilityError: the two differ, or differ from the recorded digest; the message names
             the first paths.
     """
-    log, chosen = BuildLog(), load(lane)
+    log, described = BuildLog(), load(lane)
     with _alone(log), recipe.swept(client):
-        made = _built_twice(client, chosen, log)
-    if not _is_as_recorded(made):
+        built = _built_twice(client, described, log)
+    if not _is_as_recorded(built):
         raise ReproducibilityError(
-            f"Lane {lane} comes to {made.content_digest} here, twice, but not where its digest was"
-            f" recorded: {locks.recorded(chosen)['content']}.",
+            f"Lane {lane} comes to {built.content_digest} here, twice, but not where its digest was"
+            f" recorded: {locks.recorded(described)['content']}.",
             cause="the two machines differ in something that the locks do not hold",
         )
-    if locks.recorded(chosen).get("inputs") != made.inputs_digest:
-        locks.record(chosen, made.inputs_digest, made.content_digest)
-    return made
+    if locks.recorded(described).get("inputs") != built.inputs_digest:
+        locks.record(described, built.inputs_digest, built.content_digest)
+    return built
 
 
 def lock(client: docker.DockerClient, lane: str) -> Image:
@@ -111,13 +111,13 @@ def lock(client: docker.DockerClient, lane: str) -> Image:
     """
     from scripts.image import bill  # its library is slow to import: not for every command
 
-    log, chosen = BuildLog(), load(lane)
+    log, described = BuildLog(), load(lane)
     with _alone(log):
-        locks.refresh(client, [chosen], log)
-        made = _build(client, chosen, log)
-        bill.lock(client, chosen, made.id)
-        locks.record(chosen, made.inputs_digest, made.content_digest)
-    return made
+        locks.refresh(client, [described], log)
+        built = _build(client, described, log)
+        bill.lock(client, described, built.id)
+        locks.record(described, built.inputs_digest, built.content_digest)
+    return built
 
 
 def _build(
@@ -126,10 +126,10 @@ def _build(
     # Taken before the build: a file that is edited meanwhile makes the next one build again.
     inputs = recipe.inputs_digest(lane)
     unlabelled = recipe.build(client, lane, log, no_cache=no_cache)
-    made = _label(client, lane, unlabelled, inputs, contents(client, unlabelled, log), log)
-    if not _is_as_recorded(made):
+    built = _label(client, lane, unlabelled, inputs, contents(client, unlabelled, log), log)
+    if not _is_as_recorded(built):
         log.say(f"WARNING: another machine got {locks.recorded(lane)['content']} from this")
-    return made
+    return built
 
 
 def _built_twice(client: docker.DockerClient, lane: Lane, log: BuildLog) -> Image:
@@ -144,11 +144,11 @@ def _built_twice(client: docker.DockerClient, lane: Lane, log: BuildLog) -> Imag
     return _label(client, lane, unlabelled, inputs, second, log)
 
 
-def _is_as_recorded(made: Image) -> bool:
+def _is_as_recorded(built: Image) -> bool:
     """Tell whether the content is the recorded one, if that is of the same inputs."""
-    recorded = locks.recorded(load(made.lane))
-    return recorded.get("inputs") != made.inputs_digest or (
-        recorded["content"] == made.content_digest
+    recorded = locks.recorded(load(built.lane))
+    return recorded.get("inputs") != built.inputs_digest or (
+        recorded["content"] == built.content_digest
     )
 
 
@@ -176,13 +176,13 @@ def _label(
     labels = dict(zip(_LABELS, (lane.name, inputs, content.digest(listing)), strict=True))
     tag = f"{REPOSITORY}:{lane.name}"
     recipe.label(client, unlabelled, labels, tag, log)
-    made = _read(client, tag)
-    if made is None:
+    built = _read(client, tag)
+    if built is None:
         raise ImageNotFound(f"{tag} was built, but is gone")
     # Two checkouts with one engine keep an image each.
     client.images.get(tag).tag(REPOSITORY, f"{lane.name}-{_short(inputs)}")
-    log.say(f"{tag} is built: {size(made.size)}, content {made.content_digest}")
-    return made
+    log.say(f"{tag} is built: {size(built.size)}, content {built.content_digest}")
+    return built
 
 
 def _reference(lane: Lane) -> str:

@@ -67,18 +67,18 @@ class Variables:
         while self._parent[variable] != variable:
             path.append(variable)
             variable = self._parent[variable]
-        for one in reversed(path):
-            power *= self._power[one]
-            self._parent[one], self._power[one] = variable, power
+        for passed in reversed(path):
+            power *= self._power[passed]
+            self._parent[passed], self._power[passed] = variable, power
         return variable, power
 
-    def tie(self, one: int, other: int, power: int) -> None:
+    def tie(self, variable: int, other: int, power: int) -> None:
         """Make one variable another's `power`; one tied to its own reciprocal is 1."""
         self._resolved = None
-        if FIXED in (one, other):
-            self.pin(np.array([one, other]))
+        if FIXED in (variable, other):
+            self.pin(np.array([variable, other]))
             return
-        (a, to_a), (b, to_b) = self.root(one), self.root(other)
+        (a, to_a), (b, to_b) = self.root(variable), self.root(other)
         if a == b:
             self._pinned[a] |= to_a * to_b != power
             return
@@ -134,13 +134,13 @@ class Scaling:
 
     def sites(self) -> list[NDArray[np.int64]]:
         """Return the free roots, those of one layer's outputs together, each once."""
-        seen: set[int] = set()
-        found = []
+        listed: set[int] = set()
+        sites = []
         for block in self.variables.blocks:
-            roots = {*self.variables.resolve(block)[0].tolist()} - seen - {FIXED}
-            seen |= roots
-            found.append(np.array(sorted(roots), np.int64))
-        return found
+            roots = {*self.variables.resolve(block)[0].tolist()} - listed - {FIXED}
+            listed |= roots
+            sites.append(np.array(sorted(roots), np.int64))
+        return sites
 
     def axes(self, tensor: str) -> list[int]:
         """Return the axes along which a tensor's factors are the same; [] if it has none."""
@@ -170,10 +170,12 @@ class Scaling:
             self._evaluate(node, inputs)
             return
         handler = handlers.get(node.op_type, self._pin)
-        made = handler(node, inputs)
-        if made is not None:
+        labels = handler(node, inputs)
+        if labels is not None:
             rank = len(self._shapes[node.output[0]])
-            self.labels[node.output[0]] = made.reshape([1] * (rank - made.ndim) + [*made.shape])
+            self.labels[node.output[0]] = labels.reshape(
+                [1] * (rank - labels.ndim) + [*labels.shape]
+            )
 
     def _pin(self, node: NodeProto, inputs: Sequence[Labels]) -> Labels:
         for labels in inputs:
@@ -200,10 +202,10 @@ class Scaling:
             labels = inputs[1 - index]
             if labels is not None and self._constant(node.input[index]):
                 return self._carry_along(node, index, labels)
-        one, other = inputs
-        if one is None or other is None or one.ndim != other.ndim:
+        left, right = inputs
+        if left is None or right is None or left.ndim != right.ndim:
             return self._pin(node, inputs)
-        pairs = np.broadcast_arrays(one, other)
+        pairs = np.broadcast_arrays(left, right)
         for a, b in {*zip(pairs[0].ravel().tolist(), pairs[1].ravel().tolist(), strict=True)}:
             self.variables.tie(a, b, 1)
         return pairs[0].copy()
@@ -218,20 +220,20 @@ class Scaling:
         return labels
 
     def _mul(self, node: NodeProto, inputs: Sequence[Labels]) -> Labels:
-        one, other = inputs
-        if one is not None and other is not None:
-            self.variables.pin(one)
-            one = None
-        return other if one is None else one
+        left, right = inputs
+        if left is not None and right is not None:
+            self.variables.pin(left)
+            left = None
+        return right if left is None else left
 
     def _norm(self, node: NodeProto, inputs: Sequence[Labels]) -> Labels:
         self.variables.pin(inputs[0])
         rank = len(self._shapes[node.input[0]])
         if roles.attribute(node, "axis", -1) not in (-1, rank - 1):
             return None
-        made = self.variables.new(self._shapes[node.input[0]][-1])
-        self.carriers += [Carrier(node, index, made, 1) for index in range(1, len(node.input))]
-        return made.reshape([1] * (rank - 1) + [-1])
+        channels = self.variables.new(self._shapes[node.input[0]][-1])
+        self.carriers += [Carrier(node, index, channels, 1) for index in range(1, len(node.input))]
+        return channels.reshape([1] * (rank - 1) + [-1])
 
     def _linear(self, node: NodeProto, inputs: Sequence[Labels]) -> Labels:
         """Undo the input's factors in a weight's rows; give its columns new variables."""
@@ -242,12 +244,12 @@ class Scaling:
         output = roles.output_axis(node, rank)
         over = 1 - output  # of a weight's first two axes, one is for outputs and one for inputs
         self._absorb(node, inputs[0], over, rank)
-        made = self.variables.new(self._network.constants[weight].dims[output])
-        self.carriers.append(Carrier(node, 1, _along(made, output, rank), 1))
+        columns = self.variables.new(self._network.constants[weight].dims[output])
+        self.carriers.append(Carrier(node, 1, _along(columns, output, rank), 1))
         if len(node.input) > 2:
-            self.carriers.append(Carrier(node, 2, made, 1))
+            self.carriers.append(Carrier(node, 2, columns, 1))
         channel = 1 if node.op_type == "Conv" else len(self._shapes[node.output[0]]) - 1
-        return _along(made, channel, len(self._shapes[node.output[0]]))
+        return _along(columns, channel, len(self._shapes[node.output[0]]))
 
     def _absorb(self, node: NodeProto, labels: Labels, over: int, rank: int) -> None:
         if labels is None:
@@ -261,27 +263,27 @@ class Scaling:
     def _matmul(self, node: NodeProto, inputs: Sequence[Labels]) -> Labels:
         if self._constant(node.input[1]) and len(self._network.constants[node.input[1]].dims) == 2:
             return self._linear(node, inputs)
-        one, other = inputs
-        inner = one is not None and one.shape[-1] > 1, other is not None and other.shape[-2] > 1
+        left, right = inputs
+        inner = left is not None and left.shape[-1] > 1, right is not None and right.shape[-2] > 1
         if all(inner):
             return self._contract(node, inputs)
-        if any(inner) or (one is not None and other is not None):
+        if any(inner) or (left is not None and right is not None):
             return self._pin(node, inputs)
-        return one if other is None else other
+        return left if right is None else right
 
     def _contract(self, node: NodeProto, inputs: Sequence[Labels]) -> Labels:
         """Tie the factors of two tensors that are summed over as reciprocals."""
-        one, other = inputs
-        if one is None or other is None or one.shape[-2] > 1 or other.shape[-1] > 1:
+        left, right = inputs
+        if left is None or right is None or left.shape[-2] > 1 or right.shape[-1] > 1:
             return self._pin(node, inputs)
-        pairs = np.broadcast_arrays(one, np.swapaxes(other, -1, -2))
+        pairs = np.broadcast_arrays(left, np.swapaxes(right, -1, -2))
         for a, b in {*zip(pairs[0].ravel().tolist(), pairs[1].ravel().tolist(), strict=True)}:
             self.variables.tie(a, b, -1)
         return None
 
 
 def _along(labels: NDArray[np.int64], axis: int, rank: int) -> NDArray[np.int64]:
-    return labels.reshape([-1 if one == axis else 1 for one in range(rank)])
+    return labels.reshape([-1 if place == axis else 1 for place in range(rank)])
 
 
 def _compress(labels: NDArray[np.int64]) -> NDArray[np.int64]:

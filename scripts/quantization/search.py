@@ -114,16 +114,16 @@ def kinds(network: Network) -> list[Kind]:
     costs = catalog.width_costs()
     dearest = max(costs.values())
     order = {name: place for place, name in enumerate(sharing.quantized_as(network))}
-    made = [
+    kinds_of_network = [
         Kind(name, tuple(sorted(tensors, key=order.__getitem__)), costs.get(name, dearest))
         for name, tensors in widths.kinds(network).items()
     ]
-    return sorted(made, key=lambda kind: (kind.cost, kind.name))
+    return sorted(kinds_of_network, key=lambda kind: (kind.cost, kind.name))
 
 
-def tensors(chosen: Iterable[Kind | Group]) -> set[str]:
+def tensors(parts: Iterable[Kind | Group]) -> set[str]:
     """Return the activations of some kinds or groups."""
-    return {name for some in chosen for name in some.tensors}
+    return {name for part in parts for name in part.tensors}
 
 
 class Search:
@@ -166,8 +166,8 @@ class Search:
         """
         key = frozenset(wide)
         if key not in self._losses:
-            found = self._trial(key, self._pictures)
-            cosines = (_cosine(name, self._reference[name], found[name]) for name in found)
+            values = self._trial(key, self._pictures)
+            cosines = (_cosine(name, self._reference[name], values[name]) for name in values)
             self._losses[key] = 1 - min(cosines)
         return self._losses[key]
 
@@ -202,8 +202,10 @@ class Search:
 
     def named(self, raised: Collection[str]) -> dict[str, list[str]]:
         """Return raised activations by their kinds, in the order of the network."""
-        found = {kind.name: [one for one in kind.tensors if one in raised] for kind in self.kinds}
-        return {name: tensors for name, tensors in found.items() if tensors}
+        by_kind = {
+            kind.name: [name for name in kind.tensors if name in raised] for kind in self.kinds
+        }
+        return {name: tensors for name, tensors in by_kind.items() if tensors}
 
     def _settled(self, bound: float, gate: float, least: float) -> tuple[float, str]:
         """Return the cosine to reach, and why."""
@@ -235,14 +237,14 @@ class Search:
         costs: dict[str, float] = {}
         for group in raised:
             costs[group.kind] = costs.get(group.kind, 0.0) + group.cost
-        kept = list(raised)
+        needed = list(raised)
         for kind in sorted(costs, key=lambda name: (-costs[name], name)):
-            without = [group for group in kept if group.kind != kind]
+            without = [group for group in needed if group.kind != kind]
             dear = costs[kind] >= WORTH * sum(costs.values())
             if dear and self.loss(self.start | tensors(without)) <= most:
-                kept = without
-        self._say(kept)
-        return self.start | tensors(kept)
+                needed = without
+        self._say(needed)
+        return self.start | tensors(needed)
 
     def _say(self, raised: Sequence[Group]) -> None:
         counts = {kind.name: len(kind.tensors) for kind in self.kinds}
@@ -250,9 +252,9 @@ class Search:
             say(f"  16 bits: {kind}, {len(names)} of {counts[kind]}")
 
 
-def _cosine(output: str, reference: Features, found: Features) -> float:
+def _cosine(output: str, reference: Features, features: Features) -> float:
     """Return the mean cosine of an output's rows, or the worst of CLS if that is less."""
-    cosines = metrics.cosine(metrics.vectors(reference), metrics.vectors(found))
+    cosines = metrics.cosine(metrics.vectors(reference), metrics.vectors(features))
     first = cosines[:, 0].min() if outputs.has_cls(output) else 1.0
     return float(min(first, cosines.mean()))
 
@@ -261,11 +263,11 @@ def _named(
     entries: Mapping[str, str | Sequence[str]], known: Mapping[str, Sequence[str]]
 ) -> set[str]:
     """Return the tensors of entries by kind; KeyError names what is not known."""
-    found: set[str] = set()
+    pinned: set[str] = set()
     for kind, names in entries.items():
         here = known[kind]
         for name in here if names == width_pins.ALL else names:
             if name not in here:
                 raise KeyError(name)
-            found.add(name)
-    return found
+            pinned.add(name)
+    return pinned
