@@ -32,7 +32,7 @@ from huggingface_hub.hf_api import RepoSibling
 from huggingface_hub.utils import build_hf_headers
 
 from openqnn.progress import say
-from scripts import catalog
+from scripts import catalog, digests
 from scripts.checkpoint import contents, selection
 from scripts.checkpoint.hub_id import HubId
 from scripts.errors import CheckpointError, GatedModelError, PipelineError
@@ -64,8 +64,8 @@ class Published:
         if not path.is_file() or path.stat().st_size != self.size:
             return False
         if self.sha256:
-            return _hash(hashlib.sha256(), path) == self.sha256
-        return _hash(hashlib.sha1(f"blob {self.size}\0".encode()), path) == self.blob  # noqa: S324
+            return digests.of_file(path) == self.sha256
+        return _blob(path) == self.blob
 
 
 def fetch(hub_id: HubId, folder: Path) -> str:
@@ -142,7 +142,9 @@ def _download(repository: str, commit: str, file: Published, part: Path) -> None
         )
 
 
-def _hash(digest: hashlib._Hash, path: Path) -> str:
+def _blob(path: Path) -> str:
+    """Return git's name of a file: SHA-1 of `blob`, its size and its bytes."""
+    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode())  # noqa: S324
     with path.open("rb") as stream:
         while block := stream.read(_BLOCK):
             digest.update(block)
