@@ -43,7 +43,9 @@ TMPFS = {"/tmp": "rw,exec,nosuid,nodev,mode=1777"}  # noqa: S108
 # Where a program finds its private files: in memory, gone with the container.
 PRIVATE = "/run/private"
 # They come through standard input, so that no configuration of a container holds them.
-_RECEIVE = f'umask 077; tar -xC {PRIVATE} && . {PRIVATE}/environment && exec "$@" </dev/null'
+_RECEIVE = f"umask 077; tar -xC {PRIVATE} && . {PRIVATE}/environment && exec </dev/null && "
+# Engines read a container's two streams side by side: what was written last may be shown first.
+_ONE_STREAM = 'exec "$@" 2>&1'
 _KEPT_LINES, _KEPT_BYTES = 15, 8000
 
 
@@ -125,10 +127,10 @@ def _created(client: docker.DockerClient, image: str, program: Program) -> Itera
 
 def container_options(program: Program, traits: engine.Traits) -> dict[str, Any]:
     """Return what a container is to be, as `create_container` takes it."""
-    receive = ["sh", "-c", _RECEIVE, "sh"] if program.private else []
+    receive = _RECEIVE if program.private else ""
     uid, gid = _user(traits)
     return {
-        "command": [*receive, *program.command],
+        "command": ["sh", "-c", f"{receive}{_ONE_STREAM}", "sh", *program.command],
         "environment": {**ENVIRONMENT, **program.environment},
         "user": f"{uid}:{gid}",
         "working_dir": "/src",

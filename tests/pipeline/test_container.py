@@ -125,6 +125,11 @@ def test_too_much_memory_is_said_to_be_that(builder: Builder) -> None:
     assert outcome.out_of_memory
 
 
+def test_what_a_program_prints_is_shown_in_its_order(builder: Builder) -> None:
+    code = "import os; [os.write(1 + n % 2, f'{n}\\n'.encode()) for n in range(1000)]"
+    assert run(builder, code).tail.split() == [str(n) for n in range(985, 1000)]
+
+
 def test_a_full_disk_is_exit_code_10_in_words(builder: Builder, tmp_path: Path) -> None:
     code = (
         "import argparse, pathlib; from scripts import program;"
