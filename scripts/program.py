@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from openqnn.refusal import DamagedFile, Refused, UnfitSamples
-from scripts import artefacts, errors
+from scripts import artefacts, errors, refusal
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -64,5 +65,9 @@ def _record(out: Path, seconds: float) -> None:
 
 
 def _fail(error: errors.PipelineError) -> NoReturn:
-    print(error, file=sys.stderr, flush=True)
+    """Hand an error to the host that waits for it, or say it; exit with its code."""
+    try:
+        refusal.save(error, Path(os.environ[refusal.VARIABLE]))
+    except (KeyError, OSError):
+        print(error, file=sys.stderr, flush=True)
     sys.exit(error.exit_code)

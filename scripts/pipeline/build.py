@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
-from scripts import artefacts, digests, errors, source
+from scripts import artefacts, digests, errors, refusal, source
 from scripts.console import Console
 from scripts.image.image import Image
 from scripts.package.runtime import texts
-from scripts.pipeline import container, facts, hub, space
+from scripts.pipeline import container, facts, hub, plan, space
 from scripts.pipeline.container import Mount, Program
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
@@ -105,7 +105,10 @@ class Builder:
         program = Program(
             command=["python", "-m", stage.module, "--out", "/out", *stage.arguments],
             mounts=[*_standing_mounts(request, out), *stage.mounts],
-            environment={artefacts.FACTS_VARIABLE: description},
+            environment={
+                artefacts.FACTS_VARIABLE: description,
+                refusal.VARIABLE: f"/out/{refusal.NAME}",
+            },
             network=hub.network() if stage.network else "none",
             private=hub.private() if stage.network else {},
             memory_bytes=self.memory_bytes,
@@ -113,10 +116,10 @@ class Builder:
         self.console.detail(" ".join(program.command))
         started = time.monotonic()
         outcome = container.run(self.client, self.image.id, self.variation.applied(program))
-        self._check(request, stage, outcome)
+        self._check(request, stage, outcome, out)
         return time.monotonic() - started
 
-    def _check(self, request: Request, stage: Stage, outcome: container.Outcome) -> None:
+    def _check(self, request: Request, stage: Stage, outcome: container.Outcome, out: Path) -> None:
         if outcome.out_of_memory:
             raise errors.OutOfMemoryError(
                 f"{stage.name}: the kernel ended it for want of memory.",
@@ -128,13 +131,27 @@ class Builder:
         if outcome.exit_code == errors.DiskFullError.exit_code:
             raise space.full(request, stage.name)
         if outcome.exit_code:
-            raise errors.with_exit_code(outcome.exit_code)(
-                f"{stage.name} failed with exit code {outcome.exit_code}; its message is above.",
-            )
+            raise _refusal(request, stage, outcome, out)
 
     def _say_damage(self, store: Store, stage: Stage) -> None:
         for name in store.damaged(stage.name):
             self.console.note(f"{name} is not what it was when it was built: building it again")
+
+
+def _refusal(
+    request: Request, stage: Stage, outcome: container.Outcome, out: Path
+) -> errors.PipelineError:
+    """Return why a stage failed, in its own words where it has any."""
+    standing = {mount.target: mount.source for mount in _standing_mounts(request, out)}
+    places = {**standing, **plan.places(request, stage)}
+    code = outcome.exit_code
+    return refusal.load(out / refusal.NAME, stage.name, code, places) or errors.with_exit_code(
+        code
+    )(
+        f"{stage.name} ended with exit code {code}; its output says where.",
+        cause="a fault of the program, which it could not name",
+        remedy="run the same command again; if it ends there again, report it with the output",
+    )
 
 
 def _standing_mounts(request: Request, out: Path) -> list[Mount]:

@@ -20,6 +20,8 @@ from scripts.report import files
 from scripts.report.files import Names
 
 BUILD = PurePosixPath("/build")
+# Where a stage sees the files of the weights.
+WEIGHTS = "/weights"
 # Where a stage sees the user's file of widths.
 WIDTHS = "/widths.json"
 # Where `package` sees the licence of this project.
@@ -92,6 +94,16 @@ def up_to(request: Request, verb: str) -> list[Stage]:
             remedy=f"its stages: {', '.join(dict.fromkeys(stage.verb for stage in planned))}",
         )
     return _fitting(request, planned[: ends[-1] + 1])
+
+
+def places(request: Request, stage: Stage) -> dict[str, Path]:
+    """Return what a user calls the files that a stage sees, by the stage's own names for them."""
+    seen = {mount.target: mount.source for mount in stage.mounts}
+    if not (path := request.weights_path):
+        return seen
+    # Each file of the weights has a mount; where they are links, a user knows those.
+    others = {name: place for name, place in seen.items() if not name.startswith(f"{WEIGHTS}/")}
+    return {**others, WEIGHTS: path if path.is_dir() else path.parent}
 
 
 def _before(request: Request, rest: Callable[[Request], object]) -> list[Stage]:
@@ -321,7 +333,7 @@ class _Weights:
 
     @property
     def argument(self) -> str:
-        return self.request.weights if self.request.synthetic else "/weights"
+        return self.request.weights if self.request.synthetic else WEIGHTS
 
     @property
     def preprocessor(self) -> tuple[str, ...]:
@@ -331,7 +343,7 @@ class _Weights:
     @property
     def mounts(self) -> tuple[Mount, ...]:
         files = contents.seen(self.request.weights_path) if self.request.weights_path else {}
-        return tuple(Mount(path, f"/weights/{name}") for name, path in files.items())
+        return tuple(Mount(path, f"{WEIGHTS}/{name}") for name, path in files.items())
 
 
 def _at(path: PurePosixPath) -> str:

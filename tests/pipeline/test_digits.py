@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from scripts import artefacts, catalog
-from scripts.errors import GateError
+from scripts.errors import CalibrationError, GateError
 from scripts.htp import contexts
 from scripts.pipeline import plan
 from scripts.pipeline.build import Builder, Done
@@ -107,6 +108,17 @@ def test_a_users_mistake_is_an_exit_code_and_a_sentence(
     assert done.returncode == code
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_stages_refusal_is_said_with_the_users_paths(
+    builder: Builder, ask: Callable[..., Request], tmp_path: Path
+) -> None:
+    for red in range(9):
+        Image.new("RGB", (64, 64), (red * 20, 0, 0)).save(tmp_path / f"{red}.png")
+    asked = ask(images=str(tmp_path))
+    with pytest.raises(CalibrationError, match=f"^calibrate-calibration: {tmp_path} ") as refusal:
+        builder.build(asked, plan.up_to(asked, "calibrate"))
+    assert refusal.value.cause and refusal.value.remedy
 
 
 def test_a_gate_that_is_missed_fails_the_build_and_keeps_what_was_built(

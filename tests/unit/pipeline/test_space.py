@@ -97,5 +97,5 @@ def test_a_stage_that_filled_the_disk_is_named_with_it(
     builder = Builder(client=mock.Mock(), image=mock.Mock(), console=Console())
     outcome = Outcome(DiskFullError.exit_code, out_of_memory=False, tail="")
     with pytest.raises(DiskFullError) as refusal:
-        builder._check(build, plan.stages(build)[0], outcome)
+        builder._check(build, plan.stages(build)[0], outcome, build.root)
     assert f"the disk of {build.root} is full: 0 B free" in refusal.value.what
