@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import struct
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -28,6 +30,30 @@ REPORTS = {
 PLANES = PictureInput("pixel_values", np.dtype("float32"), (1, 3, 32, 32))
 BYTES = PictureInput("pixel_values", np.dtype("uint8"), (1, 32, 32, 3))
 CONTEXT_TEXT = "{build_id} soc_type=QCS9100;arch=73;vtcm_size=8388608;"
+
+
+# In place of `qnn-context-binary-utility`: it writes what the real one says of digits.
+DESCRIBES = """#!/bin/sh
+while [ "$1" != --json_file ]; do shift; done
+cat > "$2" <<'END'
+{description}
+END
+"""
+
+
+def description(takes: PictureInput = PLANES) -> str:
+    """Return what the utility says of a context, in as much of its JSON as is read."""
+    kind = "UFIXED_POINT_8" if takes.is_bytes else "FLOAT_32"
+    graph = {
+        "graphName": "dinov3_digits_int8",
+        "graphInputs": [_tensor(takes.name, kind, takes.shape)],
+        "graphOutputs": [_tensor("last_hidden_state", "FLOAT_32", (1, 21, 96))],
+    }
+    return json.dumps({"info": {"graphs": [{"info": graph}]}})
+
+
+def _tensor(name: str, kind: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"info": {"name": name, "dataType": f"QNN_DATATYPE_{kind}", "dimensions": shape}}
 
 
 def elf(machine: int, text: str = "", size: int = 0) -> bytes:
@@ -58,7 +84,16 @@ def sdk(root: Path, build_id: str = BUILD_ID, size: int = 1000) -> Path:
     (board / "libQnnSystem.so").write_bytes(elf(AARCH64, build_id.rpartition(".")[2], size))
     (hexagon / "libQnnHtpV73Skel.so").write_bytes(elf(HEXAGON, build_id, size))
     (root / "LICENSE.pdf").write_bytes(b"a licence")
+    (root / "sdk.yaml").write_text(f"version: {build_id.removeprefix('v')}\n")
+    describe(root)
     return root
+
+
+def describe(root: Path, takes: PictureInput = PLANES) -> None:
+    """Let the SDK describe every context as one of a network that takes pictures so."""
+    utility = root / "bin/x86_64-linux-clang/qnn-context-binary-utility"
+    utility.parent.mkdir(parents=True, exist_ok=True)
+    _written(utility, DESCRIBES.format(description=description(takes)).encode()).chmod(0o755)
 
 
 def build(folder: Path, build_id: str = BUILD_ID, size: int = 1000, seed: str = "") -> Build:
@@ -99,6 +134,7 @@ def package(
 ) -> Path:
     """Write an archive in one go; with a `runner`, it also holds a golden input and output."""
     made = dataclasses.replace(build(folder, size=size, seed=seed), takes=takes)
+    describe(made.sdk, takes)
     if runner:
         _written(made.runner, runner)
         one = _written(folder / f"input{takes.suffix}", struct.pack("<4f", 1, 2, 3, 4))

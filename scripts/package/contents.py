@@ -12,8 +12,18 @@ from typing import Any
 from scripts import source
 from scripts.catalog import Model, Precision, Target
 from scripts.errors import ArtefactError, SdkError
+from scripts.htp.interface import Interface
 from scripts.outputs import MEANINGS, TOKENS
-from scripts.package import build_id, manifest, provenance, readme, runtime, sbom, weights
+from scripts.package import (
+    build_id,
+    epcontext,
+    manifest,
+    provenance,
+    readme,
+    runtime,
+    sbom,
+    weights,
+)
 from scripts.package.item import PROGRAM, Item
 from scripts.pictures import preprocess
 from scripts.pictures.picture_input import PictureInput
@@ -55,8 +65,9 @@ def items(build: Build) -> list[Item]:
     """
     payload = _payload(build)
     facts = _facts(build, payload)
-    context = next(item.path for item in payload if item.role == "context binary")
-    text = readme.text(facts, context, sbom.FILE, provenance.FILE)
+    payload.append(_for_onnx_runtime(build, facts))
+    paths = {item.role: item.path for item in payload}
+    text = readme.text(facts, paths, sbom.FILE, provenance.FILE)
     payload.append(Item(readme.FILE, text, "readme"))
     entries = [item.entry() for item in payload]
     statement = manifest.as_json(provenance.make(facts, build.host, entries))
@@ -85,6 +96,12 @@ def _payload(build: Build) -> list[Item]:
     if build.page:
         made.append(Item(manifest.PAGE, build.page, "report"))
     return made + runtime.licences(build.sdk) + weights.licences(build.model, build.weights)
+
+
+def _for_onnx_runtime(build: Build, facts: Mapping[str, Any]) -> Item:
+    interface = Interface.read(build.sdk, build.context)
+    content = epcontext.dump(interface, build.context.name, facts)
+    return Item(epcontext.path(interface), content, epcontext.ROLE)
 
 
 def _golden(source: Path, *outputs: Path) -> list[Item]:

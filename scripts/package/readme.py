@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from scripts.package import epcontext
+
 FILE = "README.md"
 
 _TEXT = """\
@@ -38,6 +40,9 @@ The runner finds the libraries beside it. A program of your own needs, with Fast
 
     LD_LIBRARY_PATH="$PWD/lib" ADSP_LIBRARY_PATH="$PWD/lib;/usr/lib/rfsa/adsp;/usr/lib/dsp"
 
+For ONNX Runtime with its QNN provider (`pip install onnxruntime-qnn`), `{onnx}` is the
+same network: one EPContext node around the context binary, which has to stay beside it.
+
 `manifest.json` says what is inside, `{sbom}` lists it as CycloneDX, `{provenance}` says from what
 it was made. Licence texts: `licences/`.
 """
@@ -55,8 +60,11 @@ That is a picture with values in [0, 1], resized (bilinear, antialiased), minus 
 and deviation in `manifest.json`."""
 
 
-def text(facts: Mapping[str, Any], context: str, sbom: str, provenance: str) -> bytes:
-    """Return the README of the package that `facts`, its manifest's, describe."""
+def text(facts: Mapping[str, Any], paths: Mapping[str, str], sbom: str, provenance: str) -> bytes:
+    """Return the README of the package that `facts`, its manifest's, describe.
+
+    `paths` are its files by their roles.
+    """
     model, weights = facts["model"], facts["weights"]
     how = model["input"]["preprocessing"]
     return _TEXT.format(
@@ -77,7 +85,8 @@ def text(facts: Mapping[str, Any], context: str, sbom: str, provenance: str) -> 
         option="--input input.raw" if "mean" in how else "--rgb input.rgb",
         layout=model["input"]["layout"],
         colour_order=model["input"]["colour_order"],
-        context=context,
+        context=paths["context binary"],
+        onnx=paths[epcontext.ROLE],
         sbom=sbom,
         provenance=provenance,
     ).encode()

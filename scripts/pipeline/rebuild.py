@@ -35,6 +35,7 @@ _MEANINGS = {
     "model library": "the network was lowered or quantised otherwise, or its weights were changed;"
     " `invoke reproduce` tells whether this machine repeats itself",
     "context binary": "Qualcomm's compiler was given another network, or the binary was changed",
+    "ONNX Runtime model": "the context binary takes or gives other tensors, or is of other weights",
     "golden": "the simulator computed otherwise, or was given another picture",
     "report": "accuracy or time came out otherwise: of other pictures, or changed afterwards",
 }

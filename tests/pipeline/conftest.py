@@ -9,9 +9,14 @@ from tarfile import open as open_tar
 
 import pytest
 
+from scripts.package import epcontext
+from scripts.package.package import Unpacked
 from scripts.pipeline import plan, request, session
 from scripts.pipeline.build import Builder, Done
+from scripts.pipeline.container import Mount, Program
+from scripts.pipeline.container import run as run_program
 from scripts.pipeline.request import Request
+from scripts.source import ROOT
 
 # The whole image takes minutes to copy; what is asked of an engine needs a shell.
 SMALL = """
@@ -63,3 +68,23 @@ def archive(builder: Builder) -> bytes:
             folder.type, folder.mode = DIRTYPE, 0o755
             archive.addfile(folder)
     return scratch.getvalue()
+
+
+@pytest.fixture
+def onnx_runtime(builder: Builder, tmp_path: Path) -> Callable[[Unpacked], dict[str, bytes]]:
+    """What a package's ONNX file gives for the golden input in stock ONNX Runtime, by name."""
+
+    def run(unpacked: Unpacked) -> dict[str, bytes]:
+        (model,) = unpacked.package.manifest.role(epcontext.ROLE)
+        (golden,) = (unpacked.folder / "golden").glob("input.*")
+        files = (f"/package/{model}", f"/package/golden/{golden.name}", "/out/outputs")
+        mounts = [
+            Mount(ROOT / "tests/onnx_client.py", "/client.py"),
+            Mount(unpacked.folder, "/package"),
+            Mount(tmp_path, "/out", writable=True),
+        ]
+        program = Program(["python", "/client.py", *files], mounts)
+        assert run_program(builder.client, builder.image.id, program).exit_code == 0
+        return {file.stem: file.read_bytes() for file in (tmp_path / "outputs").iterdir()}
+
+    return run

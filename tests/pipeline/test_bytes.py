@@ -12,6 +12,7 @@ from scripts import artefacts, catalog
 from scripts.errors import GateError
 from scripts.htp import netjson
 from scripts.package import package
+from scripts.package.package import Unpacked
 from scripts.pipeline import plan, request
 from scripts.pipeline.build import Builder, Done
 from scripts.pipeline.container import Mount, Program, run
@@ -103,3 +104,11 @@ def test_the_packages_runner_takes_a_picture(
         expected = (unpacked.folder / "golden/output.raw").read_bytes()
     assert facts["model"]["input"]["dtype"] == "uint8"
     assert (tmp_path / "output.raw").read_bytes() == expected
+
+
+def test_onnx_runtime_takes_a_picture_too(
+    asked: Request, done: list[Done], onnx_runtime: Callable[[Unpacked], dict[str, bytes]]
+) -> None:
+    with package.unpacked(asked.archive) as unpacked:
+        expected = (unpacked.folder / "golden/output.raw").read_bytes()
+        assert onnx_runtime(unpacked) == {"last_hidden_state": expected}
