@@ -6,11 +6,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 from scripts.console import Console
-from scripts.errors import TestsFailedError, UsageError
+from scripts.errors import PipelineError, TestsFailedError, UsageError
 from scripts.pipeline import container, session
 from scripts.pipeline.build import Builder
 from scripts.pipeline.container import Mount, Program
@@ -42,21 +43,23 @@ ROOMS_IN_IMAGE = [
     f"tests/unit/{room}"
     for room in ("checkpoint", "htp", "lowering", "openqnn", "pictures", "quantization", "stages")
 ]
+_IN_IMAGE = ("python", "-m", "scripts.pipeline.suites")
 IN_IMAGE = (
-    Suite(
-        "unit tests in the image",
-        ("-m", "torch", *ROOMS_IN_IMAGE),
-    ),
-    Suite("openqnn's own tests", ("toolchains/openqnn/tests",)),
+    Suite("unit tests in the image", (*_IN_IMAGE, "-m", "torch", *ROOMS_IN_IMAGE)),
+    Suite("openqnn's own tests", (*_IN_IMAGE, "toolchains/openqnn/tests")),
 )
 # Tests of what only the image has. Those of rooms run on the host and, marked torch, in the image.
 FOLDERS_IN_IMAGE = ("tests/chain", "toolchains/openqnn/tests")
-SLOW = Suite("slow tests in the image", ("-m", "slow", "tests/chain"))
-SLOW_ON_HOST = Suite("slow pipeline tests", ("pytest", "-q", "-m", "slow", "tests/pipeline"))
+SLOW = (
+    Suite("slow tests in the image", (*_IN_IMAGE, "-m", "slow", "tests/chain")),
+    Suite("slow pipeline tests", ("pytest", "-q", "-m", "slow", "tests/pipeline")),
+)
+# The longest first: it has a core to itself, and the others the second one.
 ENGINE = (
+    Suite("pipeline tests", ("pytest", "-q", "tests/pipeline")),
+    IN_IMAGE[1],
     Suite("image tests", ("pytest", "-q", "tests/image")),
     Suite("device tests", ("pytest", "-q", "tests/device")),
-    Suite("pipeline tests", ("pytest", "-q", "tests/pipeline")),
 )
 
 
@@ -71,21 +74,17 @@ def fast(console: Console) -> None:
 
 
 def everything(console: Console) -> None:
-    """Run all there is: fast suites, those inside the image, and builds from end to end."""
-    fast(console)
-    builder = session.builder(console)
-    for suite in IN_IMAGE:
-        console.started(suite.name)
-        _require(suite, in_image(builder, *suite.command))
-    for suite in ENGINE:
+    """Run all there is, two suites at a time: units first, then builds from end to end."""
+    for suite in STATIC:
         _run(console, suite)
+    _side_by_side(console, (FAST, IN_IMAGE[0]))
+    _side_by_side(console, ENGINE)
 
 
 def slow(console: Console) -> None:
     """Run what `everything` leaves out: minutes of the simulator."""
-    console.started(SLOW.name)
-    _require(SLOW, in_image(session.builder(console), *SLOW.command))
-    _run(console, SLOW_ON_HOST)
+    for suite in SLOW:
+        _run(console, suite)
 
 
 def only(console: Console, tests: str) -> None:
@@ -144,11 +143,54 @@ def _code_in_image(builder: Builder, *tests: str) -> int:
 
 def _run(console: Console, suite: Suite) -> None:
     console.started(suite.name)
+    _require(suite, subprocess.run(_command(suite), cwd=ROOT, check=False).returncode)
+
+
+def _side_by_side(console: Console, suites: Sequence[Suite]) -> None:
+    """Run suites two at a time, and show what each printed when it has ended."""
+    failed = []
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        running = {pool.submit(_captured, console, suite): suite for suite in suites}
+        for future in as_completed(running):
+            console.started(running[future].name)
+            done = future.result()
+            print(done.stdout, end="")
+            failed += [running[future]] if done.returncode else []
+    for suite in failed:
+        _require(suite, 1)
+
+
+def _captured(console: Console, suite: Suite) -> subprocess.CompletedProcess[str]:
+    console.note(f"{suite.name} begin; what they print follows when they end")
+    return subprocess.run(
+        _command(suite),
+        cwd=ROOT,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+
+
+def _command(suite: Suite) -> list[str]:
     program, *arguments = suite.command
-    command = [str(BIN / program), *arguments]
-    _require(suite, not subprocess.run(command, cwd=ROOT, check=False).returncode)
+    return [str(BIN / program), *arguments]
 
 
-def _require(suite: Suite, passed: bool) -> None:
-    if not passed:
+def _require(suite: Suite, code: int) -> None:
+    if code:
         raise TestsFailedError(f"{suite.name} failed; see above.")
+
+
+def main(tests: Sequence[str]) -> int:
+    """Run tests in the image; return pytest's exit code, or that of what kept it from running."""
+    try:
+        return _code_in_image(session.builder(Console()), *tests)
+    except PipelineError as error:
+        print(error)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,8 @@
 """Where `invoke test --only` runs what it is given, and when it is content."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +69,38 @@ def test_a_failure_anywhere_counts_and_so_does_no_test_at_all(
 def test_a_file_that_is_not_there_is_named(run: Codes) -> None:
     with pytest.raises(errors.UsageError, match="nothing_here"):
         run("tests/unit/nothing_here.py")
+
+
+@pytest.fixture
+def suite(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], suites.Suite]:
+    """Make a suite of a name that is a shell script."""
+    monkeypatch.setattr(suites, "BIN", Path("/bin"))
+    return lambda name, script: suites.Suite(name, ("sh", "-c", script))
+
+
+def test_two_suites_run_at_once(suite: Callable[..., suites.Suite], tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)  # whoever opens it waits for the other side
+    both = (suite("left", f"echo x >{fifo}"), suite("right", f"cat {fifo}"))
+    suites._side_by_side(Console(), both)
+
+
+def test_what_suites_print_is_shown_whole_and_every_one_is_brought_to_its_end(
+    suite: Callable[..., suites.Suite], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing = suite("bad", "echo one; sleep 0.2; echo two >&2; exit 1")
+    with pytest.raises(errors.TestsFailedError, match="bad failed"):
+        suites._side_by_side(Console(), (failing, suite("good", "sleep 0.1; echo three")))
+    shown = capsys.readouterr().out
+    assert "one\ntwo\n" in shown and "three\n" in shown
+
+
+def test_what_keeps_the_image_away_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none(_: Console) -> None:
+        raise errors.EngineError("There is no engine.")
+
+    monkeypatch.setattr(session, "builder", none)
+    assert suites.main(["tests"]) == errors.EngineError.exit_code
+    assert "There is no engine." in capsys.readouterr().out
