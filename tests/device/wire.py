@@ -43,8 +43,7 @@ class Wire:
     def close(self) -> None:
         """End all connections."""
         for end in self._open:
-            with suppress(OSError):
-                end.close()
+            _end(end)
 
     def _up(self, near: socket.socket, far: socket.socket, number: int) -> None:
         limit = self.cuts[number] if number < len(self.cuts) else None
@@ -57,7 +56,7 @@ class Wire:
                     return
                 self.sent[number] += len(piece)
                 far.sendall(piece)
-        far.close()
+        _end(far)
 
     def _tear(self, *both: socket.socket) -> None:
         if self.freeze:
@@ -77,6 +76,13 @@ def wire(target: int, cuts: Sequence[int] = ()) -> Iterator[Wire]:
         threading.Thread(target=cable.serve, args=(server,), daemon=True).start()
         yield cable
     cable.close()
+
+
+def _end(end: socket.socket) -> None:
+    # Closed alone, it would stay open for as long as another thread waits for it to say something.
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()
 
 
 def _pass(source: socket.socket, target: socket.socket) -> None:
