@@ -14,6 +14,9 @@ FACTS_VARIABLE = "DINOV3_QNN_FACTS"
 # Time and memory of a stage, which go into its manifest.
 USAGE_FILE = ".usage.json"
 
+# The report of a build that missed its gate, in the folder of what was measured.
+PAGE = "report.html"
+
 # What the rewrites of `lower` save, written by the benchmark.
 GAINS = "gains.json"
 
@@ -122,6 +125,11 @@ def report_page(precision: str) -> Path:
 def build_page(precision: str) -> Path:
     """Return the report of the build on this machine: with its times, memory and archive."""
     return Path(f"reports/{precision}/build.html")
+
+
+def failed(stage: str) -> Path:
+    """Return the folder of what a stage measured and then refused; nothing there counts."""
+    return Path("failed") / stage
 
 
 def package(network: str, precision: str, target: str) -> Path:

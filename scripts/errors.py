@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from pathlib import Path
 
 
 class PipelineError(Exception):
@@ -114,6 +115,8 @@ class GateError(PipelineError):
     """The compiled model is not faithful enough to fp32."""
 
     exit_code = 16
+    # The folder of what was measured, where a stage left any.
+    measured: Path | None = None
 
 
 class ReproducibilityError(PipelineError):

@@ -24,10 +24,10 @@ def save(error: PipelineError, path: Path) -> None:
     path.write_text(json.dumps(parts))
 
 
-def load(
+def take(
     path: Path, stage: str, exit_code: int, places: Mapping[str, Path]
 ) -> PipelineError | None:
-    """Return a stage's refusal as one of this machine, None where the stage left none.
+    """Remove and return a stage's refusal, as one of this machine; None where it left none.
 
     Args:
         path: the file that `save` wrote.
@@ -40,6 +40,8 @@ def load(
         texts = {name: _as_here(str(parts[name]), places) for name in ("what", "cause", "remedy")}
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    finally:
+        path.unlink(missing_ok=True)
     return with_exit_code(exit_code)(f"{stage}: {texts.pop('what')}", **texts)
 
 

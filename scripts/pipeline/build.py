@@ -102,6 +102,7 @@ class Builder:
     def _run(self, request: Request, store: Store, stage: Stage, description: str) -> float:
         self.console.started(stage.name)
         out = store.partial(stage.name, resumes=stage.resumes)
+        (out / refusal.NAME).unlink(missing_ok=True)
         program = Program(
             command=["python", "-m", stage.module, "--out", "/out", *stage.arguments],
             mounts=[*_standing_mounts(request, out), *stage.mounts],
@@ -116,7 +117,11 @@ class Builder:
         self.console.detail(" ".join(program.command))
         started = time.monotonic()
         outcome = container.run(self.client, self.image.id, self.variation.applied(program))
-        self._check(request, stage, outcome, out)
+        try:
+            self._check(request, stage, outcome, out)
+        except errors.GateError as error:
+            error.measured = store.set_aside(stage.name) if stage.judges else None
+            raise
         return time.monotonic() - started
 
     def _check(self, request: Request, stage: Stage, outcome: container.Outcome, out: Path) -> None:
@@ -145,7 +150,7 @@ def _refusal(
     standing = {mount.target: mount.source for mount in _standing_mounts(request, out)}
     places = {**standing, **plan.places(request, stage)}
     code = outcome.exit_code
-    return refusal.load(out / refusal.NAME, stage.name, code, places) or errors.with_exit_code(
+    return refusal.take(out / refusal.NAME, stage.name, code, places) or errors.with_exit_code(
         code
     )(
         f"{stage.name} ended with exit code {code}; its output says where.",

@@ -33,12 +33,39 @@ def write(image: Image, request: Request, steps: Sequence[Done]) -> Path | None:
     path = request.root / artefacts.build_page(request.precision.name)
     if path.is_file() and not any(step.ran for step in steps) and SUMMARY not in os.environ:
         return path
+    return _write(path, image, request, run=_run(request, steps))
+
+
+def write_failed(image: Image, request: Request, measured: Path) -> Path | None:
+    """Write the report of a build that missed its gate, and add to CI's summary.
+
+    Args:
+        image: the image of the build.
+        request: what was asked for.
+        measured: the folder of what the stage measured that refused it.
+
+    Returns:
+        The page, or None where the build ended before there was anything to show.
+    """
+    if not (measured / artefacts.verify_report(request.precision.name)).is_file():
+        return None
+    return _write(measured / artefacts.PAGE, image, request, measured=measured)
+
+
+def _write(
+    path: Path,
+    image: Image,
+    request: Request,
+    *,
+    run: Run | None = None,
+    measured: Path | None = None,
+) -> Path:
     # Most commands do without what pages are made with, which takes its time to load.
     from scripts.report import figures, page, reading
 
     names = Names(request.model, request.precision, request.target)
     host = facts.gather(request, image, Store(request.root).digests.tree)
-    report = reading.read(request.root, names, host, _run(request, steps))
+    report = reading.read(request.root, names, host, run, measured)
     path.write_text(page.html(report))
     if summary := os.environ.get(SUMMARY):
         with Path(summary).open("a") as file:

@@ -36,8 +36,8 @@ class Stage:
     """One program run: `inputs` are relative to `build/<model>`; `mounts` come from outside it.
 
     `describes` says that its result tells what the build was made by and from, `on_request` that a
-    build does without it, `resumes` that it goes on where a run before it was ended, `room` where
-    its program is.
+    build does without it, `resumes` that it goes on where a run before it was ended, `judges` that
+    what it measured is kept where it refuses, `room` where its program is.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Stage:
     describes: bool = False
     on_request: bool = False
     resumes: bool = False
+    judges: bool = False
     room: str = "stages"
 
     @property
@@ -183,7 +184,7 @@ def _audit(request: Request) -> list[Stage]:
     arguments = (*_names(request), "--onnx", _at(source), *calibration)
     inputs = (*_network_files(source), _calibration_set())
     name = f"audit-{request.precision.name}"
-    return [Stage(name, "audit", arguments, inputs, on_request=quantised)]
+    return [Stage(name, "audit", arguments, inputs, on_request=quantised, judges=True)]
 
 
 def _quantize(request: Request) -> list[Stage]:
@@ -243,6 +244,15 @@ def _context(request: Request) -> list[Stage]:
     return [Stage(f"context-{precision}-{target}", "context", arguments, (library,))]
 
 
+def _profile(request: Request) -> list[Stage]:
+    """Report the compiler's simulated time on the device."""
+    precision = request.precision.name
+    context = artefacts.context_binary(precision)
+    arguments = ("--precision", precision, "--context", _at(context))
+    files = (context, artefacts.estimate(precision))
+    return [Stage(f"profile-{precision}", "profile", arguments, files)]
+
+
 def _verify(request: Request) -> list[Stage]:
     """Run the context in the HTP simulator, compare with fp32, and apply the gate."""
     precision, weights = request.precision.name, _Weights(request)
@@ -263,16 +273,8 @@ def _verify(request: Request) -> list[Stage]:
         *(() if request.gate else ("--no-gate",)),
     )
     files = (context, network, *_network_files(source), *quantised, _heldout_set(), *inputs)
-    return [Stage(f"verify-{precision}", "verify", arguments, files, mounts + weights.mounts)]
-
-
-def _profile(request: Request) -> list[Stage]:
-    """Report the compiler's simulated time on the device."""
-    precision = request.precision.name
-    context = artefacts.context_binary(precision)
-    arguments = ("--precision", precision, "--context", _at(context))
-    files = (context, artefacts.estimate(precision))
-    return [Stage(f"profile-{precision}", "profile", arguments, files)]
+    seen = mounts + weights.mounts
+    return [Stage(f"verify-{precision}", "verify", arguments, files, seen, judges=True)]
 
 
 def _report(request: Request) -> list[Stage]:
@@ -320,8 +322,8 @@ _ORDER: tuple[Callable[[Request], list[Stage]], ...] = (
     _convert,
     _compile,
     _context,
-    _verify,
     _profile,
+    _verify,
     _report,
     _package,
 )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from scripts.console import Console
+from scripts.errors import GateError
 from scripts.image import image, lanes
 from scripts.pipeline import declared_size, engine, pages, plan, recorded, summary
 from scripts.pipeline.build import Builder
@@ -42,7 +44,12 @@ def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
     directory = request.weights_path
     if directory and (disagreement := declared_size.read(directory).disagreement):
         builder.console.note(disagreement)
-    steps = builder.build(request, stages)
+    try:
+        steps = builder.build(request, stages)
+    except GateError as error:
+        if error.measured:
+            _show_measured(builder, request, error.measured)
+        raise
     summary.show(builder.console, request, steps)
     if stages[-1].verb == "package" and (text := recorded.verdict(builder.image, request, steps)):
         builder.console.note(text)
@@ -51,3 +58,12 @@ def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
         builder.console.note(f"to look at: {page}")
     record = {**summary.record(request, steps), "report": str(page) if page else None}
     builder.console.result(summary.lines(request, steps), **record)
+
+
+def _show_measured(builder: Builder, request: Request, folder: Path) -> None:
+    """Say where to find what was measured before the gate was missed, and show it as a page."""
+    builder.console.note(f"what was measured: {folder}")
+    page = pages.write_failed(builder.image, request, folder)
+    if page:
+        builder.console.note(f"to look at: {page}")
+    builder.console.result(measured=str(folder), report=str(page) if page else None)

@@ -21,8 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any, TextIO
 
-from scripts import digests
-from scripts.artefacts import USAGE_FILE
+from scripts import artefacts, digests
 from scripts.digests import DigestCache, files_below
 from scripts.errors import ArtefactError
 
@@ -103,12 +102,26 @@ class Store:
         self._retire(stage, names)
         for name in names:
             _move(partial / name, self.root / name)
-        shutil.rmtree(partial, ignore_errors=True)
+        for folder in (partial, self.root / artefacts.failed(stage)):
+            shutil.rmtree(folder, ignore_errors=True)
         outputs = {name: self._describe(name) for name in names}
         manifest = {"stage": stage, "key": key, **facts, "usage": usage, "outputs": outputs}
         self._record(stage, manifest)
         self.digests.save()
         return manifest
+
+    def set_aside(self, stage: str) -> Path | None:
+        """Move what a stage that failed has written to where it counts for nothing.
+
+        Returns:
+            The folder, or None where nothing was written.
+        """
+        partial, folder = self._partials.pop(stage), self.root / artefacts.failed(stage)
+        shutil.rmtree(folder, ignore_errors=True)
+        if not any(partial.iterdir()):
+            return None
+        folder.parent.mkdir(exist_ok=True)
+        return partial.rename(folder)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -179,7 +192,7 @@ def _sign(lock: TextIO) -> None:
 
 
 def _take_usage(partial: Path) -> dict[str, Any]:
-    path = partial / USAGE_FILE
+    path = partial / artefacts.USAGE_FILE
     usage: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     path.unlink(missing_ok=True)
     return usage

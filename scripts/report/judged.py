@@ -32,14 +32,19 @@ _BEFORE = 2.5
 def verdict(report: Mapping[str, Any]) -> Verdict:
     """Return the verdict that a `verify.json` holds."""
     shown = {key: value for key, value in report.items() if key not in _SHOWN}
+    engines = list(_engines(report.get("engines", {})))
     return Verdict(
         figures=report["figures"],
         gate={key: bound for key, bound in report["gate"].items() if key in report["figures"]},
         is_applied=report["gate_applied"],
         pictures=_in_words(report),
-        measures={**dict(_measures("", shown)), **dict(_engines(report.get("engines", {})))},
+        measures={
+            **dict(_measures("", shown)),
+            **{name: f"{value:.5f} (at least {bound:.5f})" for name, value, bound in engines},
+        },
         by_picture=report.get("cls_by_picture") or report.get("patch_by_picture", {}),
         has_cls="cls_by_picture" in report,
+        disagreements=tuple(name for name, value, bound in engines if not value >= bound),
     )
 
 
@@ -59,6 +64,11 @@ def finding(report: Verdict, stream: Sequence[Layer]) -> str:
         return (
             "So low a cosine is no rounding: the context computes on another input than float32"
             " (order of colours, layout, mean and deviation), or is another network."
+        )
+    if report.disagreements:
+        return (
+            "The simulator and the integer network on the CPU are further apart than rounding is:"
+            " the context is not the network that was quantised."
         )
     falls = [(before.snr_db - after.snr_db, after.tensor) for before, after in pairwise(stream)]
     fall, tensor = max(falls, default=(0.0, ""))
@@ -90,13 +100,12 @@ def _in_words(report: Mapping[str, Any]) -> str:
     return f"{pictures} {kind} pictures, all in the simulator"
 
 
-def _engines(engines: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield how alike the simulator and the integer network on the CPU are."""
+def _engines(engines: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
+    """Yield how alike simulator and integer network on the CPU are, and at least must be."""
     for output, own in engines.items():
         for name, bound in own["at_least"].items():
-            value = own["figures"][name]
             key = f"simulator against CPU, {output.replace('_', ' ')}, {name.replace('_', ' ')}"
-            yield key, f"{value:.5f} (at least {bound:.5f})"
+            yield key, own["figures"][name], bound
 
 
 def _measures(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -34,7 +34,13 @@ _LICENCES = {"builtin": "Apache-2.0 (built in)", "random": "none: random numbers
 _DINOV3 = "DINOv3 License, or the texts given with the weights: licences/dinov3 in the package"
 
 
-def read(root: Path, names: Names, host: Mapping[str, Any], run: Run | None = None) -> Report:
+def read(
+    root: Path,
+    names: Names,
+    host: Mapping[str, Any],
+    run: Run | None = None,
+    measured: Path | None = None,
+) -> Report:
     """Return the record of a build.
 
     Args:
@@ -42,8 +48,13 @@ def read(root: Path, names: Names, host: Mapping[str, Any], run: Run | None = No
         names: which build of it.
         host: what only the host knows: image, source and parameters.
         run: times, memory and archive, where the page may tell them.
+        measured: folder of files that a stage wrote before it refused; they count first.
     """
-    files = {name: root / path for name, path in paths(names).items()}
+    folders = [folder for folder in (measured, root) if folder]
+    files = {
+        name: next((f / path for f in folders if (f / path).exists()), root / path)
+        for name, path in paths(names).items()
+    }
     export, verify = _document(files["export"]), _document(files["verify"])
     verdict = judged.verdict(verify)
     held_out = _Pictures.load(files["heldout"])

@@ -18,7 +18,8 @@ class Verdict:
     """`figures` against their lower bounds `gate`; `measures` are what else was judged.
 
     `pictures` is in words what stands behind the figures; `by_picture` the cosine of each picture:
-    that of CLS, or where the network does not give it, the mean of the patches'.
+    that of CLS, or where the network does not give it, the mean of the patches'. `disagreements`
+    name the figures in which simulator and CPU are further apart than rounding is.
     """
 
     figures: Mapping[str, float]
@@ -28,6 +29,7 @@ class Verdict:
     measures: Mapping[str, str]
     by_picture: Mapping[str, float]
     has_cls: bool = True
+    disagreements: tuple[str, ...] = ()
 
     @property
     def noun(self) -> str:
@@ -37,7 +39,8 @@ class Verdict:
     @property
     def missed(self) -> list[str]:
         """Return the names of the figures below their bounds."""
-        return [name for name, bound in self.gate.items() if not self.figures[name] >= bound]
+        own = [name for name, bound in self.gate.items() if not self.figures[name] >= bound]
+        return [*own, *self.disagreements]
 
     def used(self, name: str) -> float:
         """Return the share that a figure uses of the loss that its bound allows; above 1 it fails.

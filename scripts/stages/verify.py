@@ -30,7 +30,7 @@ from scripts.verification.evidence import Built, Quantised, gather
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Write `verify.json`, a sample of features and the golden outputs; fail under the gate."""
+    """Write `verify.json`, a sample of features and the golden outputs; then apply the gate."""
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
     model = catalog.pick(catalog.models(), arguments.model, "model")
     network, takes = Network.load(arguments.onnx), PictureInput.load(arguments.network)
@@ -72,13 +72,13 @@ def main(arguments: argparse.Namespace) -> None:
         **by_output.by_picture(reference, built, held_out.sources),
     }
     _print(report, figures)
-    agreement.require(engines, skip=arguments.no_gate)
-    gate.apply(figures, precision, skip=arguments.no_gate)
     target = arguments.out / artefacts.verify_report(precision.name)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(metrics.rounded(report), indent=1) + "\n")
     sample.save(arguments.out / artefacts.features(precision.name), reference, built, grid)
     by_output.save_golden(arguments.out, precision.name, built)
+    agreement.require(engines, skip=arguments.no_gate)
+    gate.apply(figures, precision, skip=arguments.no_gate)
 
 
 def _print(report: Mapping[str, Any], figures: Mapping[str, Mapping[str, float]]) -> None:

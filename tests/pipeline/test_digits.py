@@ -14,9 +14,10 @@ from PIL import Image
 from scripts import artefacts, catalog
 from scripts.errors import CalibrationError, GateError
 from scripts.htp import contexts
-from scripts.pipeline import plan
+from scripts.pipeline import plan, session
 from scripts.pipeline.build import Builder, Done
 from scripts.pipeline.request import Request
+from scripts.report import comparison
 from scripts.source import ROOT
 
 pytestmark = pytest.mark.pipeline
@@ -135,9 +136,16 @@ def test_a_gate_that_is_missed_fails_the_build_and_keeps_what_was_built(
             plane = 4 * size * size
             path.write_bytes(data[2 * plane :] + data[plane : 2 * plane] + data[:plane])
         verify = next(one for one in plan.stages(asked) if one.verb == "verify")
-        with pytest.raises(GateError):
-            builder.build(asked, [verify])
+        with pytest.raises(GateError) as missed:
+            session.run(builder, asked, [verify])
     finally:
         for path, data in kept.items():
             path.write_bytes(data)
     assert (asked.root / artefacts.context_binary("int8")).is_file()
+    folder = missed.value.measured
+    assert folder == asked.root / artefacts.failed(verify.name)
+    figures = json.loads((folder / artefacts.verify_report("int8")).read_text())["figures"]
+    assert f"cls_mean is {figures['cls_mean']:.6f}" in missed.value.what
+    assert "cls_mean" in comparison.load(folder / artefacts.PAGE)["missed"]
+    # It counts for nothing: what was judged before is whole.
+    assert not builder.build(asked, [verify])[0].ran

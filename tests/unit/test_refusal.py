@@ -29,7 +29,7 @@ def passed(text: str, tmp_path: Path) -> PipelineError:
     """An error as a stage writes it and the host reads it."""
     path = tmp_path / refusal.NAME
     refusal.save(CheckpointError(text, cause=text, remedy=text), path)
-    error = refusal.load(path, "export", CheckpointError.exit_code, PLACES)
+    error = refusal.take(path, "export", CheckpointError.exit_code, PLACES)
     assert error
     return error
 
@@ -57,7 +57,7 @@ def test_paths_of_the_container_are_those_of_the_user(text: str, here: str, tmp_
 def test_a_stage_that_left_no_refusal_has_none(data: str | None, tmp_path: Path) -> None:
     if data is not None:
         (tmp_path / refusal.NAME).write_text(data)
-    assert refusal.load(tmp_path / refusal.NAME, "export", 3, PLACES) is None
+    assert refusal.take(tmp_path / refusal.NAME, "export", 3, PLACES) is None
 
 
 def refused(arguments: argparse.Namespace) -> None:

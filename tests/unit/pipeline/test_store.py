@@ -71,6 +71,23 @@ def test_outputs_that_a_new_run_no_longer_makes_are_removed(store: Store) -> Non
     assert not (store.root / "models" / "b").exists()
 
 
+def test_what_a_stage_measured_before_it_failed_is_set_aside(store: Store) -> None:
+    commit(store, "k", a="1")
+    before = store.digest(Path("models"))
+    store.partial("export")
+    assert store.set_aside("export") is None
+    folder = store.root / "failed" / "export"
+    for text in ("first", "second"):
+        (store.partial("export") / "figures").write_text(text)
+        assert store.set_aside("export") == folder
+        assert (folder / "figures").read_text() == text
+    # It counts for nothing, and goes as soon as the stage succeeds.
+    assert store.digest(Path("models")) == before
+    assert store.is_whole("export", "k")
+    commit(store, "k", a="1")
+    assert not folder.exists()
+
+
 def test_a_partial_run_leaves_the_last_whole_one(store: Store) -> None:
     commit(store, a="1")
     (store.partial("export") / "half").write_text("half")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scripts import artefacts
-from scripts.report import judged
+from scripts.report import judged, reading
 from scripts.report.record import Artefact, Layer, Run, Stage, Verdict
 from tests import reports
 
@@ -111,6 +111,30 @@ def test_a_missed_gate_stands_first_and_names_the_figure(tmp_path: Path) -> None
     assert "Passes its gate" in good and record(good)["missed"] == []
     assert "Misses its gate; built all the same, with --no-gate" in bad
     assert record(bad)["missed"] == ["cls_mean", "cls_p1", "patch_mean"]
+
+
+def test_engines_that_disagree_are_no_pass(tmp_path: Path) -> None:
+    build = reports.build(tmp_path)
+    path = build / artefacts.verify_report("int8")
+    document = json.loads(path.read_text())
+    figures = {"cls_mean": 0.5}
+    engines = {"last_hidden_state": {"figures": figures, "at_least": {"cls_mean": 0.99}}}
+    path.write_text(json.dumps({**document, "engines": engines}))
+    text = reports.html(build)
+    assert "Misses its gate" in text and "further apart than rounding" in text
+    assert record(text)["missed"] == ["simulator against CPU, last hidden state, cls mean"]
+
+
+def test_what_was_measured_before_a_refusal_counts_first(tmp_path: Path) -> None:
+    build, measured = tmp_path / "build", tmp_path / "build" / "failed" / "verify-int8"
+    reports.build(build, noise=0.01)
+    reports.build(tmp_path / "bad", noise=1.0)
+    for path in (artefacts.verify_report("int8"), artefacts.features("int8")):
+        (measured / path).parent.mkdir(parents=True)
+        (tmp_path / "bad" / path).rename(measured / path)
+        (build / path).unlink()
+    report = reading.read(build, reports.names(), reports.HOST, measured=measured)
+    assert report.verdict.missed == ["cls_mean", "cls_p1", "patch_mean"]
 
 
 def test_random_weights_are_said_to_be_random(tmp_path: Path) -> None:
