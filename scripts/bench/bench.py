@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts import artefacts, catalog
+from scripts.bench import recipe
 from scripts.console import size
 from scripts.errors import UsageError
 from scripts.pipeline import plan, request, summary
@@ -28,7 +29,6 @@ from scripts.pipeline.request import Request
 LEFT_OUT = {"verify", "package"}
 # The stages up to the binary; the profile is listed, but does not count in the ratio.
 CHAIN = ("export", "lower", "audit", "quantize", "convert", "compile", "context")
-PEER_STEPS = ("export", "quantize", "context")
 PEER_ESTIMATE = "peer_ctx.estimate.json"
 
 
@@ -112,11 +112,7 @@ def _peer(builder: Builder, build: Request) -> tuple[list[Cost], float]:
     """Return the costs of the recipe's steps, and the simulated milliseconds of its binary."""
     fresh = replace(build, build_dir=build.build_dir / "peer")
     calibration = build.root / artefacts.image_set("calibration")
-    stages = [
-        _peer_stage(fresh, step, calibration)
-        for step in PEER_STEPS
-        if (step, build.precision.weights) != ("quantize", 16)
-    ]
+    stages = [_peer_stage(fresh, step, calibration) for step in recipe.steps(build.precision)]
     costs = _costs(builder, fresh, stages)
     estimate = summary.report(fresh.root / PEER_ESTIMATE)
     return costs, estimate["microseconds"] / 1000

@@ -1,20 +1,28 @@
 """Measure what every rewrite of `lower` gains in simulated time, and what 16 bits cost.
 
 It measures shallow twins of the model: the time of a layer is half the time of two more layers.
-Encodings come from one picture of noise; in int8 the softmax has the width that is faster.
+Encodings come from one picture of noise; in int8 the softmax has the width that is faster. Beside
+it stands a layer of the plain ONNX Runtime recipe (`peer`).
+
+What was compiled is kept in `times.json`: started again with the same `--out`, it goes on where it
+was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
+import subprocess
+import sys
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,6 +31,7 @@ from openqnn.network import onnx_network
 from openqnn.progress import say
 from openqnn.quantization import qdq
 from scripts import artefacts, catalog, program
+from scripts.bench import peer, recipe
 from scripts.catalog import Model, Precision, Target
 from scripts.errors import CompileError, UsageError
 from scripts.htp import estimate, provider
@@ -36,6 +45,9 @@ WEIGHTS = "random:0"
 # The profile's wording, as QAIRT 2.51 has it.
 MISSING = "Missing Ops"
 NOISE_SEED = 0
+TIMES = "times.json"
+# What is measured besides the rewrites: no rewrite, the recipe, what 16 bits cost.
+PLAIN, RECIPE, WIDTHS = "plain", "recipe", "widths"
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,22 @@ class Time:
         return cls(estimate.read_profile(trace).microseconds, sum(missing))
 
 
+class Times:
+    """What was compiled before, kept in a file: a compile of a large network takes minutes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known = json.loads(path.read_text()) if path.exists() else {}
+
+    def get(self, of: Sequence[bytes], compiled: Callable[[], Time]) -> Time:
+        """Return the time of a network, compiled in some way; `compiled` measures a new one."""
+        key = hashlib.sha256(b"\0".join(of)).hexdigest()
+        if key not in self._known:
+            self._known[key] = vars(compiled())
+            self._path.write_text(json.dumps(self._known, indent=1) + "\n")
+        return Time(**self._known[key])
+
+
 class Bench:
     """Shallow twins of a model, to be lowered and compiled in many ways; `folder` is scratch."""
 
@@ -73,11 +101,13 @@ class Bench:
         precision: Precision,
         target: Target,
         folder: Path,
+        times: Times,
     ) -> None:
         from scripts.checkpoint import export  # torch is in the image alone
 
-        self._precision, self._folder = precision, folder
-        self._times: dict[tuple[bytes, tuple[str, ...], str], Time] = {}
+        self._precision, self._folder, self._times = precision, folder, times
+        self._recipe = ["--model", model.name, "--size", str(size), "--target", target.name]
+        self._recipe += ["--precision", precision.name]
         is_fp16 = precision.weights == 16
         self._settings = provider.Settings(target.soc_model, target.vtcm_mb, is_fp16)
         self._twins = {depth: folder / f"twin{depth}.onnx" for depth in DEPTHS}
@@ -94,11 +124,16 @@ class Bench:
         with self._lowered(self._twins[DEPTHS[0]]) as (_, applied):
             return [rewrite.name for rewrite in applied]
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether activations have 8 bits, so that some of them may have 16."""
+        return self._precision.activations == widths.NARROW
+
     @cached_property
     def wide(self) -> list[str]:
         """What has 16 bits in int8: attention scores and probabilities, where that is faster."""
         free = [name for name, cost in catalog.width_costs().items() if cost <= 0]
-        if self._precision.activations != widths.NARROW:
+        if not self.is_narrow:
             return []
         return min(([], free), key=lambda wide: self._layer(self.usual, wide))
 
@@ -162,10 +197,32 @@ class Bench:
         """Return the time of a twin with some rewrites, None for those that are used."""
         with self._lowered(twin, names) as (network, _):
             # Rewrites that do not fire leave the same network: it is compiled once.
-            key = (network.read_bytes(), tuple(wide), form)
-            if key not in self._times:
-                self._times[key] = self._compiled(network, wide, form)
-            return self._times[key]
+            how = [self._precision.name, form, *wide]
+            key = [network.read_bytes(), *map(str.encode, how)]
+            return self._times.get(key, lambda: self._compiled(network, wide, form))
+
+    def recipe(self) -> float:
+        """Return the simulated microseconds of a layer of the plain recipe.
+
+        Raises:
+            CompileError: a step fails, or the compiler has no cost for some operator.
+        """
+        return self._apart(*map(self._of_recipe, DEPTHS))
+
+    def _of_recipe(self, depth: int) -> Time:
+        options = [*self._recipe, "--layers", str(depth)]
+        return self._times.get(
+            [b"recipe", *map(str.encode, options)], lambda: self._recipe_compiled(options)
+        )
+
+    def _recipe_compiled(self, options: list[str]) -> Time:
+        """Follow the recipe, each step in a process of its own, as a build does."""
+        with tempfile.TemporaryDirectory(dir=self._folder) as out:
+            folders = ["--out", out, "--work", out, "--calibration", str(self._noise.parent)]
+            for step in recipe.steps(self._precision):
+                _run_recipe(["--step", step, *options, *folders])
+            provider.require_one_node(Path(out) / peer.CONTEXT)
+            return Time.read(Path(out) / peer.PROFILE)
 
     @contextmanager
     def _lowered(
@@ -211,20 +268,31 @@ class Bench:
         return made_file
 
 
-def measure(bench: Bench) -> tuple[float, list[Gain]]:
-    """Return the time of a layer as it is built, and what each rewrite saves or would save."""
+def _run_recipe(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", peer.__name__, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CompileError(f"The recipe ended with {done.returncode}.\n{done.stderr[-2000:]}")
+
+
+def measure(bench: Bench, only: Collection[str]) -> Iterator[Gain]:
+    """Yield what each rewrite saves or would save of a layer, those that are used first.
+
+    One with which the compiler cannot tell the time of a layer is left out.
+    """
     usual = bench.usual
     full = bench.layer(usual)
-    say(f"  as it is built: {full:.0f} us a layer")
-    gains = []
-    for rewrite in rewrites.REWRITES:
-        others = [name for name in usual if name != rewrite.name]
-        used = rewrite.name in usual
-        other = bench.layer(others if used else [*usual, rewrite.name])
+    for name in sorted(only, key=lambda name: name not in usual):
+        used = name in usual
+        names = [other for other in usual if other != name] if used else [*usual, name]
+        try:
+            other = bench.layer(names)
+        except CompileError as error:
+            say(f"  {name}{'' if used else ' (not used)'}: not measured: {error.what}")
+            continue
         without, saved = (other, other - full) if used else (full, full - other)
-        gains.append(Gain(rewrite.name, without, saved))
-        say(f"  {rewrite.name}{'' if used else ' (not used)'}: saves {saved:.0f} us")
-    return full, gains
+        say(f"  {name}{'' if used else ' (not used)'}: saves {saved:.0f} us")
+        yield Gain(name, without, saved)
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -237,26 +305,40 @@ def main(arguments: argparse.Namespace) -> None:
             f"The depth of {model.name} is fixed: it has no shallow twins.",
             remedy="measure vits16 or a larger model",
         )
+    size = arguments.size or model.picture_size
     with tempfile.TemporaryDirectory(dir=arguments.out) as folder:
-        size = arguments.size or model.picture_size
-        bench = Bench(model, size, precision, target, Path(folder))
+        times = Times(arguments.out / TIMES)
+        bench = Bench(model, size, precision, target, Path(folder), times)
+        report = {"model": model.name, "size": str(size), "precision": precision.name}
+        for figures in _measured(bench, arguments.only or [*_names(), PLAIN, RECIPE, WIDTHS]):
+            report |= figures
+            (arguments.out / artefacts.GAINS).write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _names() -> list[str]:
+    return [rewrite.name for rewrite in rewrites.REWRITES]
+
+
+def _measured(bench: Bench, only: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield what was measured, piece by piece."""
+    layer = bench.layer(bench.usual)
+    say(f"  as it is built: {layer:.0f} us a layer")
+    yield {"microseconds_with_all": layer, "microseconds_without_any": None, "rewrites": []}
+    if RECIPE in only:
+        plain = bench.recipe()
+        say(f"  plain recipe: {plain:.0f} us a layer")
+        yield {"microseconds_of_recipe": plain}
+    gains: list[dict[str, Any]] = []
+    for gain in measure(bench, [name for name in _names() if name in only]):
+        gains.append(vars(gain))
+        yield {"rewrites": gains}
+    if PLAIN in only:
         none = bench.layer([])
         say(f"  no rewrite: {none:.0f} us a layer")
-        full, gains = measure(bench)
-        narrow = precision.activations == widths.NARROW and arguments.widths
-        costs = bench.width_costs() if narrow else {}
-        forms = bench.norm_forms() if narrow else {}
-    report = {
-        "model": model.name,
-        "size": str(size),
-        "precision": precision.name,
-        "microseconds_without_any": none,
-        "microseconds_with_all": full,
-        "rewrites": [vars(gain) for gain in gains],
-        "microseconds_of_16_bits": costs,
-        "microseconds_by_norm": forms,
-    }
-    (arguments.out / artefacts.GAINS).write_text(json.dumps(report, indent=1) + "\n")
+        yield {"microseconds_without_any": none}
+    if WIDTHS in only and bench.is_narrow:
+        yield {"microseconds_of_16_bits": bench.width_costs()}
+        yield {"microseconds_by_norm": bench.norm_forms()}
 
 
 def _arguments() -> argparse.Namespace:
@@ -266,7 +348,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=PictureSize.parse, help="default: what the model says")
     parser.add_argument("--target", default="iq9075", help="board in the catalog")
     parser.add_argument(
-        "--no-widths", dest="widths", action="store_false", help="not the cost of 16 bits"
+        "--only",
+        action="append",
+        choices=[*_names(), PLAIN, RECIPE, WIDTHS],
+        help="measure this alone; may be repeated",
     )
     return parser.parse_args()
 

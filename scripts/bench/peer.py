@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from openqnn.progress import heartbeat
 from scripts import catalog, program
+from scripts.bench import recipe
 from scripts.htp import estimate
 from scripts.picture_size import PictureSize
 
@@ -24,19 +25,19 @@ EXPORTED = "peer.onnx"
 QUANTIZED = "peer.qdq.onnx"
 CONTEXT = "peer_ctx.onnx"
 PROFILE = "peer_profile.csv"
-STEPS = ("export", "quantize", "context")
 
 
 def arguments() -> argparse.Namespace:
     """Return the parsed command line."""
     parser = program.parser(__doc__)
-    parser.add_argument("--step", choices=STEPS, required=True)
+    parser.add_argument("--step", choices=recipe.STEPS, required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--precision", required=True)
     parser.add_argument("--work", type=Path, required=True, help="where earlier steps wrote")
     parser.add_argument("--calibration", type=Path, help="folder of raws")
     parser.add_argument("--size", type=PictureSize.parse)
     parser.add_argument("--target", default="iq9075")
+    parser.add_argument("--layers", type=int, help="default: those of the model")
     return parser.parse_args()
 
 
@@ -53,7 +54,7 @@ def _export(options: argparse.Namespace) -> None:
     model = catalog.pick(catalog.models(), options.model, "model")
     config = DINOv3ViTConfig(
         hidden_size=model.hidden_size,
-        num_hidden_layers=model.layers,
+        num_hidden_layers=options.layers or model.layers,
         num_attention_heads=model.heads,
         intermediate_size=model.intermediate_size,
         use_gated_mlp=model.gated_mlp,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from scripts import catalog
@@ -19,11 +20,12 @@ DATA = Path(catalog.__file__).parent / "gains.toml"
 PAGE = ROOT / "docs" / "lowering.md"
 START, END = "<!-- gains: python -m scripts.bench.record_gains -->", "<!-- end of gains -->"
 _HEAD = """\
-# Simulated microseconds of a layer, with the rewrites that are used and with none (`plain`), and
-# what each rewrite saves of them; below 0 it costs. Measured on twins of one and of three layers by
-# `python -m scripts.bench.gains --model M --size S --precision P --no-widths --out DIR`, recorded
-# by `python -m scripts.bench.record_gains DIR/gains.json`. `lower` leaves out what costs more than
-# 2.5 % of a layer in the network that is most alike, and takes what saves as much.
+# Simulated microseconds of a layer, with the rewrites that are used, with none (`plain`) and as the
+# plain ONNX Runtime recipe has it, and what each rewrite saves; below 0 it costs. Measured on twins
+# of one and of three layers by `python -m scripts.bench.gains --model M --size S --precision P
+# --out DIR`, recorded by `python -m scripts.bench.record_gains DIR/gains.json`. `lower` leaves out
+# what costs more than 2.5 % of a layer in the network that is most alike, and takes what saves as
+# much.
 """
 _PRECISIONS = ("int8", "w8a16", "fp16")
 
@@ -37,19 +39,32 @@ def read(file: Path) -> Measured:
         precision=report["precision"],
         layer=report["microseconds_with_all"],
         plain=report.get("microseconds_without_any"),
+        recipe=report.get("microseconds_of_recipe"),
         saved={gain["rewrite"]: gain["saved"] for gain in report["rewrites"]},
     )
 
 
 def merged(known: Sequence[Measured], new: Sequence[Measured]) -> list[Measured]:
-    """Return all measurements in the order of the tables, new ones in place of old ones."""
-    rows = {(row.model, row.size, row.precision): row for row in (*known, *new)}
+    """Return all measurements in the order of the tables, new figures in place of old ones."""
+    rows: dict[tuple[str, str, str], Measured] = {}
+    for row in (*known, *new):
+        key = row.model, row.size, row.precision
+        rows[key] = _joined(rows[key], row) if key in rows else row
     models = list(catalog.models())
 
     def place(row: Measured) -> tuple[int, int, int]:
         return models.index(row.model), row.shape[0], _PRECISIONS.index(row.precision)
 
     return sorted(rows.values(), key=place)
+
+
+def _joined(old: Measured, new: Measured) -> Measured:
+    """Return the new figures, with old ones of the same layer where there are no new ones."""
+    if old.layer != new.layer:
+        return new
+    saved = {**old.saved, **new.saved}
+    plain, recipe = new.plain or old.plain, new.recipe or old.recipe
+    return replace(new, saved=saved, plain=plain, recipe=recipe)
 
 
 def data(rows: Sequence[Measured]) -> str:
@@ -59,7 +74,7 @@ def data(rows: Sequence[Measured]) -> str:
 
 def _entry(row: Measured) -> str:
     names = [f"{key} = {json.dumps(getattr(row, key))}" for key in ("model", "size", "precision")]
-    values = {"layer": row.layer, "plain": row.plain}
+    values = {"layer": row.layer, "plain": row.plain, "recipe": row.recipe}
     numbers = [f"{key} = {value}" for key, value in values.items() if value is not None]
     saved = [f'"{name}" = {value}' for name, value in row.saved.items()]
     head = "\n".join(["", "[[measured]]", *names, *numbers, "", "[measured.saved]"])
@@ -77,12 +92,22 @@ def _table(model: str, rows: Sequence[Measured]) -> str:
         ["rewrite", *(f"{row.precision} {row.size}" for row in rows)],
         ["---"] * (len(rows) + 1),
         *([f"`{name}`", *(_cell(row, name) for row in rows)] for name in _names()),
-        ["none of them, us a layer", *(f"{row.plain:.0f}" if row.plain else "" for row in rows)],
+        ["none of them, us a layer", *(_figure(row.plain) for row in rows)],
         ["**those used, us a layer**", *(f"**{row.layer:.0f}**" for row in rows)],
-        ["times as fast", *(f"{row.plain / row.layer:.2f}" if row.plain else "" for row in rows)],
+        ["times as fast as with none", *(_times(row.plain, row.layer) for row in rows)],
+        ["plain recipe, us a layer", *(_figure(row.recipe) for row in rows)],
+        ["times as fast as the recipe", *(_times(row.recipe, row.layer) for row in rows)],
     ]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return f"{catalog.models()[model].description}:\n\n{text}"
+
+
+def _figure(microseconds: float | None) -> str:
+    return "" if microseconds is None else f"{microseconds:.0f}"
+
+
+def _times(slow: float | None, fast: float) -> str:
+    return "" if slow is None else f"{slow / fast:.2f}"
 
 
 def _names() -> list[str]:

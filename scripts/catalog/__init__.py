@@ -107,8 +107,8 @@ class Target:
 class Measured:
     """Simulated microseconds of a layer of a model at a size, and what each rewrite saves of them.
 
-    `layer` is with the rewrites that are used, `plain` with none, if that was measured. A saving
-    below 0 is a cost.
+    `layer` is with the rewrites that are used, `plain` with none and `recipe` of the plain ONNX
+    Runtime recipe, if that was measured. A saving below 0 is a cost.
     """
 
     model: str
@@ -117,6 +117,7 @@ class Measured:
     layer: float
     saved: Mapping[str, float]
     plain: float | None = None
+    recipe: float | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -64,7 +64,7 @@ def compile_context(model: Path, out: Path, scratch: Path, settings: Settings) -
     _link(scratch / MODEL, model)
     _link(scratch / WEIGHTS, model.parent)
     _run_child(scratch, [f"{key}={value}" for key, value in settings.options().items()])
-    _require_one_node(scratch / WRAPPER)
+    require_one_node(scratch / WRAPPER)
     shutil.move(scratch / CONTEXT, out)
 
 
@@ -99,7 +99,12 @@ def _run_child(scratch: Path, options: list[str]) -> None:
         )
 
 
-def _require_one_node(wrapper: Path) -> None:
+def require_one_node(wrapper: Path) -> None:
+    """Refuse a compiled network of which a part was left to the CPU.
+
+    Raises:
+        CompileError: names the operators that it was left with.
+    """
     operators = [node.op_type for node in onnx.load(wrapper, load_external_data=False).graph.node]
     if operators != ["EPContext"]:
         raise CompileError(

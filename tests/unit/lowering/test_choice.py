@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,22 @@ def test_all_that_was_measured_names_rewrites_and_models() -> None:
             "as it is built, a layer is faster than without rewrites"
         )
         assert row.shape[0] > 5
+
+
+def test_figures_of_one_layer_are_joined() -> None:
+    old = Measured("vits16", "224", "int8", 100.0, {"pad-tokens": 5.0, "rms-norms": 1.0}, 200.0)
+    new = Measured("vits16", "224", "int8", 100.0, {"rms-norms": 2.0}, recipe=150.0)
+    both = Measured(
+        "vits16", "224", "int8", 100.0, {"pad-tokens": 5.0, "rms-norms": 2.0}, 200.0, 150.0
+    )
+    assert record_gains.merged([old], [new]) == [both]
+    # Those of another layer, as it is built now, are of no use.
+    assert record_gains.merged([old], [replace(new, layer=90.0)]) == [replace(new, layer=90.0)]
+
+
+def test_in_simulated_time_a_layer_is_ahead_of_the_recipe() -> None:
+    for row in catalog.gains():
+        assert row.recipe is None or row.layer < row.recipe
 
 
 def test_the_file_says_what_was_read_from_it() -> None:
