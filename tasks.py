@@ -149,7 +149,7 @@ def test(console: Console, fast: bool = False, slow: bool = False, only: str | N
 
 
 @command(
-    takes=("model", "weights", "lane"),
+    takes=("model", "size", "weights", "target", "lane"),
     defaults={"model": "vith16plus", "weights": "random"},
     help={"precisions": "fp16, int8, w8a16, separated by commas", "out": "JSON file to write"},
 )
@@ -161,10 +161,10 @@ def bench(
 ) -> None:
     """Time every stage with its peak memory, beside the plain ONNX Runtime recipe."""
     names, file = precisions.split(","), _path(out)
-    benchmark.check(request.model.name, request.weights, names, file)
+    benchmark.check(request, names, file)
     builder = _builder(console, request)
     request = session.fetched(builder, request)
-    benchmark.run(builder, request.model.name, request.weights, names, file)
+    benchmark.run(builder, request, names, file)
 
 
 @command(takes=("lane",), name="build", help={"no_cache": "build every layer again"})

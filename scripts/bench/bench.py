@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scripts import artefacts, catalog
+from scripts import artefacts
 from scripts.bench import recipe
 from scripts.console import size
 from scripts.errors import UsageError
@@ -41,17 +41,17 @@ class Cost:
     peak_memory: int
 
 
-def check(model: str, weights: str, precisions: Sequence[str], out: Path) -> None:
+def check(base: Request, precisions: Sequence[str], out: Path) -> None:
     """Refuse a comparison that would fail after hours, and make the folder of `out`.
 
     Raises:
         UsageError: a name is unknown, there is nothing to compare, or `out` is a folder.
     """
     for precision in precisions:
-        request.make(model=model, precision=precision, weights=weights)
-    if not catalog.pick(catalog.models(), model, "model").layers:
+        _alike(base, precision)
+    if not base.model.layers:
         raise UsageError(
-            f"The plain recipe has no configuration of {model}.",
+            f"The plain recipe has no configuration of {base.model.name}.",
             remedy="compare a ViT model, e.g. --model vits16",
         )
     if out.is_dir():
@@ -59,35 +59,40 @@ def check(model: str, weights: str, precisions: Sequence[str], out: Path) -> Non
     out.parent.mkdir(parents=True, exist_ok=True)
 
 
-def run(builder: Builder, model: str, weights: str, precisions: Sequence[str], out: Path) -> None:
+def run(builder: Builder, base: Request, precisions: Sequence[str], out: Path) -> None:
     """Build each precision from nothing, run the peer beside it, and write `out` as JSON."""
     results: dict[str, Any] = {}
     # The comparison comes first; measuring what the rewrites save takes longer.
     for measure in (_compare, _gains):
         for precision in precisions:
-            with _fresh(model, weights, precision) as build:
+            with _fresh(base, precision) as build:
                 results.setdefault(precision, {}).update(measure(builder, build))
             out.write_text(json.dumps(results, indent=1) + "\n")
     for precision, result in results.items():
-        _show(builder, f"{model} {precision}", result)
+        _show(builder, f"{base.model.name} {base.size} {precision}", result)
     builder.console.note(f"written to {out}")
 
 
 @contextmanager
-def _fresh(model: str, weights: str, precision: str) -> Iterator[Request]:
+def _fresh(base: Request, precision: str) -> Iterator[Request]:
     """Yield a build in a new folder, which is deleted afterwards."""
     folder = Path("build").resolve() / f"bench-{os.getpid()}"
     try:
-        yield request.make(
-            model=model,
-            precision=precision,
-            target="iq9075",
-            weights=weights,
-            build_dir=str(folder),
-            gate=False,
-        )
+        yield _alike(base, precision, build_dir=str(folder), gate=False)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alike(base: Request, precision: str, **others: str | bool) -> Request:
+    """Return a request for the same network in a precision."""
+    return request.make(
+        model=base.model.name,
+        size=str(base.size),
+        precision=precision,
+        target=base.target.name,
+        weights=base.weights,
+        **others,
+    )
 
 
 def _compare(builder: Builder, build: Request) -> dict[str, Any]:
@@ -103,7 +108,7 @@ def _compare(builder: Builder, build: Request) -> dict[str, Any]:
 
 def _gains(builder: Builder, build: Request) -> dict[str, Any]:
     """Return what every rewrite of `lower` saves, on shallow twins of the model."""
-    arguments = ("--model", build.model.name, "--precision", build.precision.name)
+    arguments = _names(build)
     builder.build(build, [Stage("gains", "gains", arguments, room="bench")])
     return {"lowering": summary.report(build.root / artefacts.GAINS)}
 
@@ -120,9 +125,13 @@ def _peer(builder: Builder, build: Request) -> tuple[list[Cost], float]:
 
 def _peer_stage(build: Request, step: str, calibration: Path) -> Stage:
     arguments = ("--step", step, "--work", "/build", "--calibration", "/calibration")
-    names = ("--model", build.model.name, "--precision", build.precision.name)
     mounts = (Mount(calibration, "/calibration"),)
-    return Stage(f"peer-{step}", "peer", arguments + names, mounts=mounts, room="bench")
+    return Stage(f"peer-{step}", "peer", arguments + _names(build), mounts=mounts, room="bench")
+
+
+def _names(build: Request) -> tuple[str, ...]:
+    names = ("--model", build.model.name, "--size", str(build.size))
+    return (*names, "--precision", build.precision.name, "--target", build.target.name)
 
 
 def _costs(builder: Builder, build: Request, stages: Sequence[Stage]) -> list[Cost]:

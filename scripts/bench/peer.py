@@ -88,9 +88,10 @@ def _quantize(options: argparse.Namespace) -> None:
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             return next(self.samples, None)
 
-    # The recipe writes beside its input, which is read-only here; the copy takes a second.
-    for file in options.work.glob(f"{EXPORTED}*"):
-        shutil.copy(file, options.out)
+    # The recipe writes beside its input, which is read-only in a build; the copy takes a second.
+    if options.work != options.out:
+        for file in options.work.glob(f"{EXPORTED}*"):
+            shutil.copy(file, options.out)
     source = options.out / EXPORTED
     widths = catalog.pick(catalog.precisions(), options.precision, "precision")
     config = get_qnn_qdq_config(

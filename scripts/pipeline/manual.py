@@ -57,9 +57,10 @@ Written from the code by `python -m scripts.pipeline.manual > docs/options.md`: 
 """
 _TASKS = """\
 `build` and every stage take all of them; `doctor` and `reproduce` all but `--sign`, so that the
-options of a build can be tried on them as they are; `bench` takes `--model`, `--weights` and
-`--lane`; `image.build`, `image.lock` and `image.reproduce` take `--lane`; `rebuild` takes `--sign`,
-`--sdk` and `--build-dir`, and has all else from the archive. `~` is expanded in paths.
+options of a build can be tried on them as they are; `bench` takes `--model`, `--size`, `--weights`,
+`--target` and `--lane`; `image.build`, `image.lock` and `image.reproduce` take `--lane`; `rebuild`
+takes `--sign`, `--sdk` and `--build-dir`, and has all else from the archive. `~` is expanded in
+paths.
 """
 _OUTPUT = """\
 Lines have no colour where stdout is no terminal or `NO_COLOR` is set. On GitHub and GitLab each

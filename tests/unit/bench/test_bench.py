@@ -46,12 +46,14 @@ def test_its_programs_are_where_it_looks_for_them() -> None:
         def build(self, build: Request, added: list[Stage]) -> None:
             stages.extend(added)
 
-    build = request.make(model="vits16", weights="random")
+    build = request.make(model="vits16", weights="random", size="384")
     bench._gains(cast(Builder, Recorder()), build)
     stages.append(bench._peer_stage(build, "export", Path("calibration")))
     assert len(stages) == 2
     for stage in stages:
         assert source.closure(stage.module), stage.module
+        # Both measure what is built: the same network, size and board.
+        assert {"vits16", "384", "iq9075"} <= {*stage.arguments}
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,7 @@ def test_what_would_fail_in_the_end_is_refused_first(
     tmp_path: Path, model: str, precisions: list[str], out: str, says: str
 ) -> None:
     with pytest.raises(UsageError, match=says):
-        bench.check(model, "random", precisions, tmp_path / out)
-    bench.check("vits16", "random", ["int8"], tmp_path / "new" / "x.json")
+        bench.check(request.make(model=model, weights="random"), precisions, tmp_path / out)
+    base = request.make(model="vits16", weights="random")
+    bench.check(base, ["int8"], tmp_path / "new" / "x.json")
     assert (tmp_path / "new").is_dir()

@@ -48,7 +48,7 @@ def test_a_build_asks_for_the_network_first() -> None:
 
 def test_a_task_has_its_own_parameters_first_and_its_own_defaults() -> None:
     text = help_of("bench")
-    shared = ["--model", "--weights", "--lane", "--quiet", "--verbose"]
+    shared = ["--model", "--size", "--weights", "--target", "--lane", "--quiet", "--verbose"]
     assert flags_of(text) == ["--precisions", "--out", *shared]
     assert "[default: vith16plus]" in " ".join(text.split())
 
