@@ -26,7 +26,7 @@ UNWANTED = {
 }
 
 
-SELDOM_USED = r"/site-packages/(fontTools|networkx|pip|setuptools)/|/py312_"
+SELDOM_USED = r"/site-packages/(networkx|pip|setuptools)/|/py312_"
 
 
 @pytest.mark.parametrize("what", UNWANTED)
