@@ -36,7 +36,7 @@ def main(arguments: argparse.Namespace) -> None:
         build.mkdir()
         with heartbeat("compiling for the HTP"):
             provider.compile_context(model, target, build, settings)
-        estimate.read_profile(build / provider.TRACE).save(target)
+        estimate.save(estimate.read_profile(build / provider.TRACE), target)
     check_target(target, settings)
     say(f"  {target.stat().st_size:,} bytes for {contexts.target_of(target)}")
 

@@ -16,7 +16,7 @@ for folder in sorted(Path("build/digits/final_binary").iterdir()):
             folder.name,
             f"{figures['cls_mean']:.5f}",
             f"{figures['cls_p1']:.5f}",
-            f"{profile['milliseconds']:.3f}",
+            "-" if profile["milliseconds"] is None else f"{profile['milliseconds']:.3f}",
             f"{profile['context_bytes']:,}",
         )
     )

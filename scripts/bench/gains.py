@@ -72,7 +72,8 @@ class Time:
         with trace.open(newline="") as file:
             rows = list(csv.DictReader(file))
         missing = [int(row["Time"]) for row in rows if row["Event Identifier"].startswith(MISSING)]
-        return cls(estimate.read_profile(trace).microseconds, sum(missing))
+        simulated = estimate.required(estimate.read_profile(trace))
+        return cls(simulated.microseconds, sum(missing))
 
 
 class Times:
@@ -304,6 +305,11 @@ def main(arguments: argparse.Namespace) -> None:
         raise UsageError(
             f"The depth of {model.name} is fixed: it has no shallow twins.",
             remedy="measure vits16 or a larger model",
+        )
+    if target.timed_by:
+        raise UsageError(
+            f"There is no estimate for {target.name}: Qualcomm's compiler does not simulate it.",
+            remedy=f"measure on {target.timed_by}",
         )
     size = arguments.size or model.picture_size
     with tempfile.TemporaryDirectory(dir=arguments.out) as folder:

@@ -132,7 +132,8 @@ def _context(options: argparse.Namespace) -> None:
     session.add_provider_for_devices([device], _provider_options(target, options.out))
     source = EXPORTED if options.precision == "fp16" else QUANTIZED
     onnxruntime.InferenceSession(options.work / source, sess_options=session)
-    estimate.read_profile(options.out / PROFILE).save(options.out / CONTEXT)
+    simulated = estimate.required(estimate.read_profile(options.out / PROFILE))
+    estimate.save(simulated, options.out / CONTEXT)
 
 
 def _context_options(options: argparse.Namespace) -> dict[str, str]:

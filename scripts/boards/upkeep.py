@@ -70,8 +70,7 @@ async def verify(login: Login, say: Say) -> tuple[str, ...]:
 
 
 async def status(login: Login, _say: Say) -> tuple[str, ...]:
-    """Return what a board runs, holds and is, in the order of `_DOCUMENT_LIMIT = 4 << 20
-    STATUS_COLUMNS`."""
+    """Return what a board runs, holds and is, in the order of `STATUS_COLUMNS`."""
     async with connected(login) as board:
         there = await survey(board)
         facts = await probe(board, (), "")
@@ -99,13 +98,12 @@ def _note(device: str, digest: str, manifest: Manifest, outcome: golden.Golden) 
 
 def _times(device: str, digest: str, manifest: Manifest | None) -> tuple[str, str]:
     """Return the time that the simulator gives for a release, and the board's own last median."""
-    simulated = manifest.facts["simulated_latency"].get("device_us") if manifest else None
     known = measured.find(device, digest)
-    return _time(simulated), _time(known[1]["measured"]["p50_us"] if known else None)
-
-
-def _time(microseconds: float | None) -> str:
-    return "-" if microseconds is None else f"{microseconds:.0f} us"
+    median = f"{known[1]['measured']['p50_us']:.0f} us" if known else "-"
+    if manifest is None:
+        return "-", median
+    simulated = manifest.facts["simulated_latency"].get("milliseconds")
+    return f"{1000 * simulated:.0f} us" if simulated else "no estimate", median
 
 
 async def _whole(board: Board, digest: str) -> Package:

@@ -21,6 +21,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 INPUTS = FLOATS, BYTES = "float32", "uint8"
 # Above so many patches the HTP simulator has time for one picture.
 MANY_PATCHES = 400
+# The architecture that gains.toml and widths.toml were measured for.
+MEASURED_ARCH = "v73"
 # How calibration chooses an activation's range: all of it, nearly all, or the least squared error.
 METHODS = MIN_MAX, PERCENTILE, MSE = "min-max", "percentile", "mse"
 
@@ -90,7 +92,9 @@ class Precision:
 class Target:
     """A board: Qualcomm's SoC number, HTP architecture, VTCM in MB, oldest glibc of its images.
 
-    `socs` are the names by which boards of the same silicon call themselves.
+    `socs` are the names by which boards of the same silicon call themselves, `lacks` the precisions
+    that it cannot compute. `timed_by` is the target whose simulated times stand in where Qualcomm's
+    compiler does not simulate this one's.
     """
 
     name: str
@@ -101,6 +105,13 @@ class Target:
     vtcm_mb: int
     glibc: str
     socs: Sequence[str] = ()
+    lacks: Sequence[str] = ()
+    timed_by: str = ""
+
+    @property
+    def clock(self) -> Target:
+        """The target by whose simulated times this one's network gets its form."""
+        return targets()[self.timed_by] if self.timed_by else self
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def _save_estimate(root: sdk.Sdk, context: Path) -> None:
     log = table.with_suffix(".log")
     if not table.is_file():
         _run(root, table.parent, "qnn-profile-viewer", "--input_log", log, "--output", table)
-    estimate.read_profile(table).save(context)
+    estimate.save(estimate.read_profile(table), context)
     for path in (table, log):
         path.unlink(missing_ok=True)
 

@@ -51,43 +51,61 @@ class Estimate:
             + self.output_spill_bytes
         )
 
-    def save(self, context: Path) -> None:
-        """Write the estimate beside its context binary."""
-        path_beside(context).write_text(json.dumps(asdict(self), indent=1) + "\n")
 
-    @classmethod
-    def load(cls, context: Path) -> Estimate:
-        """Return the estimate of a context binary.
-
-        Raises:
-            ArtefactError: there is none, or it is damaged.
-        """
-        path = path_beside(context)
-        try:
-            return cls(**json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError) as error:
-            raise ArtefactError(
-                f"{path} holds no estimate of {context.name}: {error}.",
-                remedy="compile again: `invoke context`",
-            ) from error
+def save(estimate: Estimate | None, context: Path) -> None:
+    """Write an estimate beside its context binary; `null` says that the compiler has none."""
+    said = estimate and asdict(estimate)
+    path_beside(context).write_text(json.dumps(said, indent=1) + "\n")
 
 
-def read_profile(path: Path) -> Estimate:
-    """Return the estimate in a compiler's profile.
+def load(context: Path) -> Estimate | None:
+    """Return the estimate of a context binary, None where the compiler has none for its SoC.
 
     Raises:
-        CompileError: it lacks a figure.
+        ArtefactError: the file beside the context is missing or damaged.
+    """
+    path = path_beside(context)
+    try:
+        said = json.loads(path.read_text())
+        return said and Estimate(**said)
+    except (OSError, ValueError, TypeError) as error:
+        raise ArtefactError(
+            f"{path} holds no estimate of {context.name}: {error}.",
+            remedy="compile again: `invoke context`",
+        ) from error
+
+
+def read_profile(path: Path) -> Estimate | None:
+    """Return the estimate in a compiler's profile, None where it has none for the SoC.
+
+    Raises:
+        CompileError: it lacks some of the figures.
     """
     with path.open(newline="") as file:
         values = {row["Event Identifier"]: row for row in csv.DictReader(file)}
     missing = [name for name in NAMES.values() if name not in values]
+    if len(missing) == len(NAMES):
+        return None
     if missing:
         raise CompileError(
             f"The compiler's profile lacks {missing[0]!r}.",
-            cause="a SoC whose time Qualcomm's compiler does not simulate",
-            remedy="build for a target of the catalog",
+            cause="a profile that was cut short, or of a release that words it otherwise",
         )
     return Estimate(**{key: int(values[name]["Time"]) for key, name in NAMES.items()})
+
+
+def required(estimate: Estimate | None) -> Estimate:
+    """Return an estimate that there must be.
+
+    Raises:
+        CompileError: the compiler has none for the SoC.
+    """
+    if estimate is None:
+        raise CompileError(
+            "There is no estimate for this SoC: Qualcomm's compiler does not simulate its time.",
+            remedy="say whose times count in the target's entry of targets.toml, as timed_by",
+        )
+    return estimate
 
 
 def path_beside(context: Path) -> Path:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from openqnn.quantization.encodings import Encodings
 from scripts.catalog import Precision, Target
-from scripts.htp import contexts, conversion, libraries, sdk
-from scripts.htp.estimate import Estimate
+from scripts.htp import contexts, conversion, estimate, libraries, sdk
 
 NAME = "trial"
 
@@ -19,7 +18,8 @@ def milliseconds(
     """Return what the compiler estimates for an inference on a target.
 
     Raises:
-        ConversionError, CompileError: as the stages `convert`, `compile` and `context`.
+        ConversionError, CompileError: as the stages `convert`, `compile` and `context`; or the
+            compiler has no estimate for the target.
     """
     with tempfile.TemporaryDirectory(dir=scratch) as name:
         out = Path(name).absolute()
@@ -30,4 +30,4 @@ def milliseconds(
         libraries.build(cpp, cpp.with_suffix(".bin"), library, [sdk.HOST])
         context = out / "context" / f"{NAME}.serialized.bin"
         contexts.compile_context(library, precision, target, context)
-        return Estimate.load(context).microseconds / 1000
+        return estimate.required(estimate.load(context)).microseconds / 1000

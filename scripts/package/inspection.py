@@ -104,7 +104,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Rows:
     for name, value in values.items():
         if isinstance(value, Mapping):
             rows += _flat(value, f"{prefix}{name} ")
-        elif not isinstance(value, list):
+        elif value is not None and not isinstance(value, list):
             text = f"{value:.6g}" if isinstance(value, float) else str(value)
             rows.append((f"{prefix}{name}".replace("_", " "), text))
     return rows

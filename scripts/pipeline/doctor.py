@@ -138,7 +138,7 @@ def _weights(request: Request) -> Finding:
 
 
 def _board(request: Request) -> Finding:
-    """Whether the network can be a context of the board."""
+    """Whether the network can be a context of the board, in that precision."""
     reason = fitness.misfit(request)
-    remedy = "choose a smaller model; `invoke export` works all the same"
-    return Finding("board", not reason, reason or request.target.description, remedy)
+    state = reason or request.target.description
+    return Finding("board", not reason, state, fitness.remedy(request))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scripts import catalog
 from scripts.errors import UsageError
 from scripts.pipeline.request import Request
 
@@ -14,7 +15,9 @@ def misfit(request: Request) -> str:
 
     A context holds every weight once: its size is at least parameters x bits / 8.
     """
-    model, precision = request.model, request.precision
+    model, precision, target = request.model, request.precision, request.target
+    if precision.name in target.lacks:
+        return f"{target.description}, cannot compute {precision.name}."
     needed = model.parameters * precision.weights // 8
     if needed < LARGEST_CONTEXT:
         return ""
@@ -25,12 +28,20 @@ def misfit(request: Request) -> str:
 
 
 def require(request: Request) -> None:
-    """Refuse a network that no context can hold.
+    """Refuse a network that cannot be a context of the target.
 
     Raises:
-        UsageError: its weights are beyond the HTP's address space.
+        UsageError: the target lacks the precision, or the weights are beyond the HTP's address
+            space.
     """
     if reason := misfit(request):
-        raise UsageError(
-            reason, remedy="choose a smaller model; `invoke export` works all the same"
-        )
+        raise UsageError(reason, remedy=remedy(request))
+
+
+def remedy(request: Request) -> str:
+    """Return the way out for a network that cannot be a context."""
+    lacks = request.target.lacks
+    if request.precision.name in lacks:
+        others = [name for name in catalog.precisions() if name not in lacks]
+        return f"one of: {', '.join(others)}"
+    return "choose a smaller model; `invoke export` works all the same"

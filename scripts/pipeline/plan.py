@@ -359,7 +359,7 @@ def _names(request: Request) -> tuple[str, ...]:
 def _budget(request: Request) -> tuple[str, ...]:
     limits = {"--max-ms": request.max_ms, "--min-cosine": request.min_cosine}
     budget = [text for name, value in limits.items() if value for text in (name, str(value))]
-    return ("--target", request.target.name, *budget)
+    return ("--target", request.target.clock.name, *budget)
 
 
 def _calibration_set() -> PurePosixPath:

@@ -114,7 +114,8 @@ class Request:
         f"board: {', '.join(catalog.targets())}",
         option_values.target,
         metavar="NAME",
-        details="Each is an entry of `scripts/catalog/targets.toml`.",
+        details="Each is an entry of `scripts/catalog/targets.toml`; [targets.md](targets.md) says "
+        "what each has, lacks and was tried with.",
     )
     input: str = option(
         catalog.FLOATS,
@@ -271,6 +272,11 @@ def _require_budget(request: Request) -> None:
             f"Precision {name} needs a budget.",
             remedy="--min-cosine 0.995 for the fastest that is so exact, or --max-ms 25 for the "
             "most exact that is so fast",
+        )
+    if request.max_ms and request.target.timed_by:
+        raise UsageError(
+            f"There is no estimate for {request.target.name}: no network can be held to --max-ms.",
+            remedy="give --min-cosine, or --max-ms with another --target",
         )
     if not request.precision.budgeted and budget:
         raise UsageError(f"Precision {name} takes no budget.", remedy="choose --precision mixed")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from scripts import catalog
+from scripts.catalog import Target
 from scripts.console import Console
 from scripts.errors import GateError
 from scripts.image import image, lanes
@@ -37,6 +39,19 @@ def fetched(builder: Builder, request: Request) -> Request:
     return known
 
 
+def measured_elsewhere(target: Target, verbs: Collection[str]) -> str:
+    """Return which stages take the times of another target, and why; empty where none does."""
+    texts = []
+    if "lower" in verbs and target.arch != catalog.MEASURED_ARCH:
+        texts.append(f"lower applies what was measured for {catalog.MEASURED_ARCH}")
+    if "quantize" in verbs and target.timed_by:
+        texts.append(
+            f"quantize chooses by the times of {target.timed_by}: "
+            "the compiler has no estimate for this SoC"
+        )
+    return f"{target.description}: {'; '.join(texts)}" if texts else ""
+
+
 def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
     """Bring stages up to date, and show what they come to."""
     if request.size != request.model.picture_size:
@@ -44,6 +59,8 @@ def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
     directory = request.weights_path
     if directory and (disagreement := declared_size.read(directory).disagreement):
         builder.console.note(disagreement)
+    if text := measured_elsewhere(request.target, {stage.verb for stage in stages}):
+        builder.console.note(text)
     try:
         steps = builder.build(request, stages)
     except GateError as error:

@@ -107,8 +107,14 @@ def _figures(verify: dict[str, Any], profile: dict[str, Any]) -> list[tuple[str,
         for network, value in verify.get("accuracy", {}).items()
     ]
     if profile:
-        rows.append(("simulated time", f"{profile['milliseconds']} ms", "on the target, estimated"))
+        rows.append(_time(profile))
     return rows
+
+
+def _time(profile: dict[str, Any]) -> tuple[str, str, str]:
+    if profile["milliseconds"] is None:
+        return "simulated time", "-", profile["no_estimate"]
+    return "simulated time", f"{profile['milliseconds']} ms", "on the target, estimated"
 
 
 def _bound(value: float, bound: float) -> str:

@@ -133,7 +133,7 @@ def _numbers(
     for name in dict.fromkeys([*before, *after]):
         values = [side.get(name) for side in (before, after)]
         if equal or values[0] != values[1]:
-            before_text, after_text = map(_number, values)
+            before_text, after_text = (_number(part, value) for value in values)
             yield Row(part, name, before_text, after_text, _change(part, *values))
 
 
@@ -175,9 +175,9 @@ def _grid(entry: Any) -> str:
     return f"{entry[0]} bits, {entry[1]:.4g} to {entry[2]:.4g}"
 
 
-def _number(value: Any) -> str:
+def _number(part: str, value: Any) -> str:
     if value is None:
-        return "-"
+        return "no estimate" if part == "milliseconds" else "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 

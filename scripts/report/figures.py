@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from scripts.report.record import Report
@@ -12,6 +13,7 @@ SCHEMA = 1
 def of(report: Report) -> dict[str, Any]:
     """Return the figures of a report as JSON takes them."""
     profile = report.profile
+    has_time = profile["milliseconds"] is not None
     return {
         "schema": SCHEMA,
         "title": report.title,
@@ -23,14 +25,10 @@ def of(report: Report) -> dict[str, Any]:
         "missed": report.verdict.missed,
         "measures": dict(report.verdict.measures),
         "pictures": report.verdict.pictures,
-        "time": {
-            "simulated": profile["milliseconds"],
-            "lower": profile["compiler"]["microseconds_low"] / 1000,
-            "upper": profile["compiler"]["microseconds_high"] / 1000,
-        },
+        "time": _time(profile) if has_time else {},
         "bytes": {
             "context": profile["context_bytes"],
-            "ddr": profile["ddr_bytes"],
+            **({"ddr": profile["ddr_bytes"]} if has_time else {}),
             **{artefact.name: artefact.size for artefact in report.artefacts},
         },
         "digests": {artefact.name: artefact.sha256 for artefact in report.artefacts},
@@ -39,6 +37,14 @@ def of(report: Report) -> dict[str, Any]:
             for tensor in report.tensors
         },
         "rewrites": {row["name"]: row["fired"] for row in report.rewrites},
+    }
+
+
+def _time(profile: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        "simulated": profile["milliseconds"],
+        "lower": profile["compiler"]["microseconds_low"] / 1000,
+        "upper": profile["compiler"]["microseconds_high"] / 1000,
     }
 
 

@@ -17,7 +17,7 @@ def build(record: Mapping[str, Any]) -> str:
         (name, f"{value:.6g}", str(gate.get(name, ""))) for name, value in record["figures"].items()
     ]
     rows += [(name, value, "") for name, value in record["measures"].items()]
-    rows += [("simulated time", f"{record['time']['simulated']:.3f} ms", "")]
+    rows += [("simulated time", _time(record["time"]), "")]
     rows += [("context", f"{record['bytes']['context']:,} bytes", "")]
     synthetic = ["The weights are random numbers.", ""] if record["synthetic"] else []
     head = [f"## {record['title']}", "", verdict, "", *synthetic]
@@ -32,6 +32,10 @@ def comparison(compared: Comparison) -> str:
         header = (part, compared.before, compared.after, "change")
         lines += [f"### {part.capitalize()}", "", *_table(header, cells), ""]
     return "\n".join(lines)
+
+
+def _time(time: Mapping[str, float]) -> str:
+    return f"{time['simulated']:.3f} ms" if time else "no estimate for this SoC"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

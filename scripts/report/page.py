@@ -43,6 +43,7 @@ _TRAFFIC = {
 def html(report: Report) -> str:
     """Return the page: the same text for the same report."""
     shown = {**_features(report), **_faithfulness(report), **_ranges(report), **_build(report)}
+    shown |= _time(report.profile)
     return (
         _environment()
         .get_template(TEMPLATE)
@@ -52,8 +53,6 @@ def html(report: Report) -> str:
             sections=_sections(report),
             finding=judged.finding(report.verdict, report.layers),
             colours=colours.scale(6),
-            duration=charts.duration(report.profile),
-            traffic=_traffic(report.profile),
             frontier=_frontier(report),
             sheet=colours.sheet(report.calibration, _COLUMNS, _SIDE),
             record=_as_is(embedded(figures.of(report))),
@@ -206,9 +205,13 @@ def _widest(tensors: Sequence[Tensor]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _traffic(profile: Mapping[str, Any]) -> Markup:
+def _time(profile: Mapping[str, Any]) -> dict[str, Markup | str]:
+    """Return the charts of the compiler's estimate, empty where it has none for the SoC."""
+    if profile["milliseconds"] is None:
+        return {"duration": "", "traffic": ""}
     amounts = {name: profile["compiler"][key] for name, key in _TRAFFIC.items()}
-    return charts.shares(amounts, "Bytes from and to DDR", do_filesizeformat)
+    traffic = charts.shares(amounts, "Bytes from and to DDR", do_filesizeformat)
+    return {"duration": charts.duration(profile), "traffic": traffic}
 
 
 def _frontier(report: Report) -> Markup | str:

@@ -1,6 +1,7 @@
 """Report the compiler's simulated time of an inference on the device, and its DDR traffic.
 
-The compiler made the estimate when it compiled; nothing is simulated here.
+The compiler made the estimate when it compiled; nothing is simulated here. It has none for some
+SoCs, and the report says so.
 """
 
 from __future__ import annotations
@@ -9,31 +10,47 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from openqnn.progress import say
 from scripts import artefacts, program
-from scripts.htp import contexts
+from scripts.htp import contexts, estimate
 from scripts.htp.estimate import Estimate
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Write `profile.json`."""
-    estimate = Estimate.load(arguments.context)
+    compiled_for = contexts.target_of(arguments.context)
+    simulated = estimate.load(arguments.context)
+    time = _time(simulated) if simulated else _no_time(compiled_for["soc_type"])
     report = {
         "precision": arguments.precision,
-        "target": contexts.target_of(arguments.context),
+        "target": compiled_for,
         "context_bytes": arguments.context.stat().st_size,
-        "milliseconds": estimate.microseconds / 1000,
-        "inferences_per_second": round(1e6 / estimate.microseconds, 2),
-        "ddr_bytes": estimate.ddr_bytes,
-        "ddr_gigabytes_per_second": round(estimate.ddr_bytes / estimate.microseconds / 1000, 2),
-        "compiler": asdict(estimate),
+        **time,
     }
     target = arguments.out / artefacts.profile_report(arguments.precision)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(report, indent=1) + "\n")
-    low, high = estimate.microseconds_low / 1000, estimate.microseconds_high / 1000
-    say(f"  simulated: {report['milliseconds']:.3f} ms an inference ({low:.3f} to {high:.3f})")
+
+
+def _time(simulated: Estimate) -> dict[str, Any]:
+    milliseconds, microseconds = simulated.microseconds / 1000, simulated.microseconds
+    low, high = simulated.microseconds_low / 1000, simulated.microseconds_high / 1000
+    say(f"  simulated: {milliseconds:.3f} ms an inference ({low:.3f} to {high:.3f})")
+    return {
+        "milliseconds": milliseconds,
+        "inferences_per_second": round(1e6 / microseconds, 2),
+        "ddr_bytes": simulated.ddr_bytes,
+        "ddr_gigabytes_per_second": round(simulated.ddr_bytes / microseconds / 1000, 2),
+        "compiler": asdict(simulated),
+    }
+
+
+def _no_time(soc: str) -> dict[str, Any]:
+    reason = f"no estimate for {soc}: Qualcomm's compiler does not simulate its time"
+    say(f"  {reason}")
+    return {"milliseconds": None, "no_estimate": reason}
 
 
 def _arguments() -> argparse.Namespace:

@@ -61,7 +61,7 @@ def choose(
     unseen: Sequence[Path],
 ) -> Encodings:
     """Return encodings with the widths that are chosen; write their network, and why."""
-    target = catalog.pick(catalog.targets(), arguments.target, "target")
+    target = catalog.pick(catalog.targets(), arguments.target, "target").clock
     names = (arguments.model, arguments.precision)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         scratch = Path(folder)

@@ -267,7 +267,7 @@ def test_what_the_board_measured_is_kept_beside_the_simulated_time(
     assert "520 us (p99 700, perf burst)" in capsys.readouterr().out
     file = tmp_path / "build/digits/boards/bench.json"
     (run,) = json.loads(file.read_text()).values()
-    assert (run["release"], run["simulated"]) == (archive().digest, {"device_us": 510})
+    assert (run["release"], run["simulated"]) == (archive().digest, {"milliseconds": 0.51})
     assert (run["measured"]["p90_us"], run["measured"]["npu"]) == (600, "1")
     deploy.status(["bench"], file=bench.file)
     row = capsys.readouterr().out.splitlines()[-1]

@@ -5,6 +5,7 @@ import re
 import pytest
 from testinfra.host import Host
 
+from scripts import catalog
 from scripts.image import content
 from scripts.image.image import Image
 from scripts.image.lanes import Lane
@@ -14,12 +15,12 @@ pytestmark = pytest.mark.image
 
 UBUNTU = "/opt/toolchains/aarch64-gcc11"
 YOCTO = "/opt/toolchains/aarch64-oe-gcc11/sysroots"
+EVERYWHERE = ("Htp", "HtpNetRunExtensions", "Ir", "Saver", "System")
+ARCHS = sorted({target.arch for target in catalog.targets().values()})
 LIBRARIES = {
-    "x86_64-linux-clang": ("Htp", "HtpNetRunExtensions", "Ir", "Saver", "System"),
-    "aarch64-ubuntu-gcc9.4": (
-        *("Htp", "HtpNetRunExtensions", "HtpV73Stub", "Ir", "Saver", "System"),
-    ),
-    "hexagon-v73/unsigned": ("HtpV73Skel",),
+    "x86_64-linux-clang": EVERYWHERE,
+    "aarch64-ubuntu-gcc9.4": (*EVERYWHERE, *(f"Htp{arch.upper()}Stub" for arch in ARCHS)),
+    **{f"hexagon-{arch}/unsigned": (f"Htp{arch.upper()}Skel",) for arch in ARCHS},
 }
 
 

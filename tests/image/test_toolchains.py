@@ -5,6 +5,7 @@ import json
 import pytest
 from testinfra.host import Host
 
+from scripts import catalog
 from scripts.htp import elf
 from scripts.source import ROOT
 
@@ -114,8 +115,10 @@ def test_qualcomms_own_library_keeps_the_contract(host: Host) -> None:
     assert facts["breaches"] == []
 
 
-def test_skel_is_for_the_hexagon(host: Host) -> None:
-    facts = read(host, "/opt/openqnn/lib/hexagon-v73/unsigned/libQnnHtpV73Skel.so")
+@pytest.mark.parametrize("arch", sorted({row.arch for row in catalog.targets().values()}))
+def test_skel_is_for_the_hexagon(host: Host, arch: str) -> None:
+    library = f"hexagon-{arch}/unsigned/libQnnHtp{arch.upper()}Skel.so"
+    facts = read(host, f"/opt/openqnn/lib/{library}")
     assert (facts["machine"], facts["bits"], facts["kind"]) == ("hexagon", 32, "shared")
 
 

@@ -18,8 +18,7 @@ from openqnn.network.onnx_network import Network
 from scripts import artefacts, catalog, metrics, program
 from scripts.catalog import Model
 from scripts.checkpoint import export
-from scripts.htp import contexts, conversion, libraries, sdk
-from scripts.htp.estimate import Estimate
+from scripts.htp import contexts, conversion, estimate, libraries, sdk
 from scripts.lowering.lower import lower
 from scripts.outputs import TOKENS
 from scripts.pictures import image_set
@@ -100,7 +99,7 @@ def main(arguments: argparse.Namespace) -> None:
     report = {
         "kind": f"{arguments.kind}{' plain' if arguments.plain else ''}",
         "precision": arguments.precision,
-        "milliseconds": Estimate.load(context).microseconds / 1000,
+        "milliseconds": estimate.required(estimate.load(context)).microseconds / 1000,
         "quantize_seconds": round(seconds, 1),
         **_figures(source, lowered, context, out / artefacts.image_set("heldout")),
     }

@@ -16,7 +16,7 @@ DIGEST = 64 * "a"
 
 
 def manifest(name: str) -> Manifest:
-    return Manifest({"name": name, "simulated_latency": {"device_us": 510}}, ())
+    return Manifest({"name": name, "simulated_latency": {"milliseconds": 0.51}}, ())
 
 
 def test_the_runners_last_line_is_its_report() -> None:
@@ -48,7 +48,10 @@ def test_runs_are_kept_by_package_and_found_by_release(tmp_path: Path) -> None:
     found = measured.find("bench", DIGEST, tmp_path)
     assert found is not None
     assert found[0] == folder
-    assert (found[1]["measured"]["p50_us"], found[1]["simulated"]) == (530.0, {"device_us": 510})
+    assert (found[1]["measured"]["p50_us"], found[1]["simulated"]) == (
+        530.0,
+        {"milliseconds": 0.51},
+    )
     assert measured.find("other", DIGEST, tmp_path) is None
     file.write_text("half a fi")
     assert measured.find("bench", DIGEST, tmp_path) is None

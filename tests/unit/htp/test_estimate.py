@@ -6,6 +6,7 @@ import pytest
 
 from scripts import artefacts
 from scripts.errors import ArtefactError, CompileError
+from scripts.htp import estimate as estimates
 from scripts.htp.estimate import Estimate, read_profile
 from scripts.stages import profile
 from tests.unit.htp.test_contexts import HEAD, TAIL
@@ -28,7 +29,7 @@ Msg Timestamp,Message,Time,Unit of Measurement,Timing Source,Event Level,Event I
 @pytest.fixture
 def estimate(tmp_path: Path) -> Estimate:
     (tmp_path / "profile.csv").write_text(PROFILE)
-    return read_profile(tmp_path / "profile.csv")
+    return estimates.required(read_profile(tmp_path / "profile.csv"))
 
 
 def test_reads_the_compilers_profile(estimate: Estimate) -> None:
@@ -40,7 +41,7 @@ def test_reads_the_compilers_profile(estimate: Estimate) -> None:
     assert estimate.ddr_bytes == 978944 + 100 + 200 + 36864
 
 
-def test_a_profile_without_an_estimate_is_refused(tmp_path: Path) -> None:
+def test_half_an_estimate_is_refused(tmp_path: Path) -> None:
     (tmp_path / "profile.csv").write_text("\n".join(PROFILE.splitlines()[:4]))
     with pytest.raises(CompileError, match="lower estimate"):
         read_profile(tmp_path / "profile.csv")
@@ -52,9 +53,27 @@ def test_the_report(tmp_path: Path, estimate: Estimate) -> None:
     arguments = Namespace(precision="int8", context=context, out=tmp_path)
     with pytest.raises(ArtefactError, match="no estimate"):
         profile.main(arguments)
-    estimate.save(context)
+    estimates.save(estimate, context)
     profile.main(arguments)
     report = json.loads((tmp_path / artefacts.profile_report("int8")).read_text())
     assert report["milliseconds"] == 0.193
     assert report["ddr_bytes"] == estimate.ddr_bytes
     assert report["target"]["soc_type"] == "QCS9100"
+
+
+def test_a_profile_may_have_no_estimate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "profile.csv").write_text("\n".join(PROFILE.splitlines()[:2]))
+    found = read_profile(tmp_path / "profile.csv")
+    assert found is None
+    with pytest.raises(CompileError, match="no estimate for this SoC"):
+        estimates.required(found)
+    context = tmp_path / "c.serialized.bin"
+    context.write_bytes(HEAD + TAIL)
+    estimates.save(found, context)
+    assert estimates.load(context) is None
+    profile.main(Namespace(precision="int8", context=context, out=tmp_path))
+    report = json.loads((tmp_path / artefacts.profile_report("int8")).read_text())
+    assert report["milliseconds"] is None
+    assert report["no_estimate"].startswith("no estimate for QCS9100")
+    assert "ddr_bytes" not in report
+    assert "no estimate for QCS9100" in capsys.readouterr().out

@@ -62,7 +62,7 @@ def test_the_manifest_says_what_it_is(tmp_path: Path) -> None:
         "files": [],
     }
     assert facts["accuracy"] == {"cls": {"mean": 0.995}}
-    assert facts["simulated_latency"] == {"device_us": 510}
+    assert facts["simulated_latency"] == {"milliseconds": 0.51}
     assert facts["model"]["output"]["shape"] == [1, 1 + 4 + 4 * 4, 96]
 
 
