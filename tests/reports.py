@@ -157,7 +157,8 @@ def _quantised(files: dict[str, Path], noise: float) -> None:
     _write(files["encodings"], {"activation_encodings": activations})
     if "widths" in files:
         tried = [{"what": "8 bits", "norm": "RMSNormalization", "milliseconds": 0.099}]
-        why = {"reason": "8 bits are enough", "simulated": tried}
+        form = {"what": "the choice", "norm": "RMSNormalization", "milliseconds": 0.112}
+        why = {"reason": "8 bits are enough", "simulated": tried, "form": form}
         _write(files["widths"], {"why": why, "16": {"Add to Norm": ["layer.1.Add"]}, "8": {}})
     if "frontier" in files:
         _write(files["frontier"], FRONTIER)

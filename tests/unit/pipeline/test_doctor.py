@@ -63,3 +63,10 @@ def test_a_network_beyond_the_address_space_is_found() -> None:
     assert not finding.well
     assert "6.7 GB for its weights alone" in finding.state
     assert doctor._board(request_for("vith16plus")).well
+
+
+def test_a_precision_that_the_board_lacks_is_found() -> None:
+    finding = doctor._board(request.make(target="qcs6490", precision="fp16"))
+    assert not finding.well
+    assert "cannot compute fp16" in finding.state
+    assert finding.remedy == "one of: w8a16, int8, mixed"

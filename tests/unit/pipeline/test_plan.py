@@ -145,3 +145,20 @@ def test_weights_are_seen_one_by_one_and_read_only(tmp_path: Path) -> None:
     places = {mount.target: mount.source for mount in export.mounts}
     assert places["/weights/model.safetensors"] == tmp_path / "blobs" / "model.safetensors"
     assert not any(mount.writable for mount in export.mounts)
+
+
+def test_targets_without_an_estimate_share_all_that_is_before_the_converter() -> None:
+    by_name = {stage.name: stage for stage in stages()}
+    others = stages(target="sm8650")
+    shared = [stage.verb for stage in others if by_name.get(stage.name) == stage]
+    assert shared[:6] == ["images", "calibrate", "calibrate", "export", "lower", "quantize"]
+    assert {"convert", "context"}.isdisjoint(shared)
+
+
+def test_a_precision_that_a_target_lacks_is_refused_before_work_and_exports() -> None:
+    build = request.make(target="qcs6490", precision="fp16")
+    with pytest.raises(UsageError, match=r"v68, cannot compute fp16") as refusal:
+        plan.stages(build)
+    assert refusal.value.remedy == "one of: w8a16, int8, mixed"
+    assert plan.up_to(build, "lower")[-1].verb == "lower"
+    assert stages(target="qcs6490", precision="w8a16")

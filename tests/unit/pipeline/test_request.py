@@ -87,6 +87,11 @@ def test_defaults() -> None:
         ({"max_ms": 20.0}, UsageError, "--precision mixed"),
         ({"precision": "mixed", "max_ms": -1.0}, UsageError, "above 0"),
         ({"precision": "mixed", "min_cosine": 1.0}, UsageError, "between 0 and 1"),
+        (
+            {"precision": "mixed", "max_ms": 20.0, "target": "sm8650"},
+            UsageError,
+            "no estimate for sm8650",
+        ),
     ],
 )
 def test_bad_input_is_refused_in_words(
