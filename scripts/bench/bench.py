@@ -45,7 +45,8 @@ def check(base: Request, precisions: Sequence[str], out: Path) -> None:
     """Refuse a comparison that would fail after hours, and make the folder of `out`.
 
     Raises:
-        UsageError: a name is unknown, there is nothing to compare, or `out` is a folder.
+        UsageError: a name is unknown, there is nothing to compare, the target has no estimate, or
+            `out` is a folder.
     """
     for precision in precisions:
         _alike(base, precision)
@@ -53,6 +54,11 @@ def check(base: Request, precisions: Sequence[str], out: Path) -> None:
         raise UsageError(
             f"The plain recipe has no configuration of {base.model.name}.",
             remedy="compare a ViT model, e.g. --model vits16",
+        )
+    if base.target.timed_by:
+        raise UsageError(
+            f"There is no estimate for {base.target.name}: there are no times to compare.",
+            remedy=f"--target {base.target.timed_by}",
         )
     if out.is_dir():
         raise UsageError(f"--out {out} is a folder.", remedy="give a file: the result is JSON")

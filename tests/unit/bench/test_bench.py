@@ -73,3 +73,10 @@ def test_what_would_fail_in_the_end_is_refused_first(
     base = request.make(model="vits16", weights="random")
     bench.check(base, ["int8"], tmp_path / "new" / "x.json")
     assert (tmp_path / "new").is_dir()
+
+
+def test_without_an_estimate_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    base = request.make(model="vits16", weights="random", target="sm8650")
+    with pytest.raises(UsageError, match="no estimate for sm8650") as refusal:
+        bench.check(base, ["int8"], tmp_path / "bench.json")
+    assert refusal.value.remedy == "--target iq9075"
