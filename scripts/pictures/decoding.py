@@ -85,12 +85,21 @@ class Raster:
         sample = self.picture.crop((left, top, left + SAMPLE, top + SAMPLE))
         return sample.convert("L").getcolors(FEW_VALUES) is not None
 
+    @property
+    def is_transparent(self) -> bool:
+        """Whether nothing of it is to be seen; the colours that are stored do not matter."""
+        return self.picture.has_transparency_data and not any(
+            strip.convert("RGBA").getchannel("A").getbbox() for strip in self._crops()
+        )
+
     def strips(self) -> Iterator[NDArray[np.uint8]]:
         """Yield the stored rows, some at a time, as [rows, width, 3], channels in RGB order."""
+        return map(_rgb, self._crops())
+
+    def _crops(self) -> Iterator[Image.Image]:
         count = max(1, STRIP_BYTES // (3 * self.width))
         for top in range(0, self.height, count):
-            box = (0, top, self.width, min(top + count, self.height))
-            yield _rgb(self.picture.crop(box))
+            yield self.picture.crop((0, top, self.width, min(top + count, self.height)))
             self.let_go()
 
 
@@ -224,4 +233,6 @@ def _rgb(strip: Image.Image) -> NDArray[np.uint8]:
     if strip.mode.startswith("I;16"):
         values = np.rint(np.asarray(strip) * (BRIGHTEST / DEEPEST)).astype(np.uint8)
         return np.repeat(values[:, :, None], 3, axis=2)
-    return np.asarray(strip.convert("RGB"))
+    with warnings.catch_warnings():  # Pillow would have palettes with alpha kept as they are
+        warnings.simplefilter("ignore")
+        return np.asarray(strip.convert("RGB"))

@@ -6,8 +6,8 @@ Every picture is written twice, for either kind of network: normalised, float32
 from, and its label.
 
 Pictures are taken in an order that is spread evenly over the sorted folder whatever the count, so
-16 pictures are the first 16 of 32. A broken file is refused. Constant pictures and copies of others
-teach nothing: they are skipped and replaced.
+16 pictures are the first 16 of 32. A broken file is refused. Pictures without content (`content`)
+and copies of others teach nothing: they are skipped and replaced.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from openqnn.progress import say, track
@@ -28,12 +27,13 @@ from scripts import digests
 from scripts.errors import CalibrationError
 from scripts.metrics import Features
 from scripts.picture_size import PictureSize
-from scripts.pictures import decoding, preprocess
+from scripts.pictures import content, decoding, preprocess
 from scripts.pictures.preprocess import Preprocessing
+from scripts.words import counted
 
 CALIBRATION = "calibration"
 FEW = 16
-IN_OTHER_SET, ONE_COLOUR, COPY = "in the other set", "of one colour", "copies of others"
+IN_OTHER_SET, EMPTY, COPY = "in the other set", "without content", "copies of others"
 # Multiples of 2^32 / golden ratio, modulo 2^32: any number of first terms is spread evenly.
 GOLDEN_STEP = 2654435769
 
@@ -73,8 +73,7 @@ class Collector:
         values = preprocess.resized(picture, self.how.size)
         pixels = preprocess.normalised(values, self.how)
         digest = sha256(pixels.tobytes()).hexdigest()
-        reason = self._unfit(pixels, digest)
-        if reason:
+        if reason := self._unfit(content.is_empty(picture, values), digest):
             self.skipped[source] = reason
             return False
         if picture.is_mask:
@@ -91,11 +90,11 @@ class Collector:
         path.write_bytes(values.tobytes())
         return path.name, sha256(values.tobytes()).hexdigest()
 
-    def _unfit(self, pixels: NDArray[np.float32], digest: str) -> str:
+    def _unfit(self, is_empty: bool, digest: str) -> str:
         if digest in self.excluded:
             return IN_OTHER_SET
-        if (pixels == pixels[:, :1, :1]).all():
-            return ONE_COLOUR
+        if is_empty:
+            return EMPTY
         return COPY if any(image.raw_sha256 == digest for image in self.taken) else ""
 
 
@@ -138,7 +137,7 @@ def collect(collector: Collector, count: int | None, files: Sequence[Path]) -> N
     """Fill the set with up to `count` of the files, or with all there are.
 
     Raises:
-        CalibrationError: not one picture is fit, or most of those seen are constant or copies.
+        CalibrationError: not one picture is fit, or most of those seen are empty or copies.
     """
     goal = min(count or len(files), len(files))
     rest = iter(files)
@@ -298,19 +297,22 @@ def _judge(collector: Collector, goal: int) -> None:
     unfit = reasons.total() - reasons[IN_OTHER_SET]
     if not taken or unfit > taken:
         raise CalibrationError(
-            f"{collector.images} is unfit: {taken} usable pictures, {reasons.total()} skipped.",
-            cause="copies of one picture, single colours, or the same folder for both sets",
+            f"{collector.images} is unfit: {counted(taken, 'usable picture')}, "
+            f"{reasons.total()} skipped.",
+            cause="copies of one picture; transparent ones, or of nearly one colour, such as 10 "
+            "bits in files of 16; or the same folder for both sets",
             remedy="give --images a folder of different, real pictures",
         )
     if taken < goal:
-        say(f"  warning: only {taken} of the {goal} pictures asked for are usable")
+        say(f"  warning: {counted(goal, 'picture')} asked for, {taken} usable")
     if taken < FEW and not collector.excluded:
-        say(f"  warning: {taken} pictures are few; {FEW} or more give steadier ranges")
+        say(f"  warning: {counted(taken, 'picture')} only; {FEW} or more give steadier ranges")
     _warn_of_strange(collector)
 
 
 def _warn_of_strange(collector: Collector) -> None:
-    plain = [source for source, reason in collector.skipped.items() if reason == ONE_COLOUR]
-    for sources, what in ((plain, ONE_COLOUR), (collector.masks, "with few values, as in masks")):
+    empty = [source for source, reason in collector.skipped.items() if reason == EMPTY]
+    why = f"{EMPTY}, of nearly one colour or transparent"
+    for sources, what in ((empty, why), (collector.masks, "with few values, as in masks")):
         if sources:
-            say(f"  warning: {len(sources)} pictures {what}, first {sources[0]}")
+            say(f"  warning: {counted(len(sources), 'picture')} {what}, first {sources[0]}")

@@ -68,7 +68,8 @@ class Request:
         metavar="DIR",
         details="JPEG, PNG, WebP, BMP and TIFF, of 8 or 16 bits a channel, up to 500 megapixels, "
         "nested or not. The pictures for verification are set aside first, at most a quarter; "
-        "calibration has others, never the same. The built-in set of ViT models is two "
+        "calibration has others, never the same. Copies, and pictures that are transparent or of "
+        "nearly one colour, are left out and counted. The built-in set of ViT models is two "
         "photographs cut into crops: enough to try the pipeline, not for real use.",
     )
     heldout: Path | None = option(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from scripts.errors import CalibrationError, ImageFileError, UsageError
@@ -116,7 +117,52 @@ def test_copies_and_single_colours_are_skipped_by_name_and_replaced(
     everything = run(images, tmp_path / "all")
     assert set(everything["skipped"]) <= {"copy.png", "0/000.png", "grey.png"}
     assert len(everything["skipped"]) == 2
-    assert "1 pictures of one colour, first grey.png" in capsys.readouterr().out
+    assert (
+        "1 picture without content, of nearly one colour or transparent, first grey.png"
+        in capsys.readouterr().out
+    )
+
+
+def noise(size: int, levels: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, levels, (size, size, 3)).astype(np.uint8)
+
+
+def without_content() -> dict[str, Image.Image]:
+    """Pictures of which nothing is to be seen: their names, sorted, end."""
+    stuck = noise(256, 6)
+    stuck[100, 100] = 255
+    clear = np.dstack([noise(32, 256), np.zeros((32, 32, 1), np.uint8)])
+    palette = Image.fromarray(noise(32, 256)).quantize(16)
+    palette.info["transparency"] = bytes(16)
+    return {
+        "black.png": Image.fromarray(noise(32, 6)),
+        "clear.png": Image.fromarray(clear, "RGBA"),
+        "palette.png": palette,
+        "red.png": Image.fromarray(noise(32, 6) + np.array([249, 0, 0], np.uint8)),
+        "stuck.png": Image.fromarray(stuck),
+        "ten-bits.png": Image.fromarray(noise(32, 256)[..., 0].astype(np.uint16) * 4),
+    }
+
+
+def test_pictures_without_content_are_skipped_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = folder_of(tmp_path, 16)
+    for name, picture in without_content().items():
+        picture.save(images / name)
+    some = noise(32, 256)
+    seen = np.dstack([some, np.zeros((32, 32, 1), np.uint8)])
+    seen[8:12, 8:12, 3] = 255
+    Image.fromarray(seen, "RGBA").save(images / "cut-out.png")
+    Image.fromarray(noise(8, 256) // 20).resize((32, 32), 0).save(images / "dark.png")
+    target = np.full((32, 32, 3), 240, np.uint8)
+    target[4:6, 4:6] = 0
+    Image.fromarray(target).save(images / "small-target.png")
+    manifest = run(images, tmp_path / "out")
+    assert set(manifest["skipped"]) == set(without_content())
+    said = capsys.readouterr().out
+    assert "skipped: 6 without content" in said
+    assert "6 pictures without content, of nearly one colour or transparent, first " in said
 
 
 def test_a_folder_of_copies_is_refused(tmp_path: Path) -> None:
@@ -140,7 +186,7 @@ def test_few_pictures_are_warned_about(tmp_path: Path, capsys: pytest.CaptureFix
     run(folder_of(tmp_path, 20), tmp_path / "out", count=16)
     assert "warning" not in capsys.readouterr().out
     run(folder_of(tmp_path, 20), tmp_path / "few", count=15)
-    assert "15 pictures are few" in capsys.readouterr().out
+    assert "15 pictures only; 16 or more" in capsys.readouterr().out
 
 
 def test_a_held_out_set_from_the_same_folder_stays_disjoint(tmp_path: Path) -> None:
@@ -216,9 +262,9 @@ def test_what_was_left_out_is_one_line(tmp_path: Path, capsys: pytest.CaptureFix
 def test_masks_are_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = folder_of(tmp_path, 16)
     labels = np.random.default_rng(0).integers(0, 9, (20, 20), np.uint8)
-    Image.fromarray(labels).save(images / "labels.png")
+    Image.fromarray(labels * 9).save(images / "labels.png")
     run(images, tmp_path / "out")
-    expected = "  warning: 1 pictures with few values, as in masks, first labels.png"
+    expected = "  warning: 1 picture with few values, as in masks, first labels.png"
     assert expected in capsys.readouterr().out.splitlines()
 
 
