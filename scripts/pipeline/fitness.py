@@ -43,5 +43,5 @@ def remedy(request: Request) -> str:
     lacks = request.target.lacks
     if request.precision.name in lacks:
         others = [name for name in catalog.precisions() if name not in lacks]
-        return f"one of: {', '.join(others)}"
+        return f"choose --precision {' or '.join(others)}"
     return "choose a smaller model; `invoke export` works all the same"

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from scripts import catalog
-from scripts.catalog import Target
 from scripts.console import Console
 from scripts.errors import GateError
 from scripts.image import image, lanes
@@ -39,12 +38,12 @@ def fetched(builder: Builder, request: Request) -> Request:
     return known
 
 
-def measured_elsewhere(target: Target, verbs: Collection[str]) -> str:
+def measured_elsewhere(request: Request, verbs: Collection[str]) -> str:
     """Return which stages take the times of another target, and why; empty where none does."""
-    texts = []
+    target, texts = request.target, []
     if "lower" in verbs and target.arch != catalog.MEASURED_ARCH:
         texts.append(f"lower applies what was measured for {catalog.MEASURED_ARCH}")
-    if "quantize" in verbs and target.timed_by:
+    if "quantize" in verbs and target.timed_by and request.precision.activations == 8:
         texts.append(
             f"quantize chooses by the times of {target.timed_by}: "
             "the compiler has no estimate for this SoC"
@@ -59,7 +58,7 @@ def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
     directory = request.weights_path
     if directory and (disagreement := declared_size.read(directory).disagreement):
         builder.console.note(disagreement)
-    if text := measured_elsewhere(request.target, {stage.verb for stage in stages}):
+    if text := measured_elsewhere(request, {stage.verb for stage in stages}):
         builder.console.note(text)
     try:
         steps = builder.build(request, stages)

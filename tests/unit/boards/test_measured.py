@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.boards import measured
+from scripts.boards import measured, upkeep
 from scripts.errors import DeviceError
 from scripts.package.manifest import Manifest
 
@@ -55,6 +55,16 @@ def test_runs_are_kept_by_package_and_found_by_release(tmp_path: Path) -> None:
     assert measured.find("other", DIGEST, tmp_path) is None
     file.write_text("half a fi")
     assert measured.find("bench", DIGEST, tmp_path) is None
+
+
+def test_the_status_has_the_simulators_time_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measured, "BUILD", tmp_path)
+    untimed = Manifest({"simulated_latency": {"milliseconds": None}}, ())
+    assert upkeep._times("bench", DIGEST, manifest("int8")) == ("510 us", "-")
+    assert upkeep._times("bench", DIGEST, untimed) == ("no estimate", "-")
+    assert upkeep._times("bench", DIGEST, None) == ("-", "-")
 
 
 def test_results_lie_beside_the_archive(tmp_path: Path) -> None:

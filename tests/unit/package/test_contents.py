@@ -42,6 +42,22 @@ def test_the_runtime_is_complete(tmp_path: Path) -> None:
     assert {"model/dinov3_int8_htp.serialized.bin", "licences/qualcomm/LICENSE.pdf"} <= paths
 
 
+def test_the_stub_and_the_skel_are_those_of_the_target(tmp_path: Path) -> None:
+    build = packages.build(tmp_path)
+    build.context.write_bytes(f"{BUILD_ID} soc_type=QCS6490;arch=68;".encode())
+    build = dataclasses.replace(build, target=catalog.targets()["qcs6490"])
+    with pytest.raises(SdkError, match="libQnnHtpV68Stub"):
+        items(build)
+    stub = build.sdk / "lib/aarch64-ubuntu-gcc9.4/libQnnHtpV68Stub.so"
+    skel = build.sdk / "lib/hexagon-v68/unsigned/libQnnHtpV68Skel.so"
+    skel.parent.mkdir(parents=True)
+    stub.write_bytes(packages.elf(packages.AARCH64, BUILD_ID))
+    skel.write_bytes(packages.elf(packages.HEXAGON, BUILD_ID))
+    paths = {item.path for item in items(build)}
+    assert {f"lib/libQnnHtpV68{part}.so" for part in ("Stub", "Skel")} <= paths
+    assert not {path for path in paths if "V73" in path}
+
+
 def test_our_own_licence_and_the_parts_of_others_go_with_it(tmp_path: Path) -> None:
     texts = {item.path: item.source for item in items(packages.build(tmp_path))}
     for name in ("LICENSE", "NOTICE"):

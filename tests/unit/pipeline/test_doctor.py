@@ -69,4 +69,4 @@ def test_a_precision_that_the_board_lacks_is_found() -> None:
     finding = doctor._board(request.make(target="qcs6490", precision="fp16"))
     assert not finding.well
     assert "cannot compute fp16" in finding.state
-    assert finding.remedy == "one of: w8a16, int8, mixed"
+    assert finding.remedy == "choose --precision w8a16 or int8 or mixed"

@@ -30,6 +30,8 @@ def test_the_page_says_so(tmp_path: Path) -> None:
         text = without_estimate(tmp_path / precision, precision)
         assert f"There is {REASON.replace(chr(39), '&#39;')}." in text
         assert "an inference" not in text
+        assert "These times are another target's" in text
+        assert ("The times are another target&#39;s" in text) == (precision == "mixed")
 
 
 def test_the_summary_and_the_comparison_say_so(tmp_path: Path) -> None:
