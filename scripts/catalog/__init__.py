@@ -111,7 +111,7 @@ class Target:
     @property
     def clock(self) -> Target:
         """The target by whose simulated times this one's network gets its form."""
-        return targets()[self.timed_by] if self.timed_by else self
+        return pick(targets(), self.timed_by, "target") if self.timed_by else self
 
 
 @dataclass(frozen=True)

@@ -110,5 +110,9 @@ def test_everyone_may_read_everything_below_opt(host: Host) -> None:
     assert host.check_output("find /opt -type d ! -executable") == ""
 
 
+def test_it_is_no_larger_than_it_may_be(image: Image) -> None:
+    assert image.size < 1.9e9
+
+
 def test_labels_say_what_is_in_it(image: Image, listing: content.Listing) -> None:
     assert image.content_digest == content.digest(listing)
