@@ -39,7 +39,9 @@ def lower(
         UsageError: `without` or `added` names no rewrite.
     """
     graph = Graph(Network.load(source))
-    selection = rewrites.choose(precision, without, added=added, shape=shape(graph))
+    own = shape(graph)
+    _say_measured(precision, own)
+    selection = rewrites.choose(precision, without, added=added, shape=own)
     selection += [rewrites.of_input(pixels)] if pixels else []
     applied = rewrites.apply(graph, selection)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -56,6 +58,17 @@ def shape(graph: Graph) -> rewrites.Shape | None:
         return None
     *_, tokens, width = graph.shapes[joined.output[0]]
     return tokens, width
+
+
+def _say_measured(precision: str, own: rewrites.Shape | None) -> None:
+    """Say which measurement the choice of rewrites goes by, and how far it is."""
+    point = rewrites.nearest(precision, own) if own else None
+    if point is None or own is None:
+        return
+    say(f"  rewrites chosen by what was measured of {point.model} at {point.size} pixels")
+    if point.shape != own:
+        tokens, width = point.shape
+        say(f"  the most alike: {tokens} tokens of {width} channels; here {own[0]} of {own[1]}")
 
 
 def report(applied: Sequence[Applied]) -> None:

@@ -115,7 +115,7 @@ def choose(
 ) -> list[Rewrite]:
     """Return the rewrites that pay for a network of a precision, in the order to apply them.
 
-    Those of the precision, as the measurement nearest to `shape` corrects it, with those `added`;
+    Those of the precision, as the measurements nearest to `shape` correct them, with those `added`;
     except those `without`, and those that need one which is not among them.
 
     Raises:
@@ -133,22 +133,31 @@ def choose(
 def _paying(precision: str, shape: Shape | None) -> set[str]:
     """Return the names of a precision's rewrites, and correct them by what was measured."""
     names = {rewrite.name for rewrite in REWRITES if precision in rewrite.precisions}
-    measured = nearest(precision, shape) if shape else None
-    if measured is None:
+    if shape is None:
         return names
-    least = NOTEWORTHY * measured.layer
-    costly = {name for name, saving in measured.saved.items() if saving < -least}
-    worth = {name for name, saving in measured.saved.items() if saving > least}
+    saved = {rewrite.name: _saved(rewrite.name, precision, shape) for rewrite in REWRITES}
+    costly = {name for name, share in saved.items() if share < -NOTEWORTHY}
+    worth = {name for name, share in saved.items() if share > NOTEWORTHY}
     return (names | worth) - costly
 
 
-def nearest(precision: str, shape: Shape) -> catalog.Measured | None:
+def _saved(name: str, precision: str, shape: Shape) -> float:
+    """Return the share of a layer that a rewrite saves, 0 where nothing was measured."""
+    point = nearest(precision, shape, name)
+    return point.saved[name] / point.layer if point else 0.0
+
+
+def nearest(precision: str, shape: Shape, rewrite: str = "") -> catalog.Measured | None:
     """Return the measurement of the network that is most alike: in ratios of tokens and of widths.
 
-    `mixed` has the forms of int8.
+    Of those that have a figure of the `rewrite`, if one is given. `mixed` has the forms of int8.
     """
     measured_as = "int8" if precision == "mixed" else precision
-    points = [point for point in catalog.gains() if point.precision == measured_as]
+    points = [
+        point
+        for point in catalog.gains()
+        if point.precision == measured_as and (not rewrite or rewrite in point.saved)
+    ]
 
     def distance(point: catalog.Measured) -> float:
         return sum(

@@ -24,7 +24,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """ViT-S at 224: halving heads costs 3 % of a layer, signing sines would save 4 %."""
     rows = [
         Measured("vits16", "224", "w8a16", 1000.0, SAVED, 2000.0),
-        Measured("vith16plus", "224", "w8a16", 1000.0, {"halve-heads": 30.0}),
+        Measured("vith16plus", "224", "w8a16", 1000.0, {"halve-heads": 30.0, "pad-tokens": -90.0}),
     ]
     monkeypatch.setattr(catalog, "gains", lambda: rows)
 
@@ -44,8 +44,11 @@ def test_what_costs_is_left_out_and_what_would_save_is_taken() -> None:
 
 @pytest.mark.usefixtures("measured")
 def test_the_network_that_is_most_alike_counts() -> None:
-    assert names(LARGE) == names((256, 1024)) == names(None)
+    assert {"pad-tokens", "halve-heads"} & names(LARGE) == {"halve-heads"}
+    assert names(LARGE) == names((256, 1024))
     assert names((400, 512)) == names(SMALL)
+    # What was not measured of it is known of another one.
+    assert "signed-rotary" in names(LARGE)
     assert rewrites.nearest("fp16", SMALL) is None
     assert rewrites.nearest("mixed", SMALL) is None
 
@@ -59,10 +62,15 @@ def test_the_command_line_overrules_what_was_measured() -> None:
 
 
 @pytest.mark.usefixtures("measured")
-def test_lower_looks_at_the_network_itself(tmp_path: Path) -> None:
+def test_lower_looks_at_the_network_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source = vit.write(tmp_path)
     applied = {row.name for row in lower(source, tmp_path / "out.onnx", "w8a16", [])}
     assert applied == names((vit.TOKENS, vit.WIDTH))
+    written = capsys.readouterr().out
+    assert "measured of vits16 at 224 pixels" in written
+    assert f"201 tokens of 384 channels; here {vit.TOKENS} of {vit.WIDTH}" in written
 
 
 def test_all_that_was_measured_names_rewrites_and_models() -> None:
