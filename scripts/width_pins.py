@@ -7,6 +7,7 @@ build says about its choice, `why`, is in such a file too and does not count.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ ALL = "all"
 WIDTHS = ("16", "8")
 FORM = '{"16": {"Softmax to MatMul": "all"}, "8": {"Add to Norm": ["layer.3.Add_2"]}}'
 _WHY = "why"
+# What a kind says of writers and readers that are no operators of ONNX; all norms are one.
+_OTHERS = ("input", "output", "Norm")
+_LAYER = re.compile(r"layer\.(\d+)\.")
 # Bytes: some ten times the longest list that a build writes.
 _LARGEST = 16 << 20
 
@@ -41,6 +45,22 @@ def read(file: Path) -> Pins:
         raise _refusal(file, "it is nested too deeply") from None
     except ValueError as error:
         raise _refusal(file, str(error)) from None
+
+
+def require_layers(file: Path, layers: int) -> None:
+    """Hold the tensors that a file names against the layers of a network, counted from 0.
+
+    Raises:
+        UsageError: one is of a layer that there is not.
+    """
+    lists = (tensors for kinds in read(file).values() for tensors in kinds.values())
+    for name in (name for tensors in lists if tensors != ALL for name in tensors):
+        if (layer := _LAYER.match(name)) and int(layer[1]) >= layers:
+            raise UsageError(
+                f"{file} names {name!r}, and the network has layers 0 to {layers - 1}.",
+                cause="it is of another network",
+                remedy="the file of widths that a build of this network wrote",
+            )
 
 
 def _text(file: Path) -> str:
@@ -88,6 +108,17 @@ def _check_kinds(width: str, kinds: Any) -> None:
     if not isinstance(kinds, dict):
         raise ValueError(f'"{width}" is not an object of kinds')
     for kind, tensors in kinds.items():
+        _check_kind(kind)
         is_list = isinstance(tensors, list) and all(isinstance(name, str) for name in tensors)
         if tensors != ALL and not is_list:
             raise ValueError(f'"{kind}" has neither a list of tensors nor "all"')
+
+
+def _check_kind(kind: str) -> None:
+    """Refuse what is a kind of no network: `writer to reader and reader` are operators."""
+    from onnx import defs  # slow to import: not for every command
+
+    writer, _, readers = kind.partition(" to ")
+    for name in (writer, *readers.split(" and ")):
+        if name not in _OTHERS and not defs.has(name):
+            raise ValueError(f'"{kind}" is no kind, such as "Add to Norm": "{name}" is no operator')

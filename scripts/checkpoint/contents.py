@@ -20,6 +20,7 @@ from scripts.checkpoint.files import STORED_TYPES, Tensor, Zeros
 from scripts.checkpoint.names import HUGGING_FACE, Backbone
 from scripts.errors import CheckpointError
 from scripts.json_object import FETCH_AGAIN
+from scripts.picture_size import PictureSize
 
 _IN_WORDS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 # Of what a directory holds, the containers see these: weights, what describes them, licences.
@@ -29,6 +30,14 @@ SEEN = re.compile(
     r"|(LICEN[CS]E|NOTICE|COPYING).*",
     re.IGNORECASE,
 )
+# What config.json and the catalog say of the same.
+_IN_CONFIG = {
+    "hidden_size": "hidden_size",
+    "intermediate_size": "intermediate_size",
+    "num_attention_heads": "heads",
+    "num_hidden_layers": "layers",
+    "patch_size": "patch_size",
+}
 _TORCH = (".pth", ".pt", ".bin", ".ckpt")
 # How the name of a file of weights ends.
 SUFFIXES = (".safetensors", *_TORCH)
@@ -94,7 +103,9 @@ class Contents:
                 f"{', '.join(f'{key} {value}' for key, value in sizes.items())}.",
                 remedy=f"known are: {', '.join(catalog.models())}",
             )
-        return next((model for model in fitting if self._looks_like(model)), fitting[0])
+        model = next((model for model in fitting if self._looks_like(model)), fitting[0])
+        self._require_config(model)
+        return model
 
     def _looks_like(self, model: Model) -> bool:
         """Whether mean or name are those of a model that shares its shapes with others."""
@@ -107,8 +118,23 @@ class Contents:
         if not self.directory:
             return []
         processor = json_object.read(self.directory / files.PROCESSOR)
-        timms = json_object.read(self.directory / files.CONFIG).get("pretrained_cfg") or {}
-        return list(processor.get("image_mean") or timms.get("mean") or [])
+        timms = json_object.read(self.directory / files.CONFIG).get("pretrained_cfg")
+        if not processor.get("do_normalize", True):
+            return []
+        own = timms.get("mean") if isinstance(timms, dict) else None
+        return list(processor.get("image_mean") or own or [])
+
+    def _require_config(self, model: Model) -> None:
+        """Refuse a configuration of another network than the weights are of."""
+        for key, own in _IN_CONFIG.items():
+            value, right = self.config.get(key), getattr(model, own)
+            if value is not None and value != right:
+                raise CheckpointError(
+                    f"{self.path}: {files.CONFIG} says {key} {value}, and the weights are of "
+                    f"{model.name}, which has {right}.",
+                    cause="config.json and weights of two models",
+                    remedy=FETCH_AGAIN,
+                )
 
     def require(self, model: Model) -> None:
         """Refuse weights of another family member.
@@ -125,6 +151,7 @@ class Contents:
                     remedy="choose --model and --weights that belong together; without --model, "
                     "--weights says it",
                 )
+        self._require_config(model)
 
     @property
     def parameters(self) -> int:
@@ -226,6 +253,10 @@ def look(path: Path) -> Contents:
         tensors |= header
     contents = Contents(path, found, names.backbone(path, tensors))
     contents.config  # noqa: B018, a wrong one is refused now
+    if contents.directory:
+        from scripts.pictures import preprocess  # slow to import: not for every command
+
+        preprocess.settings(PictureSize.square(1), contents.directory)
     return contents
 
 

@@ -6,6 +6,8 @@ memory holds one tensor and never the whole checkpoint. What a file is, is told 
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
@@ -28,6 +30,17 @@ KNOWN = {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}
 # safetensors' names of the stored types, and how NumPy reads them; it has no bfloat16.
 STORED_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 LARGEST_HEADER = 100_000_000
+# What the numbers of a configuration must be: whole ones from a least one, and any above 0.
+SIZES = {
+    "hidden_size": 1,
+    "intermediate_size": 1,
+    "num_attention_heads": 1,
+    "num_channels": 1,
+    "num_hidden_layers": 1,
+    "num_register_tokens": 0,
+    "patch_size": 1,
+}
+SCALES = ("layer_norm_eps", "rope_theta")
 # Used in training, not in the exported network.
 OPTIONAL = {"embeddings.mask_token"}
 MERGE_LORA = (
@@ -128,7 +141,25 @@ def read_config(directory: Path) -> dict[str, Any]:
             cause="DINOv2, a ConvNeXt or a fine-tuned model in place of a DINOv3 ViT",
             remedy="give --weights a facebook/dinov3-vit* or timm/vit_*_dinov3* directory",
         )
+    _require_numbers(file, config)
     return config
+
+
+def _require_numbers(file: Path, config: Mapping[str, Any]) -> None:
+    """Refuse numbers with which no network can be; one that is missing has its usual value."""
+    for key in (*SIZES, *SCALES):
+        value = config.get(key, 1)
+        if key in SCALES:
+            fits = type(value) in (int, float) and 0 < value < math.inf
+        else:
+            fits = type(value) is int and value >= SIZES[key]
+        if not fits:
+            what = "a number above 0" if key in SCALES else f"a whole number from {SIZES[key]}"
+            raise CheckpointError(
+                f"{file}: {key} is {json.dumps(value)[:80]}, not {what}.",
+                cause="a slip in a file written by hand, or a damaged one",
+                remedy="fetch config.json again",
+            )
 
 
 def weight_files(directory: Path) -> list[Path]:

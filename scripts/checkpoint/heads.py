@@ -22,19 +22,20 @@ REMEDY = (
 
 
 def check(file: Path, hidden: int) -> None:
-    """Hold a head's header against the width of a network.
+    """Hold a head against the width of a network.
 
     Raises:
-        CheckpointError: the file is missing, no safetensors file, or no linear layer on `hidden`.
+        CheckpointError: as `read`.
     """
-    _tensors(file, hidden)
+    read(file, hidden)
 
 
 def read(file: Path, hidden: int) -> Mapping[str, NDArray[np.float32]]:
     """Return `weight` [classes, hidden] and, where there is one, `bias` [classes].
 
     Raises:
-        CheckpointError: as `check`, or a value is not finite.
+        CheckpointError: the file is missing, no safetensors file, or no linear layer on `hidden`;
+            or a value is not finite.
     """
     values = {name: tensor.read() for name, tensor in _tensors(file, hidden).items()}
     if bad := [name for name, value in values.items() if not np.isfinite(value).all()]:

@@ -8,6 +8,7 @@ is used, so every machine computes the same bytes. A BLAS or a vectorised libm w
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,15 +62,25 @@ def settings(size: PictureSize, weights: Path | None, model: Model | None = None
     try:
         _require_followed(file, config)
         keys = ("image_mean", "image_std") if config.get("do_normalize", True) else ()
-        mean, std = [tuple(map(float, config[key])) for key in keys] or (ZERO, ONE)
-    except (ValueError, KeyError, TypeError) as error:
+        mean, std = [tuple(map(_number, config[key])) for key in keys] or (ZERO, ONE)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise CheckpointError(
             f"{file} does not say mean and deviation of pictures: {error!r}.",
             remedy="fetch the checkpoint again, or delete the file to use the model's mean and std",
         ) from error
-    if len(mean) != 3 or len(std) != 3 or 0.0 in std:
-        raise CheckpointError(f"{file}: mean and deviation must be 3 numbers each, deviation > 0.")
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise CheckpointError(
+            f"{file}: mean and deviation must be 3 numbers each, deviation > 0.",
+            cause="a slip in a file written by hand",
+            remedy="fetch the checkpoint again, or delete the file to use the model's mean and std",
+        )
     return Preprocessing(size, mean, std)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool | str) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is no number to compute with")
+    return float(value)
 
 
 def _configuration(weights: Path | None) -> tuple[Path, dict[str, Any] | None]:

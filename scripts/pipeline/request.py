@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from scripts import artefacts, catalog, outputs
+from scripts import artefacts, catalog, outputs, width_pins
 from scripts.catalog import Model, Precision, Target
 from scripts.checkpoint import contents, heads
+from scripts.checkpoint.files import HEAD
 from scripts.checkpoint.hub_id import SCHEME, HubId
 from scripts.errors import UsageError
 from scripts.image import lanes
@@ -257,13 +258,24 @@ def make(**texts: Any) -> Request:
         raise UsageError("--heldout needs --images: give both, or --images alone.")
     if texts.get("model") or not request.is_open:
         _require_outputs(request)
-    return replace(_with_size(_with_weights(request)), texts=texts)
+    request = _with_size(_with_weights(request))
+    _require_own_head(request)
+    return replace(request, texts=texts)
 
 
 def _require_outputs(request: Request) -> None:
     request.outputs.require_layers(request.model.layers)
+    if request.widths:
+        width_pins.require_layers(request.widths, request.model.layers)
     for file in request.outputs.heads.values():
         heads.check(file, request.model.hidden_size)
+
+
+def _require_own_head(request: Request) -> None:
+    """Hold the head beside the weights against the network: verify judges by it, in the end."""
+    folder = request.weights_path
+    if folder not in (None, BUILTIN_WEIGHTS) and (folder / HEAD).is_file():
+        heads.check(folder / HEAD, request.model.hidden_size)
 
 
 def _require_budget(request: Request) -> None:

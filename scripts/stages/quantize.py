@@ -13,6 +13,7 @@ from pathlib import Path
 
 import onnx
 
+from openqnn.network.onnx_network import Network
 from openqnn.progress import say
 from openqnn.quantization import clipping
 from openqnn.quantization.encodings import Encodings
@@ -25,6 +26,7 @@ from scripts.pictures.picture_input import PictureInput
 from scripts.quantization import calibration, widths
 from scripts.quantization.choice import Chooser
 from scripts.quantization.frontier import Budget
+from scripts.quantization.search import Pins
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -35,6 +37,8 @@ def main(arguments: argparse.Namespace) -> None:
             f"Precision {precision.name} has float weights: there is nothing to quantise.",
             remedy="go on with `invoke context`, or choose int8 or w8a16",
         )
+    if arguments.widths:  # refused before what takes long
+        Pins.load(arguments.widths, Network.load(arguments.onnx))
     suffix = PictureInput.load(arguments.onnx).suffix
     pictures, unseen = calibration.split(image_set.raws(arguments.calibration, suffix))
     target = arguments.out / artefacts.quantized_onnx(arguments.model, arguments.precision)

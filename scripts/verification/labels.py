@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from openqnn.progress import say
 from scripts import metrics, outputs
 from scripts.errors import ArtefactError
@@ -67,7 +69,8 @@ def read_head(path: Path, hidden: int) -> Head:
 
     try:
         tensors = load_file(path)
-        weight, bias = tensors["weight"], tensors["bias"]
+        weight = tensors["weight"]
+        bias = tensors.get("bias", np.zeros(len(weight), weight.dtype))
         if weight.shape != (len(bias), hidden):
             raise ValueError(f"its weight is {weight.shape}, the features have {hidden}")
     except Exception as error:

@@ -161,7 +161,8 @@ def test_the_family_is_told_by_its_shapes(tmp_path: Path, name: str) -> None:
 
 def test_satellites_are_told_by_their_colours(tmp_path: Path) -> None:
     checkpoints.of_model(tmp_path / "model.safetensors", "vitl16")
-    config = '{"architecture": "vit_large_patch16_dinov3", "pretrained_cfg": {"mean": %s}}'
+    own = '"pretrained_cfg": {"mean": %s, "std": [1, 1, 1]}'
+    config = f'{{"architecture": "vit_large_patch16_dinov3", {own}}}'
     for name in ("vitl16", "vitl16-sat"):
         mean = list(catalog.models()[name].mean)
         (tmp_path / "config.json").write_text(config % mean)

@@ -2,8 +2,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from scripts import width_pins
 from scripts.checkpoint.hub_id import HubId
 from scripts.errors import (
     CalibrationError,
@@ -16,7 +19,9 @@ from scripts.errors import (
 from scripts.pipeline import request
 from scripts.pipeline.request import Request
 from scripts.source import ROOT
+from tests import checkpoints
 
+COLOURS = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
 HEAD = request.BUILTIN_WEIGHTS / "head.safetensors"
 
 
@@ -154,11 +159,88 @@ def test_a_network_that_departs_from_the_usual_has_a_folder_and_an_archive_of_it
     assert [build.archive.name for build in builds] == archives
 
 
+@pytest.mark.parametrize(
+    ("file", "entry", "says"),
+    [
+        ("config.json", '"patch_size": 0', "patch_size is 0, not a whole number from 1"),
+        ("config.json", '"num_hidden_layers": -1', "num_hidden_layers is -1"),
+        ("config.json", '"hidden_size": "96"', 'hidden_size is "96"'),
+        ("config.json", '"num_attention_heads": true', "num_attention_heads is true"),
+        ("config.json", '"num_register_tokens": 4.0', "num_register_tokens is 4.0"),
+        ("config.json", '"intermediate_size": null', "intermediate_size is null"),
+        ("config.json", '"layer_norm_eps": NaN', "layer_norm_eps is NaN, not a number above 0"),
+        ("config.json", '"rope_theta": 0', "rope_theta is 0"),
+        ("config.json", '"num_hidden_layers": 7', "says num_hidden_layers 7"),
+        ("config.json", '"num_attention_heads": 5', "of digits, which has 3"),
+        ("preprocessor_config.json", '"image_std": [1, 0, 1]', "deviation > 0"),
+        ("preprocessor_config.json", '"image_std": [1, -1, 1]', "deviation > 0"),
+        ("preprocessor_config.json", '"image_std": [1, NaN, 1]', "nan is no number"),
+        ("preprocessor_config.json", '"image_mean": [0, 1e999, 1]', "inf is no number"),
+        ("preprocessor_config.json", f'"image_mean": [0, 1{400 * "0"}, 1]', "does not say mean"),
+        ("preprocessor_config.json", '"image_mean": "123"', "'1' is no number"),
+        ("preprocessor_config.json", '"image_mean": 1', "does not say mean"),
+        ("preprocessor_config.json", '"image_mean": null', "does not say mean"),
+        ("preprocessor_config.json", '"do_center_crop": true', "asks for do_center_crop true"),
+    ],
+)
+def test_files_beside_the_weights_are_read_before_any_work(
+    tmp_path: Path, file: str, entry: str, says: str
+) -> None:
+    shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path, dirs_exist_ok=True)
+    text = (tmp_path / file).read_text().rstrip().removesuffix("}")
+    (tmp_path / file).write_text(f"{text}, {entry}}}")  # of two entries, the last counts
+    for texts in ({}, {"model": "digits"}):
+        with pytest.raises(CheckpointError) as refusal:
+            request.make(weights=str(tmp_path), **texts)
+        assert says in refusal.value.what
+        assert str(tmp_path) in refusal.value.what
+
+
+@pytest.mark.parametrize(
+    ("weight", "says"),
+    [
+        (np.full((10, 96), np.nan, np.float32), "NaN"),
+        (np.zeros((10, 97), np.float32), "[10, 97]"),
+    ],
+)
+def test_heads_are_read_before_any_work(
+    tmp_path: Path, weight: NDArray[np.float32], says: str
+) -> None:
+    shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path, dirs_exist_ok=True)
+    head = tmp_path / "head.safetensors"
+    checkpoints.write_safetensors(head, {"weight": weight, "bias": np.zeros(10, np.float32)})
+    for texts in ({"weights": str(tmp_path)}, {"outputs": f"head={head}"}):
+        with pytest.raises(CheckpointError) as refusal:
+            request.make(**texts)
+        assert says in refusal.value.what
+
+
+@pytest.mark.parametrize(
+    ("pins", "says"),
+    [
+        ({"8": {"Softmaxx to MatMul": "all"}}, '"Softmaxx" is no operator'),
+        ({"16": {"Add to Norm and Ad": "all"}}, '"Ad" is no operator'),
+        ({"16": {"Add": "all"}}, '"Add" is no kind'),
+        ({"16": {"Add to Norm": ["layer.4.Add_2"]}}, "'layer.4.Add_2', and the network has"),
+    ],
+)
+def test_widths_of_no_network_are_refused_before_any_work(
+    tmp_path: Path, pins: dict[str, object], says: str
+) -> None:
+    file = tmp_path / "widths.json"
+    file.write_text(json.dumps(pins))
+    with pytest.raises(UsageError) as refusal:
+        request.make(widths=str(file))
+    assert says in refusal.value.what
+    file.write_text(width_pins.FORM)
+    assert request.make(widths=str(file)).widths == file
+
+
 def test_the_size_is_what_the_weights_say(tmp_path: Path) -> None:
     shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path, dirs_exist_ok=True)
     sizes = ({"height": 48, "width": 64}, None)
     for size, expected in zip(sizes, ("48x64", "40"), strict=True):
-        (tmp_path / "preprocessor_config.json").write_text(json.dumps({"size": size}))
+        (tmp_path / "preprocessor_config.json").write_text(json.dumps({"size": size, **COLOURS}))
         config = json.loads((tmp_path / "config.json").read_text()) | {"image_size": 40}
         (tmp_path / "config.json").write_text(json.dumps(config))
         assert str(request.make(weights=str(tmp_path)).size) == expected

@@ -17,7 +17,9 @@ from scripts.stages import quantize
 from tests.networks import small_network
 
 
-def _quantize(folder: Path, precision: str, method: str = "min-max") -> tuple[Path, Path]:
+def _quantize(
+    folder: Path, precision: str, method: str = "min-max", widths: Path | None = None
+) -> tuple[Path, Path]:
     network, raws = small_network.write(folder), folder / "set"
     if not raws.exists():
         small_network.write_raws(raws)
@@ -31,7 +33,7 @@ def _quantize(folder: Path, precision: str, method: str = "min-max") -> tuple[Pa
             method=method,
             equalise=True,
             target="iq9075",
-            widths=None,
+            widths=widths,
             out=out,
         )
     )
@@ -39,6 +41,17 @@ def _quantize(folder: Path, precision: str, method: str = "min-max") -> tuple[Pa
         out / artefacts.quantized_onnx("digits", precision),
         out / artefacts.encodings("digits", precision),
     )
+
+
+def test_pins_of_another_network_are_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "encoded", lambda *_, **__: pytest.fail("measured"))
+    pins = tmp_path / "widths.json"
+    for text in ('{"8": {"Tan to Add": "all"}}', '{"16": {"Norm to output": ["elsewhere"]}}'):
+        pins.write_text(text)
+        with pytest.raises(UsageError, match="which this network does not have"):
+            _quantize(tmp_path, "int8", widths=pins)
 
 
 def _run(model: Path, raw: Path) -> np.ndarray:
