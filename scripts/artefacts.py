@@ -94,6 +94,11 @@ def estimate(precision: str) -> Path:
     return context_binary(precision).with_suffix(".estimate.json")
 
 
+def timeline(precision: str) -> Path:
+    """Return the compiler's simulated timeline of an inference, which `profile` reads."""
+    return context_binary(precision).with_suffix(".timeline.json.gz")
+
+
 def verify_report(precision: str) -> Path:
     """Return the accuracy report."""
     return Path(f"final_binary/{precision}/verify.json")
@@ -110,6 +115,16 @@ def golden_outputs(precision: str, outputs: Sequence[str]) -> list[Path]:
 def profile_report(precision: str) -> Path:
     """Return the compiler's own estimate of the time on the device."""
     return Path(f"final_binary/{precision}/profile.json")
+
+
+def trace(precision: str) -> Path:
+    """Return the timeline in Chrome's format, which Perfetto opens."""
+    return Path(f"final_binary/{precision}/profile.trace.json")
+
+
+def operators(precision: str) -> Path:
+    """Return the table of all nodes of the timeline, as CSV."""
+    return Path(f"final_binary/{precision}/profile.operators.csv")
 
 
 def features(precision: str) -> Path:

@@ -131,6 +131,22 @@ def _profile(noise: float) -> dict[str, Any]:
         "ddr_bytes": 782336,
         "ddr_gigabytes_per_second": 6.99,
         "compiler": ESTIMATE,
+        **_timeline(),
+    }
+
+
+def _timeline() -> dict[str, Any]:
+    """As `profile` has it of a network of two layers; a name may hold what HTML must escape."""
+    share = {"unit": "HVX", "busy_microseconds": {"HVX": 40.0}, "dram_bytes": 1, "vtcm_bytes": 2}
+    return {
+        "timeline": {"milliseconds": 0.112, "idle_milliseconds": 0.002, "vtcm_peak_bytes": 4096},
+        "busy": {"HMX": 0.15, "HVX": 0.38, "DMA": 0.16, "scalar": 0.33},
+        "bounds_milliseconds": {"ddr": 0.017, "matrix_unit": 0.018},
+        "layers": [{"name": f"layer {layer}", "microseconds": 55.0, **share} for layer in range(2)],
+        "kinds": [
+            {"name": f"Kind<{kind}>", "microseconds": 110 / 14, **share} for kind in range(14)
+        ],
+        "operators": [{"name": "layer.1.a<b>", "kind": "Softmax", "microseconds": 9.0, **share}],
     }
 
 

@@ -12,14 +12,19 @@ from pathlib import Path
 from openqnn import progress
 from scripts.catalog import Precision, Target
 from scripts.errors import ArtefactError, CompileError
-from scripts.htp import config, estimate, modellib, sdk, tools
+from scripts.htp import config, estimate, modellib, sdk, timeline, tools
 
 PROFILE = "qnn-profiling-data_0"
+_TRACE = ("--profiling_option", "optrace")
 _TARGET = re.compile(rb"(soc_type)=(\w+);(arch)=(\d+);.{0,4096}?(vtcm_size)=(\d+);")
 
 
-def compile_context(library: Path, precision: Precision, target: Target, context: Path) -> None:
+def compile_context(
+    library: Path, precision: Precision, target: Target, context: Path, *, trace: bool = False
+) -> None:
     """Compile a model library for a target, and keep the compiler's estimate beside the context.
+
+    With `trace` also its timeline, an empty one where it gives none; the context is the same.
 
     Raises:
         ElfError: the library is damaged, or not for this host.
@@ -37,12 +42,15 @@ def compile_context(library: Path, precision: Precision, target: Target, context
         is_fp16=precision.weights == 16,
     )
     with progress.heartbeat("compiling for the HTP"):
-        command = options(root, library, settings, context)
+        command = [*options(root, library, settings, context), *(_TRACE if trace else ())]
         _run(root, context.parent, "qnn-context-binary-generator", *command)
     if not context.is_file():
         raise CompileError(f"The compiler succeeded, but left no {context.name}.")
     check_target(context, target)
     _save_estimate(root, context)
+    if trace:
+        _save_timeline(context, library.stem.removeprefix("lib"))
+    (context.parent / f"{PROFILE}.log").unlink(missing_ok=True)
     progress.say(f"  {context.stat().st_size:,} bytes for {target_of(context)}")
 
 
@@ -78,8 +86,16 @@ def _save_estimate(root: sdk.Sdk, context: Path) -> None:
     if not table.is_file():
         _run(root, table.parent, "qnn-profile-viewer", "--input_log", log, "--output", table)
     estimate.save(estimate.read_profile(table), context)
-    for path in (table, log):
-        path.unlink(missing_ok=True)
+    table.unlink()
+
+
+def _save_timeline(context: Path, graph: str) -> None:
+    """Save the timeline; the compiler leaves its schematic in the folder that it was started in."""
+    log, schematic = (
+        context.with_name(name) for name in (f"{PROFILE}.log", f"{graph}_schematic.bin")
+    )
+    timeline.read(log, schematic).save(context)
+    schematic.unlink(missing_ok=True)
 
 
 def _run(root: sdk.Sdk, folder: Path, tool: str, *arguments: str | Path) -> None:

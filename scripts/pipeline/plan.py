@@ -245,11 +245,11 @@ def _context(request: Request) -> list[Stage]:
 
 
 def _profile(request: Request) -> list[Stage]:
-    """Report the compiler's simulated time on the device."""
+    """Report the compiler's simulated time on the device, and where it goes."""
     precision = request.precision.name
     context = artefacts.context_binary(precision)
     arguments = ("--precision", precision, "--context", _at(context))
-    files = (context, artefacts.estimate(precision))
+    files = (context, artefacts.estimate(precision), artefacts.timeline(precision))
     return [Stage(f"profile-{precision}", "profile", arguments, files)]
 
 

@@ -21,6 +21,8 @@ from scripts.report.record import Artefact, Picture, Report, Sample, Tensor
 TEMPLATE, COMPARISON, STYLE = "report.html.j2", "comparison.html.j2", "style.css"
 _HERE = Path(__file__).parent
 _WIDEST = 20
+# Kinds of operators that have a bar, operators that have a row.
+_KINDS, _OPERATORS = 12, 10
 # Contact sheet: columns, and the side of a picture in pixels.
 _COLUMNS, _SIDE = 16, 48
 _WORDS = {
@@ -38,6 +40,16 @@ _TRAFFIC = {
     "intermediates, spilled": "intermediate_spill_bytes",
     "output, spilled": "output_spill_bytes",
 }
+_BOUNDS = {
+    "ddr": "bound: bytes from and to DDR at its bandwidth",
+    "matrix_unit": "bound: the matrix unit's own work",
+}
+_UNITS = {
+    "HMX": "HMX, the matrix unit",
+    "HVX": "HVX, all vector threads",
+    "DMA": "DMA",
+    "scalar": "main thread, orders and waits",
+}
 
 
 def html(report: Report) -> str:
@@ -53,6 +65,7 @@ def html(report: Report) -> str:
             sections=_sections(report),
             finding=judged.finding(report.verdict, report.layers),
             colours=colours.scale(6),
+            work=_work(report.profile),
             frontier=_frontier(report),
             sheet=colours.sheet(report.calibration, _COLUMNS, _SIDE),
             record=_as_is(embedded(figures.of(report))),
@@ -212,6 +225,45 @@ def _time(profile: Mapping[str, Any]) -> dict[str, Markup | str]:
     amounts = {name: profile["compiler"][key] for name, key in _TRAFFIC.items()}
     traffic = charts.shares(amounts, "Bytes from and to DDR", do_filesizeformat)
     return {"duration": charts.duration(profile), "traffic": traffic}
+
+
+def _work(profile: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the charts of the timeline; nothing where the compiler gave none."""
+    if "timeline" not in profile:
+        return {}
+    total = 1000 * profile["timeline"]["milliseconds"]
+    idle = {"idle": 1000 * profile["timeline"]["idle_milliseconds"]}
+    bounds = {"simulated": profile["timeline"]["milliseconds"]}
+    bounds |= {_BOUNDS[name]: bound for name, bound in profile["bounds_milliseconds"].items()}
+
+    def bars(rows: Sequence[Mapping[str, Any]], title: str) -> Markup:
+        amounts = {row["name"]: row["microseconds"] for row in rows} | idle
+        return charts.shares(
+            amounts, title, lambda time: f"{time:,.1f} µs, {100 * time / total:.1f} %"
+        )
+
+    return {
+        "layers": bars(profile["layers"], "Microseconds by layer"),
+        "kinds": bars(_most(profile["kinds"]), "Microseconds by kind of operator"),
+        "busy": charts.shares(
+            {_UNITS[unit]: share for unit, share in profile["busy"].items()},
+            "Busy share of each unit",
+            lambda share: f"{100 * share:.1f} %",
+        ),
+        "bounds": charts.shares(
+            {name: 1000 * time for name, time in bounds.items()},
+            "The simulated time and its bounds",
+            lambda time: f"{time / 1000:.3f} ms",
+        ),
+        "operators": profile["operators"][:_OPERATORS],
+    }
+
+
+def _most(kinds: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the kinds that take the most, and the others in one row."""
+    others = sum(row["microseconds"] for row in kinds[_KINDS:])
+    rest = [{"name": "all others", "microseconds": others}] if others else []
+    return [*kinds[:_KINDS], *rest]
 
 
 def _frontier(report: Report) -> Markup | str:

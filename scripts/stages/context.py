@@ -1,4 +1,4 @@
-"""Compile a model library into the HTP context binary of a target, and save its estimate."""
+"""Compile a model library into the HTP context binary of a target; save estimate and timeline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def main(arguments: argparse.Namespace) -> None:
     target = catalog.pick(catalog.targets(), arguments.target, "target")
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
     context = (arguments.out / artefacts.context_binary(precision.name)).absolute()
-    contexts.compile_context(arguments.library, precision, target, context)
+    contexts.compile_context(arguments.library, precision, target, context, trace=True)
 
 
 def _parser() -> argparse.ArgumentParser:

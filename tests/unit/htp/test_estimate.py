@@ -8,6 +8,7 @@ from scripts import artefacts
 from scripts.errors import ArtefactError, CompileError
 from scripts.htp import estimate as estimates
 from scripts.htp.estimate import Estimate, read_profile
+from scripts.htp.timeline import Timeline
 from scripts.stages import profile
 from tests.unit.htp.test_contexts import HEAD, TAIL
 
@@ -54,6 +55,9 @@ def test_the_report(tmp_path: Path, estimate: Estimate) -> None:
     with pytest.raises(ArtefactError, match="no estimate"):
         profile.main(arguments)
     estimates.save(estimate, context)
+    with pytest.raises(ArtefactError, match="no timeline"):
+        profile.main(arguments)
+    Timeline().save(context)
     profile.main(arguments)
     report = json.loads((tmp_path / artefacts.profile_report("int8")).read_text())
     assert report["milliseconds"] == 0.193
@@ -70,6 +74,7 @@ def test_a_profile_may_have_no_estimate(tmp_path: Path, capsys: pytest.CaptureFi
     context = tmp_path / "c.serialized.bin"
     context.write_bytes(HEAD + TAIL)
     estimates.save(found, context)
+    Timeline().save(context)
     assert estimates.load(context) is None
     profile.main(Namespace(precision="int8", context=context, out=tmp_path))
     report = json.loads((tmp_path / artefacts.profile_report("int8")).read_text())

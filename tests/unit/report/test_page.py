@@ -58,6 +58,26 @@ def test_a_network_without_patches_or_without_cls_has_its_page(
     assert f"<br>{noun} 0.9" in text
 
 
+def test_the_timeline_is_shown_where_the_compiler_gave_one(tmp_path: Path) -> None:
+    build = reports.build(tmp_path)
+    text = reports.html(build)
+    bars = re.findall(
+        r">(\w+ \d|idle|Kind&lt;\d+&gt;|all others)</text><text[^>]*>([\d.]+) µs", text
+    )
+    layers, kinds = bars[:3], bars[3:]
+    assert [name for name, _ in layers] == ["layer 0", "layer 1", "idle"]
+    assert len(kinds) == 12 + 2
+    for rows in (layers, kinds):
+        assert sum(float(time) for _, time in rows) == pytest.approx(112, rel=0.01)
+    assert "HMX, the matrix unit</text>" in text
+    assert "<code>layer.1.a&lt;b&gt;</code>" in text
+    path = build / artefacts.profile_report("int8")
+    profile = json.loads(path.read_text())
+    del profile["timeline"]
+    path.write_text(json.dumps(profile))
+    assert "Where it goes" not in reports.html(build)
+
+
 def test_the_same_build_gives_the_same_bytes(tmp_path: Path) -> None:
     one, other = reports.build(tmp_path / "one"), reports.build(tmp_path / "other")
     assert reports.html(one) == reports.html(other)

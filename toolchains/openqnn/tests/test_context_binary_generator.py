@@ -94,6 +94,31 @@ def test_profile_estimates_the_device(generate: Generate, tmp_path: Path) -> Non
     assert found["QNN (finalize) time"][0] == "FINALIZE"
 
 
+def test_the_trace_is_the_compilers_and_changes_no_byte(generate: Generate, tmp_path: Path) -> None:
+    plain, traced = tmp_path / "plain", tmp_path / "traced"
+    assert generate(plain, profiling_level="detailed").returncode == 0
+    done = generate(traced, profiling_level="detailed", profiling_option="optrace")
+    assert done.returncode == 0, done.stderr
+    assert (plain / "tiny.bin").read_bytes() == (traced / "tiny.bin").read_bytes()
+    assert not (plain / "qnn-profiling-data_0.log").exists()
+    log = (traced / "qnn-profiling-data_0.log").read_bytes()
+    text = log[log.rindex(b"{", 0, log.index(b'"traceEvents"')) :].decode("latin1")
+    trace, _ = json.JSONDecoder().raw_decode(text)
+    assert any(event["ph"] == "X" and event["dur"] for event in trace["traceEvents"])
+    rows = (traced / "qnn-profiling-data_0.csv").read_text()
+    assert rows.splitlines()[0] == (plain / "qnn-profiling-data_0.csv").read_text().splitlines()[0]
+    assert "OBJECT" not in rows
+
+
+def test_a_trace_needs_the_detailed_profile(generate: Generate, tmp_path: Path) -> None:
+    for options in ({}, {"profiling_level": "basic"}):
+        done = generate(tmp_path, profiling_option="optrace", **options)
+        assert done.returncode == USAGE
+        assert "needs --profiling_level detailed" in done.stderr
+    done = generate(tmp_path, profiling_level="detailed", profiling_option="all")
+    assert "--profiling_option all is not one of: optrace" in done.stderr
+
+
 def graph(**keys: Any) -> dict[str, Any]:
     return {"graphs": [{**TINY, **keys}]}
 

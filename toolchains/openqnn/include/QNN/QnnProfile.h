@@ -31,8 +31,51 @@ typedef struct {
   const char* identifier;
 } QnnProfile_EventData_t;
 
-typedef struct QnnProfile_Config_s QnnProfile_Config_t;
-typedef struct QnnProfile_ExtendedEventData_s QnnProfile_ExtendedEventData_t;
+/** Bytes that a backend hands out whole, such as a trace. */
+typedef struct {
+  Qnn_OpaqueObject_t opaqueObject;
+  const char* fileName;
+} QnnProfile_BackendOpaqueObject_t;
+
+/** `backendOpaqueObject` where the unit is QNN_PROFILE_EVENTUNIT_OBJECT, else `value`. */
+typedef struct {
+  QnnProfile_EventType_t type;
+  QnnProfile_EventUnit_t unit;
+  union {
+    Qnn_Scalar_t value;
+    QnnProfile_BackendOpaqueObject_t backendOpaqueObject;
+  };
+  uint64_t timestamp;
+  const char* identifier;
+} QnnProfile_ExtendedEventDataV1_t;
+
+typedef enum {
+  QNN_PROFILE_DATA_VERSION_1 = 1,
+  QNN_PROFILE_DATA_VERSION_UNDEFINED = 0x7FFFFFFF
+} QnnProfile_ExtendedEventDataVersion_t;
+
+typedef struct {
+  QnnProfile_ExtendedEventDataVersion_t version;
+  union {
+    QnnProfile_ExtendedEventDataV1_t v1;
+  };
+} QnnProfile_ExtendedEventData_t;
+
+typedef enum {
+  QNN_PROFILE_CONFIG_OPTION_CUSTOM = 0,
+  QNN_PROFILE_CONFIG_OPTION_MAX_EVENTS = 1,
+  QNN_PROFILE_CONFIG_OPTION_ENABLE_OPTRACE = 2,
+  QNN_PROFILE_CONFIG_OPTION_UNDEFINED = 0x7FFFFFFF
+} QnnProfile_ConfigOption_t;
+
+typedef struct {
+  QnnProfile_ConfigOption_t option;
+  union {
+    void* customConfig;
+    uint64_t numMaxEvents;
+    uint8_t enableOptrace;
+  };
+} QnnProfile_Config_t;
 
 typedef Qnn_ErrorHandle_t (*QnnProfile_CreateFn_t)(Qnn_BackendHandle_t backend,
                                                    QnnProfile_Level_t level,
@@ -52,5 +95,8 @@ typedef Qnn_ErrorHandle_t (*QnnProfile_GetExtendedEventDataFn_t)(
 typedef Qnn_ErrorHandle_t (*QnnProfile_FreeFn_t)(Qnn_ProfileHandle_t profile);
 
 QNN_LAYOUT_ASSERT(sizeof(QnnProfile_EventData_t) == 24);
+QNN_LAYOUT_ASSERT(sizeof(QnnProfile_Config_t) == 16);
+QNN_LAYOUT_ASSERT(sizeof(QnnProfile_ExtendedEventDataV1_t) == 48);
+QNN_LAYOUT_ASSERT(sizeof(QnnProfile_ExtendedEventData_t) == 56);
 
 #endif

@@ -64,6 +64,12 @@ typedef struct {
   };
 } Qnn_Scalar_t;
 
+/** Bytes whose meaning only their maker knows. */
+typedef struct {
+  void* data;
+  uint64_t len;
+} Qnn_OpaqueObject_t;
+
 typedef enum {
   QNN_QUANTIZATION_ENCODING_SCALE_OFFSET = 0,
   QNN_QUANTIZATION_ENCODING_AXIS_SCALE_OFFSET = 1,

@@ -35,13 +35,25 @@ constexpr const char* kHeader =
 
 }  // namespace
 
-Profile::Profile(const Backend& backend, const std::string& level, bool always)
+Profile::Profile(const Backend& backend, const std::string& level, bool trace, bool always)
     : backend_(backend), level_(level) {
+  if (trace && level != "detailed")
+    throw Failure(Exit::usage, "--profiling_option optrace needs --profiling_level detailed.");
   if ((level.empty() && !always) || backend.api().profileCreate == nullptr) return;
   Qnn_ProfileHandle_t profile = nullptr;
   backend.check(backend.api().profileCreate(backend.handle(), QNN_PROFILE_LEVEL_DETAILED, &profile),
                 Exit::internal, "The backend cannot record a profile");
   profile_ = {profile, backend.api().profileFree};
+  if (trace) enableTrace();
+}
+
+void Profile::enableTrace() {
+  QnnProfile_Config_t option{};
+  option.option = QNN_PROFILE_CONFIG_OPTION_ENABLE_OPTRACE;
+  option.enableOptrace = 1;
+  const QnnProfile_Config_t* options[] = {&option, nullptr};
+  backend_.check(backend_.api().profileSetConfig(handle(), options), Exit::internal,
+                 "The backend records no trace");
 }
 
 void Profile::collect() {
@@ -57,6 +69,7 @@ void Profile::collectEvent(QnnProfile_EventId_t event, int depth) {
   const Api& api = backend_.api();
   QnnProfile_EventData_t data{};
   if (api.profileGetEventData(event, &data) != QNN_SUCCESS) return;
+  if (data.unit == QNN_PROFILE_EVENTUNIT_OBJECT) return collectObject(event);
   rows_ += std::string("0,") + kindOf(data.type) + "," + std::to_string(data.value) + "," +
            unitOf(data.unit) + ",BACKEND," + (depth == 0 ? "ROOT" : "SUB-EVENT") + "," +
            (data.identifier == nullptr ? "" : data.identifier) + "\n";
@@ -67,8 +80,18 @@ void Profile::collectEvent(QnnProfile_EventId_t event, int depth) {
   for (uint32_t i = 0; i < count; ++i) collectEvent(subEvents[i], depth + 1);
 }
 
+void Profile::collectObject(QnnProfile_EventId_t event) {
+  QnnProfile_ExtendedEventData_t data{QNN_PROFILE_DATA_VERSION_1, {}};
+  backend_.check(backend_.api().profileGetExtendedEventData(event, &data), Exit::internal,
+                 "The recorded trace cannot be read");
+  const Qnn_OpaqueObject_t& object = data.v1.backendOpaqueObject.opaqueObject;
+  objects_.append(static_cast<const char*>(object.data), object.len);
+}
+
 void Profile::write(const std::string& folder) const {
   if (level_.empty()) return;
+  if (!objects_.empty())
+    writeFile(folder + "/qnn-profiling-data_0.log", objects_.data(), objects_.size());
   const std::string text = kHeader + rows_;
   writeFile(folder + "/qnn-profiling-data_0.csv", text.data(), text.size());
 }

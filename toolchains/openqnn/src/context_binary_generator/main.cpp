@@ -19,6 +19,7 @@ Arguments parse(int argc, char** argv) {
   std::vector<Option> options = sessionOptions();
   options.push_back({"binary_file", "NAME", "file name of the context, without .bin"});
   options.push_back({"enable_intermediate_outputs", "", "make every tensor an output"});
+  options.push_back({"profiling_option", "OPTION", "optrace: also the compiler's simulated trace"});
   Arguments arguments(kProgram, "Compile model libraries into a context binary.", options, argc,
                       argv);
   for (const char* required : {"backend", "model", "binary_file"}) arguments.value(required);
@@ -46,7 +47,9 @@ void generate(const Arguments& arguments, const Config& config, const Backend& b
               std::vector<ModelLibrary>& models) {
   probeTarget(backend, config);
   // Recording takes memory on the compiler's heap, and so has a part in the bytes: always record.
-  Profile profile(backend, arguments.choice("profiling_level", {"basic", "detailed"}, ""), true);
+  const bool trace = !arguments.choice("profiling_option", {"optrace"}, "").empty();
+  Profile profile(backend, arguments.choice("profiling_level", {"basic", "detailed"}, ""), trace,
+                  true);
   const Compiled compiled(backend, models, config, arguments.has("enable_intermediate_outputs"),
                           profile.handle());
   ::malloc_trim(0);  // what compiling has freed would stand beside the copies of the result
