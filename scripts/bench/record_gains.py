@@ -28,6 +28,8 @@ _HEAD = """\
 # much.
 """
 _PRECISIONS = ("int8", "w8a16", "fp16")
+# What is to be measured of a model.
+_SIZES = ("224", "384", "512", "768")
 
 
 def read(file: Path) -> Measured:
@@ -99,7 +101,15 @@ def _table(model: str, rows: Sequence[Measured]) -> str:
         ["times as fast as the recipe", *(_times(row.recipe, row.layer) for row in rows)],
     ]
     text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"{catalog.models()[model].description}:\n\n{text}"
+    return f"{catalog.models()[model].description}:\n\n{text}{_absent(rows)}"
+
+
+def _absent(rows: Sequence[Measured]) -> str:
+    """Return a sentence on the columns that a table lacks."""
+    known = {(row.precision, row.size) for row in rows}
+    pairs = [(precision, size) for size in _SIZES for precision in _PRECISIONS]
+    names = [" ".join(pair) for pair in pairs if pair not in known]
+    return f"\nNot measured: {', '.join(names)}.\n" if names else ""
 
 
 def _figure(microseconds: float | None) -> str:
