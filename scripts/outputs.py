@@ -125,8 +125,8 @@ class Outputs:
         """
         if missing := [layer for layer in self.layers if layer >= depth]:
             raise UsageError(
-                f"--outputs {self}: there is no layer {missing[0]}.",
-                remedy=f"the network has layers 0 to {depth - 1}",
+                f"--outputs {self}: the network has no layer {missing[0]}.",
+                remedy=f"choose among layers 0 to {depth - 1}",
             )
 
     def at(self, files: Mapping[str, Path]) -> Outputs:

@@ -13,6 +13,7 @@ from scripts.boards.login import Login, logins
 from scripts.console import Console
 from scripts.errors import PipelineError
 from scripts.package import package, signature
+from scripts.words import counted
 
 Action = Callable[[Login, Say], Awaitable[tuple[str, ...]]]
 
@@ -134,4 +135,4 @@ def _summary(failed: dict[str, Exception], count: int) -> Exception:
     if count == 1 or not isinstance(first, PipelineError):
         return first
     lines = "\n".join(f"{name}: {error}" for name, error in failed.items())
-    return type(first)(f"{len(failed)} of {count} devices failed.\n{lines}")
+    return type(first)(f"{len(failed)} of {counted(count, 'device')} failed.\n{lines}")

@@ -21,6 +21,7 @@ from scripts.checkpoint.names import HUGGING_FACE, Backbone
 from scripts.errors import CheckpointError
 from scripts.json_object import FETCH_AGAIN
 from scripts.picture_size import PictureSize
+from scripts.words import counted
 
 _IN_WORDS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 # Of what a directory holds, the containers see these: weights, what describes them, licences.
@@ -180,7 +181,7 @@ class Contents:
             return ""
         groups = sorted({".".join(name.split(".")[:2]) for name in left})
         more = f" and {len(groups) - 6} more" if len(groups) > 6 else ""
-        return f"left out: {len(left)} tensors ({', '.join(groups[:6])}{more})"
+        return f"left out: {counted(len(left), 'tensor')} ({', '.join(groups[:6])}{more})"
 
 
 class Checkpoint:

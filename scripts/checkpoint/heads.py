@@ -50,7 +50,8 @@ def digest(file: Path) -> str:
 
 def _tensors(file: Path, hidden: int) -> dict[str, Tensor]:
     if not file.is_file():
-        raise CheckpointError(f"There is no head {file}.", remedy=REMEDY)
+        what = "is a folder, no head" if file.is_dir() else "is not there: no head"
+        raise CheckpointError(f"{file} {what}.", remedy=REMEDY)
     if file.suffix != SUFFIX:
         raise CheckpointError(f"{file} is no {SUFFIX} file.", remedy=REMEDY)
     tensors = files.read_header(file)

@@ -150,8 +150,8 @@ def collect(collector: Collector, count: int | None, files: Sequence[Path]) -> N
 def collect_seen(collector: Collector, count: int | None, files: Sequence[Path]) -> None:
     """Fill a held-out set with pictures that calibration has seen: there are no others."""
     say(
-        f"  warning: of {len(files)} pictures none can be held out: verify judges those that "
-        "calibration has seen"
+        f"  warning: of {counted(len(files), 'picture')} none can be held out: verify judges "
+        "those that calibration has seen"
     )
     collector.held_out, collector.excluded = False, set()
     collect(collector, count, files)

@@ -128,6 +128,20 @@ def _tasks_or_help(program: Program) -> None:
     _parse_tasks(program)
 
 
+def _until_closed(show: Callable[..., None]) -> Callable[..., None]:
+    """Wrap what prints help: who reads it, `head` for one, may have seen enough."""
+
+    @functools.wraps(show)
+    def shown(*arguments: Any) -> None:
+        with _errors_in_words():
+            show(*arguments)
+            sys.stdout.flush()
+
+    return shown
+
+
+for _name in ("print_help", "print_task_help", "list_tasks"):
+    setattr(Program, _name, _until_closed(getattr(Program, _name)))
 _parse_tasks = Program.parse_tasks
 Program.parse_tasks = _read_in_words(_tasks_or_help)  # type: ignore[method-assign, assignment]
 Program.parse_cleanup = _read_in_words(  # type: ignore[method-assign, assignment]

@@ -155,6 +155,27 @@ def number(rule: str, holds: Callable[[float], bool]) -> Callable[[str | float],
     return check
 
 
+def new_file(name: str, text: str) -> Path:
+    """Return the path of a file that an option asks for, where it can be written.
+
+    Raises:
+        UsageError: it is a folder, is in none, or its folder cannot be written to.
+    """
+    file = path(text)
+    reason = ""
+    if file.is_dir():
+        reason = "it is a folder"
+    elif not file.parent.is_dir():
+        reason = f"there is no folder {file.parent}"
+    elif not os.access(file if file.exists() else file.parent, os.W_OK):
+        reason = "it cannot be written"
+    if reason:
+        raise UsageError(
+            f"{flag(name)} {text}: {reason}.", remedy="give a file in a folder of yours"
+        )
+    return file
+
+
 def path(text: str | Path) -> Path:
     """Return the absolute path that a user means, `~` expanded.
 

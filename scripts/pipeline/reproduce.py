@@ -17,6 +17,7 @@ from scripts.pipeline.build import Builder
 from scripts.pipeline.request import Request
 from scripts.pipeline.store import Store
 from scripts.pipeline.variations import AS_IT_IS, Variation
+from scripts.words import counted
 
 _CHUNK = 1 << 22
 
@@ -138,6 +139,6 @@ def _show(console: Console, files: Sequence[tuple[str, int]], verdicts: Mapping[
     if broken := [f"{name}: {text}" for name, text in verdicts.items() if text]:
         raise ReproducibilityError("\n  ".join(["Other bytes under", *broken]))
     total = size(sum(count for _, count in files))
-    text = f"{len(files)} files, {total}: {1 + len(verdicts)} builds gave the same bytes"
+    text = f"{len(files)} files, {total}: {counted(1 + len(verdicts), 'build')} gave the same bytes"
     console.note(text)
     console.result(text)

@@ -12,6 +12,7 @@ from openqnn.network.onnx_network import Network
 from openqnn.quantization.observe import Observer
 from scripts.errors import GateError
 from scripts.metrics import FP16_MAX
+from scripts.words import counted
 
 # The percentile of a picture's magnitudes that tells what is usual.
 USUAL = 99.9
@@ -56,7 +57,7 @@ def require_float16(found: Mapping[str, Magnitude]) -> None:
     if beyond:
         first = found[beyond[0]]
         raise GateError(
-            f"{len(beyond)} activations overflow in float16, the first is {beyond[0]}: it reaches "
+            f"{counted(len(beyond), 'activation')} beyond float16, first {beyond[0]}: it reaches "
             f"{first.largest:.4g} (99.9 % of a picture's values are below {first.usual:.4g}), "
             f"float16 ends at {FP16_MAX:.0f}.",
             cause="massive activations, which large vision transformers have",

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from scripts.report.record import Layer, Verdict
+from scripts.words import counted
 
 # Numbers of verify.json with a place of their own on the page.
 _SHOWN = (
@@ -97,7 +98,7 @@ def _in_words(report: Mapping[str, Any]) -> str:
     if simulated < pictures:
         rest = f"{pictures - simulated} by the integer network on the CPU"
         return f"{pictures} {kind} pictures, {simulated} in the simulator and {rest}"
-    return f"{pictures} {kind} pictures, all in the simulator"
+    return f"{counted(pictures, f'{kind} picture')}, all in the simulator"
 
 
 def _engines(engines: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:

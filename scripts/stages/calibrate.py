@@ -13,6 +13,7 @@ from scripts.picture_folder import PictureFolder
 from scripts.picture_size import PictureSize
 from scripts.pictures import image_set, preprocess
 from scripts.pictures.image_set import Collector, Shares
+from scripts.words import counted
 
 BUILD = PurePosixPath("/build")
 
@@ -29,7 +30,8 @@ def main(arguments: argparse.Namespace) -> None:
     collector = Collector(arguments.images, out, how, image_set.seen_in(arguments.exclude))
     _collect(collector, arguments)
     image_set.write(collector, arguments.set, BUILD / folder)
-    say(f"  {len(collector.taken)} pictures of {how.size.height} x {how.size.width} in {folder}")
+    pictures = counted(len(collector.taken), "picture")
+    say(f"  {pictures} of {how.size.height} x {how.size.width} in {folder}")
 
 
 def _collect(collector: Collector, arguments: argparse.Namespace) -> None:

@@ -7,6 +7,7 @@ import argparse
 from openqnn.progress import say, track
 from scripts import program
 from scripts.pictures.builtin import SETS
+from scripts.words import counted
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -17,7 +18,7 @@ def main(arguments: argparse.Namespace) -> None:
         file = root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         picture.save(file, format="PNG")
-    say(f"  {len(pictures)} pictures in images/{arguments.set}")
+    say(f"  {counted(len(pictures), 'picture')} in images/{arguments.set}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from scripts.htp import sdk
 from scripts.package import archive, provenance
 from scripts.package.contents import Build, items
 from scripts.pictures.picture_input import PictureInput
+from scripts.words import counted
 
 RUNNER = sdk.EMBEDDED / "bin" / sdk.DEVICE / "dinov3-run"
 
@@ -32,7 +33,7 @@ def main(arguments: argparse.Namespace) -> None:
     with heartbeat(f"packing {path.name}"):
         packed = items(build)
         archive.write(path, build.name, packed)
-    say(f"  {len(packed)} files, {path.stat().st_size / 1e6:.1f} MB: {path.name}")
+    say(f"  {counted(len(packed), 'file')}, {path.stat().st_size / 1e6:.1f} MB: {path.name}")
 
 
 def _build(arguments: argparse.Namespace) -> Build:

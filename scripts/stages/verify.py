@@ -27,6 +27,7 @@ from scripts.pictures.image_set import HeldOut
 from scripts.pictures.picture_input import PictureInput
 from scripts.verification import agreement, by_output, features, gate, labels, sample
 from scripts.verification.evidence import Built, Quantised, gather
+from scripts.words import counted
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -84,7 +85,7 @@ def main(arguments: argparse.Namespace) -> None:
 def _print(report: Mapping[str, Any], figures: Mapping[str, Mapping[str, float]]) -> None:
     pictures, simulated = report["pictures"], report["simulated_pictures"]
     rest = f", {pictures - simulated} by the integer network" if pictures > simulated else ""
-    say(f"  {pictures} pictures: {simulated} in the simulator{rest}")
+    say(f"  {counted(pictures, 'picture')}: {simulated} in the simulator{rest}")
     for output, own in figures.items():
         if "outputs" in report:
             say(f"  {output}:")
@@ -92,7 +93,7 @@ def _print(report: Mapping[str, Any], figures: Mapping[str, Mapping[str, float]]
             bound = report["gate"].get(name)
             say(f"  {name:10} {value:.{DIGITS}f}" + (f"  (gate {bound})" if bound else ""))
     if overflows := report["widest_activation"]["beyond_float16"]:
-        say(f"  warning: {overflows} activations reach beyond float16's 65504")
+        say(f"  warning: {counted(overflows, 'activation')} beyond float16's 65504")
     for key, kind in (("accuracy", "accuracy"), ("knn_accuracy", "k-NN accuracy")):
         for name, value in report.get(key, {}).items():
             say(f"  {kind} of the {name}: {value:.4f}")

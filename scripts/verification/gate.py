@@ -11,6 +11,7 @@ from scripts import outputs
 from scripts.catalog import Precision
 from scripts.errors import GateError
 from scripts.metrics import DIGITS, Features
+from scripts.words import counted
 
 
 def apply(figures: Mapping[str, Mapping[str, float]], precision: Precision, *, skip: bool) -> None:
@@ -58,7 +59,7 @@ def require_finite(
         ]
         if bad:
             raise GateError(
-                f"{what} gives NaN or infinity for {len(bad)} pictures, first {bad[0]}.",
+                f"{what} gives NaN or infinity for {counted(len(bad), 'picture')}, first {bad[0]}.",
                 cause="an activation beyond the range of float16 (65504), or damaged weights",
                 remedy="use --precision w8a16; check the weights with `invoke export`",
             )

@@ -51,8 +51,10 @@ def test_what_is_no_head_is_refused(
 
 def test_what_is_no_safetensors_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "head.safetensors"
-    with pytest.raises(CheckpointError, match="There is no head"):
+    with pytest.raises(CheckpointError, match="is not there: no head"):
         heads.check(file, HIDDEN)
+    with pytest.raises(CheckpointError, match="is a folder, no head"):
+        heads.check(tmp_path, HIDDEN)
     file.write_bytes(b"PK\x03\x04" + bytes(100))
     with pytest.raises(CheckpointError, match="not a complete safetensors file"):
         heads.check(file, HIDDEN)

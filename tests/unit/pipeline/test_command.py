@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from requests.exceptions import ConnectionError as Disconnected
 
 from scripts.console import Console
 from scripts.errors import DiskFullError, EngineError, GateError, PipelineError, UsageError
-from scripts.pipeline.command import BUILD, OUTPUT, command
+from scripts.pipeline.command import BUILD, OUTPUT, UNREAD, command
 from scripts.pipeline.request import Request
 from scripts.source import ROOT
 
@@ -186,3 +187,14 @@ def test_no_parameter_of_a_task_is_empty() -> None:
     for texts in ({"archive": ""}, {"archive": "a", "signers": ""}):
         with pytest.raises(Exit, match="has an empty value"):
             show(Context(), **texts)
+
+
+def test_help_whose_reader_has_seen_enough_ends_without_a_traceback() -> None:
+    for arguments in (("--list",), ("build", "--help")):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            [INVOKE, *arguments], cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False
+        )
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (UNREAD, b"")

@@ -64,3 +64,16 @@ def test_the_environment_counts_where_the_command_line_is_silent(
     assert table.standing == "here"
     monkeypatch.setenv("TABLE", "there")
     assert table.standing == "there"
+
+
+def test_a_file_that_cannot_be_written_is_refused_with_its_option(tmp_path: Path) -> None:
+    assert options.new_file("html", str(tmp_path / "x.html")) == tmp_path / "x.html"
+    (tmp_path / "file").touch()
+    for place, says in (
+        (tmp_path, "it is a folder"),
+        (tmp_path / "no" / "x.html", f"there is no folder {tmp_path}/no"),
+        (tmp_path / "file" / "x.html", "there is no folder"),
+    ):
+        with pytest.raises(UsageError) as refusal:
+            options.new_file("html", str(place))
+        assert refusal.value.what.startswith(f"--html {place}: {says}")

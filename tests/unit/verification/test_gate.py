@@ -41,5 +41,5 @@ def test_a_single_non_finite_value_fails(value: float, who: str) -> None:
     clean, dirty = np.ones((2, 3, 4), np.float32), np.ones((2, 3, 4), np.float32)
     dirty[1, 2, 3] = value
     ours, theirs = (dirty, clean) if who == "reference" else (clean, dirty)
-    with pytest.raises(GateError, match=r"NaN or infinity for 1 pictures, first b\.png"):
+    with pytest.raises(GateError, match=r"NaN or infinity for 1 picture, first b\.png"):
         gate.require_finite({TOKENS: ours}, {TOKENS: theirs}, ["a.png", "b.png"])
