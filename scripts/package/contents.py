@@ -88,6 +88,7 @@ def _payload(build: Build) -> list[Item]:
     made += runtime.libraries(build.sdk, build.target)
     made.append(Item(f"bin/{build.runner.name}", build.runner, "runner", PROGRAM))
     made += _golden(*build.golden) if build.golden else []
+    made.append(Item("samples/features.py", Path(__file__).with_name("sample.py"), "sample"))
     made += [Item(f"reports/{name}.json", path, "report") for name, path in build.reports.items()]
     made += [
         Item(f"licences/dinov3-qnn/{name}", build.notices / name, "licence")

@@ -42,6 +42,9 @@ The runner finds the libraries beside it. A program of your own needs, with Fast
 
 For ONNX Runtime with its QNN provider (`pip install onnxruntime-qnn`), `{onnx}` is the
 same network: one EPContext node around the context binary, which has to stay beside it.
+`samples/features.py` takes a picture to features that way, and with `--head` to a label:
+
+    python samples/features.py picture.jpg --output features.npz
 
 `manifest.json` says what is inside, `{sbom}` lists it as CycloneDX, `{provenance}` says from what
 it was made. Licence texts: `licences/`.

@@ -36,6 +36,7 @@ _MEANINGS = {
     " `invoke reproduce` tells whether this machine repeats itself",
     "context binary": "Qualcomm's compiler was given another network, or the binary was changed",
     "ONNX Runtime model": "the context binary takes or gives other tensors, or is of other weights",
+    "sample": "it is not the program of the commit that the package names",
     "golden": "the simulator computed otherwise, or was given another picture",
     "report": "accuracy or time came out otherwise: of other pictures, or changed afterwards",
 }

@@ -1,14 +1,22 @@
 """The package in the hands of a client that is not ours: stock ONNX Runtime."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
+from scripts import artefacts, metrics
 from scripts.package import epcontext, package
 from scripts.package.package import Unpacked
-from scripts.pipeline.build import Done
-from scripts.pipeline.request import Request
+from scripts.package.sample import BEST
+from scripts.pipeline.build import Builder, Done
+from scripts.pipeline.container import Mount, Program
+from scripts.pipeline.container import run as run_program
+from scripts.pipeline.request import BUILTIN_WEIGHTS, Request
 
 pytestmark = pytest.mark.pipeline
 
@@ -24,6 +32,47 @@ def test_onnx_runtime_gives_the_golden_output_to_the_bit(
     with package.unpacked(ask(precision=precision).archive) as unpacked:
         expected = (unpacked.folder / "golden/output.raw").read_bytes()
         assert onnx_runtime(unpacked) == {"last_hidden_state": expected}
+
+
+@pytest.fixture
+def sample(builder: Builder, tmp_path: Path) -> Callable[..., str]:
+    """Runs the package's sample on a picture; returns what it printed."""
+
+    def run(unpacked: Unpacked, picture: Path, *options: str) -> str:
+        mounts = [
+            Mount(unpacked.folder, "/package"),
+            Mount(picture, "/picture"),
+            Mount(BUILTIN_WEIGHTS / "head.safetensors", "/head.safetensors"),
+            Mount(tmp_path, "/out", writable=True),
+        ]
+        command = ["python", "/package/samples/features.py", "/picture", *options]
+        outcome = run_program(builder.client, builder.image.id, Program(command, mounts))
+        assert outcome.exit_code == 0
+        return outcome.tail
+
+    return run
+
+
+def test_the_sample_takes_a_picture_to_features_and_a_label(
+    build: Callable[..., list[Done]],
+    ask: Callable[..., Request],
+    sample: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    build()
+    root = ask().root
+    manifest = json.loads((root / artefacts.image_set("heldout") / "manifest.json").read_text())
+    (first, *_), (folder,) = manifest["images"], root.glob("images/*/heldout")
+    with package.unpacked(ask().archive) as unpacked:
+        golden = np.fromfile(unpacked.folder / "golden/output.raw", np.float32)
+        text = sample(unpacked, folder / first["source"], "--output", "/out/features.npz")
+        assert "last_hidden_state [1, 21, 96]" in text
+        (features,) = np.load(tmp_path / "features.npz").values()
+        assert metrics.cosine(golden.reshape(21, 96), features[0]).min() > 0.999
+        Image.open(folder / first["source"]).save(tmp_path / "picture.jpg", quality=90)
+        text = sample(unpacked, tmp_path / "picture.jpg", "--head", "/head.safetensors")
+        likeliest = text.splitlines()[-BEST]
+        assert likeliest.partition(":")[0] == first["label"], text
 
 
 def test_a_viewer_shows_what_it_is_and_whose(
