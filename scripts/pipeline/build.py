@@ -63,6 +63,7 @@ class Builder:
         key, inputs = self._key(request, store, stage, description)
         if store.is_whole(stage.name, key):
             self.console.skipped(stage.name)
+            store.forget_failed(stage.name)
             store.digests.save()
             return Done(stage, store.manifest(stage.name) or {}, ran=False)
         self._say_damage(store, stage)

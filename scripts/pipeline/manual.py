@@ -17,7 +17,8 @@ STAGES = {
     "artefacts": "the same of every file that the stages wrote, pictures left out",
     "stages": "`name`, `ran` (false where it was whole already), `seconds`, `peak_memory_bytes`",
     "verify, profile": "the reports of those stages, empty where they were not asked for",
-    "report": "path of the page to look at, null where the stages end before it",
+    "report": "path of the page to look at, of a missed gate too; what was measured is beside it; "
+    "null where the stages end before it",
     "signature": "path of the signature, where `--sign` was given",
     "provenance": "path of the signed provenance; empty where the key is an agent's or a token's",
 }

@@ -82,4 +82,4 @@ def _show_measured(builder: Builder, request: Request, folder: Path) -> None:
     page = pages.write_failed(builder.image, request, folder)
     if page:
         builder.console.note(f"to look at: {page}")
-    builder.console.result(measured=str(folder), report=str(page) if page else None)
+    builder.console.result(report=str(page) if page else None)

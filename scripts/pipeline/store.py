@@ -102,8 +102,8 @@ class Store:
         self._retire(stage, names)
         for name in names:
             _move(partial / name, self.root / name)
-        for folder in (partial, self.root / artefacts.failed(stage)):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
+        self.forget_failed(stage)
         outputs = {name: self._describe(name) for name in names}
         manifest = {"stage": stage, "key": key, **facts, "usage": usage, "outputs": outputs}
         self._record(stage, manifest)
@@ -117,11 +117,15 @@ class Store:
             The folder, or None where nothing was written.
         """
         partial, folder = self._partials.pop(stage), self.root / artefacts.failed(stage)
-        shutil.rmtree(folder, ignore_errors=True)
+        self.forget_failed(stage)
         if not any(partial.iterdir()):
             return None
         folder.parent.mkdir(exist_ok=True)
         return partial.rename(folder)
+
+    def forget_failed(self, stage: str) -> None:
+        """Remove what an earlier run of a stage measured before it failed."""
+        shutil.rmtree(self.root / artefacts.failed(stage), ignore_errors=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -20,7 +20,7 @@ from scripts.pipeline.request import Request
 
 pytestmark = pytest.mark.pipeline
 BUILT_ANEW = [
-    *("lower", "quantize", "convert", "compile", "context", "verify", "profile", "report"),
+    *("lower", "quantize", "convert", "compile", "context", "profile", "verify", "report"),
     "package",
 ]
 

@@ -149,3 +149,4 @@ def test_a_gate_that_is_missed_fails_the_build_and_keeps_what_was_built(
     assert "cls_mean" in comparison.load(folder / artefacts.PAGE)["missed"]
     # It counts for nothing: what was judged before is whole.
     assert not builder.build(asked, [verify])[0].ran
+    assert not folder.exists()
