@@ -28,10 +28,13 @@ class _Layers(Bench):
 
     usual = [rewrite.name for rewrite in rewrites.choose("int8")]
 
-    def __init__(self, missing_a_layer: int = 0, wide_costs: int = 0) -> None:
+    def __init__(
+        self, missing_a_layer: int = 0, wide_costs: int = 0, layer_norm_costs: int = 0
+    ) -> None:
         self._twins = {depth: Path(f"{depth}") for depth in gains.DEPTHS}
         self._precision = catalog.precisions()["int8"]
         self._missing, self._wide_costs = missing_a_layer, wide_costs
+        self._layer_norm_costs = layer_norm_costs
 
     def _time(
         self,
@@ -41,6 +44,7 @@ class _Layers(Bench):
         form: str = norms.RMS,
     ) -> Time:
         depth, slow = int(twin.name), 7 * (form == norms.RMS) * any(map(widths.of_stream, wide))
+        slow += self._layer_norm_costs * (form == norms.LAYER)
         less = len(self.usual) - len(self.usual if names is None else names)
         of_widths = self._wide_costs * any(map(widths.of_softmax, wide))
         return Time(50 + depth * (100 + 10 * less + slow + of_widths), 4 + depth * self._missing)
@@ -97,6 +101,13 @@ def test_what_was_compiled_is_not_compiled_again(tmp_path: Path) -> None:
 def test_the_softmax_has_the_width_that_is_faster(cost: int, wide: bool) -> None:
     bench = _Layers(wide_costs=cost)
     assert any(map(widths.of_softmax, bench.wide)) == wide
+    assert bench.layer(bench.usual) == 100 + min(cost, 0)
+
+
+@pytest.mark.parametrize(("cost", "form"), [(-5, norms.LAYER), (5, norms.RMS)])
+def test_norms_have_the_form_that_is_faster(cost: int, form: str) -> None:
+    bench = _Layers(layer_norm_costs=cost)
+    assert bench.form == form
     assert bench.layer(bench.usual) == 100 + min(cost, 0)
 
 
