@@ -28,10 +28,11 @@ from scripts.lowering.tokens import flat_linears, pad_tokens
 from scripts.pictures.preprocess import Preprocessing
 
 EVERY = ("fp16", "int8", "mixed", "w8a16")
-# What is measured counts from this share of a layer on. The compiler's schedule is that uneven: of
-# ViT-S at 512 pixels in w8a16, fold-attention-scale costs 1.9 % of a layer beside halve-heads, and
-# saves 0.9 % without it.
-NOTEWORTHY = 0.025
+# What is measured counts from this share of a layer and these microseconds on. The compiler's
+# schedule is that uneven: of ViT-S at 512 pixels in w8a16, fold-attention-scale costs 1.9 % of a
+# layer beside halve-heads, and saves 0.9 % without it.
+NOTEWORTHY = 0.02
+LEAST = 5.0
 # Tokens and width of a network.
 Shape = tuple[int, int]
 
@@ -136,15 +137,17 @@ def _paying(precision: str, shape: Shape | None) -> set[str]:
     if shape is None:
         return names
     saved = {rewrite.name: _saved(rewrite.name, precision, shape) for rewrite in REWRITES}
-    costly = {name for name, share in saved.items() if share < -NOTEWORTHY}
-    worth = {name for name, share in saved.items() if share > NOTEWORTHY}
+    costly = {name for name, saving in saved.items() if saving < 0}
+    worth = {name for name, saving in saved.items() if saving > 0}
     return (names | worth) - costly
 
 
 def _saved(name: str, precision: str, shape: Shape) -> float:
-    """Return the share of a layer that a rewrite saves, 0 where nothing was measured."""
+    """Return the microseconds that a rewrite was measured to save, 0 if it is next to nothing."""
     point = nearest(precision, shape, name)
-    return point.saved[name] / point.layer if point else 0.0
+    if point is None or abs(point.saved[name]) < max(LEAST, NOTEWORTHY * point.layer):
+        return 0.0
+    return point.saved[name]
 
 
 def nearest(precision: str, shape: Shape, rewrite: str = "") -> catalog.Measured | None:
