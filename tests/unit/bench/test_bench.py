@@ -4,9 +4,10 @@ from typing import cast
 import pytest
 
 from scripts import source
-from scripts.bench import bench
+from scripts.bench import bench, gains, peer
 from scripts.bench.bench import Cost
 from scripts.errors import UsageError
+from scripts.picture_size import PictureSize
 from scripts.pipeline import request
 from scripts.pipeline.build import Builder
 from scripts.pipeline.plan import Stage
@@ -39,7 +40,7 @@ def test_the_gains_are_a_row_a_rewrite() -> None:
     ]
 
 
-def test_its_programs_are_where_it_looks_for_them() -> None:
+def test_its_programs_are_where_it_looks_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
     stages: list[Stage] = []
 
     class Recorder:
@@ -50,10 +51,16 @@ def test_its_programs_are_where_it_looks_for_them() -> None:
     bench._gains(cast(Builder, Recorder()), build)
     stages.append(bench._peer_stage(build, "export", Path("calibration")))
     assert len(stages) == 2
-    for stage in stages:
+    for stage, parse in zip(stages, (gains._arguments, peer.arguments), strict=True):
         assert source.closure(stage.module), stage.module
+        monkeypatch.setattr("sys.argv", [stage.module, *stage.arguments, "--out", "out"])
+        options = parse()
         # Both measure what is built: the same network, size and board.
-        assert {"vits16", "384", "iq9075"} <= {*stage.arguments}
+        assert (options.model, options.size, options.target) == (
+            "vits16",
+            PictureSize.square(384),
+            "iq9075",
+        )
 
 
 @pytest.mark.parametrize(
