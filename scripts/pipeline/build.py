@@ -141,6 +141,8 @@ class Builder:
 
     def _say_damage(self, store: Store, stage: Stage) -> None:
         for name in store.damaged(stage.name):
+            if store.is_of_another(name):
+                continue
             self.console.note(f"{name} is not what it was when it was built: building it again")
 
 

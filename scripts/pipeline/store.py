@@ -53,6 +53,12 @@ class Store:
         outputs = manifest["outputs"].items()
         return [name for name, output in outputs if not self._holds(name, output)]
 
+    def is_of_another(self, name: str) -> bool:
+        """Tell whether a file is whole, but of another stage: `context` for another target, say."""
+        manifests = (self.manifest(stage) or _NONE for stage in self._stages())
+        outputs = (manifest["outputs"].get(name) for manifest in manifests)
+        return any(output and self._holds(name, output) for output in outputs)
+
     def digest(self, path: PurePath) -> str:
         """Return the SHA-256 of an output, or of names and digests of all outputs below a folder.
 
@@ -160,8 +166,11 @@ class Store:
         _write_synced(self._manifest_path(stage), text)
 
     def _outputs(self) -> list[str]:
-        stages = sorted(path.stem for path in (self.root / "manifests").glob("*.json"))
+        stages = self._stages()
         return [name for stage in stages for name in (self.manifest(stage) or _NONE)["outputs"]]
+
+    def _stages(self) -> list[str]:
+        return sorted(path.stem for path in (self.root / "manifests").glob("*.json"))
 
     def _holds(self, name: str, output: Mapping[str, Any]) -> bool:
         path = self.root / name

@@ -63,6 +63,17 @@ def test_damage_is_noticed(store: Store, damage: str) -> None:
         path.write_text("1235" if damage == "flip" else "123")
     assert store.damaged("export") == ["models/a"]
     assert not store.is_whole("export", "k")
+    assert not store.is_of_another("models/a")
+
+
+def test_what_another_stage_wrote_in_its_place_is_no_damage(store: Store) -> None:
+    for stage, text in (("context-a", "of a"), ("context-b", "of b")):
+        partial = store.partial(stage)
+        (partial / "context.bin").write_text(text)
+        store.commit(stage, "k", {"image": "sha256:0"})
+    assert store.damaged("context-a") == ["context.bin"]
+    assert not store.is_whole("context-a", "k")
+    assert store.is_of_another("context.bin")
 
 
 def test_outputs_that_a_new_run_no_longer_makes_are_removed(store: Store) -> None:
