@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -47,8 +47,9 @@ def examine(request: Request) -> list[Finding]:
             f"What network {request.weights} holds is known once it is fetched.",
             remedy=f"`invoke fetch --weights {request.weights}`, or say it with --model",
         )
-    parts = (_memory(request), _disk(request), _sdk(request), _weights(request), _board(request))
-    return [*_engine(request.lane), *parts]
+    machine = (_memory(request), _processor(_processor_flags()), _disk(request))
+    build = (_sdk(request), _weights(request), _board(request))
+    return [*_engine(request.lane), *machine, *build]
 
 
 def show(console: Console, findings: Sequence[Finding]) -> None:
@@ -105,6 +106,16 @@ def _available_memory() -> int:
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _processor(flags: Collection[str]) -> Finding:
+    lacks = "no AVX2: the same binaries, figures of verify may differ from those recorded"
+    return Finding("processor", True, "AVX2" if "avx2" in flags else lacks)
+
+
+def _processor_flags() -> list[str]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.split() for line in lines if line.startswith("flags")), [])
 
 
 def _disk(request: Request) -> Finding:

@@ -70,3 +70,10 @@ def test_a_precision_that_the_board_lacks_is_found() -> None:
     assert not finding.well
     assert "cannot compute fp16" in finding.state
     assert finding.remedy == "choose --precision w8a16 or int8 or mixed"
+
+
+def test_a_processor_whose_figures_differ_is_said() -> None:
+    assert doctor._processor(["fma", "avx2"]).state == "AVX2"
+    old = doctor._processor(["sse4_2"])
+    assert old.well and "figures of verify may differ" in old.state
+    assert "fpu" in doctor._processor_flags()

@@ -1,5 +1,7 @@
 #include "binary_info.hpp"
 
+#include <cstring>
+
 #include "failure.hpp"
 #include "location.hpp"
 
@@ -40,8 +42,30 @@ constexpr uint32_t kMost = 1 << 16;
 constexpr uint32_t kMostRank = 8;
 constexpr uint64_t kMostElements = 1 << 28;
 
+/**
+ * The largest value of the SDK's enums. A larger one, as in memory that the library left unfilled,
+ * is none of the type's values: to read it as one is undefined.
+ */
+constexpr uint32_t kMostOfEnums = 0x7FFFFFFF;
+
+template <typename... Enums>
+bool readable(const Enums&... fields) {
+  const auto number = [](const auto& field) {
+    uint32_t bits = 0;
+    static_assert(sizeof(field) == sizeof(bits));
+    std::memcpy(&bits, &field, sizeof(bits));
+    return bits;
+  };
+  return ((number(fields) <= kMostOfEnums) && ...);
+}
+
 bool plausible(const Qnn_Tensor_t& tensor) {
   const Qnn_TensorV1_t& t = tensor.v1;
+  const Qnn_QuantizeParams_t& params = t.quantizeParams;
+  if (!readable(tensor.version, t.type, t.dataType, t.memType, params.encodingDefinition,
+                params.quantizationEncoding)) {
+    return false;
+  }
   const bool known =
       tensor.version == QNN_TENSOR_VERSION_1 || tensor.version == QNN_TENSOR_VERSION_2;
   if (!known || t.name == nullptr || t.rank > kMostRank) return false;
@@ -51,9 +75,9 @@ bool plausible(const Qnn_Tensor_t& tensor) {
     elements *= t.dimensions[i];
     if (elements == 0 || elements > kMostElements) return false;
   }
-  const Qnn_AxisScaleOffset_t& axis = t.quantizeParams.axisScaleOffsetEncoding;
-  return t.quantizeParams.encodingDefinition != QNN_DEFINITION_DEFINED ||
-         t.quantizeParams.quantizationEncoding != QNN_QUANTIZATION_ENCODING_AXIS_SCALE_OFFSET ||
+  const Qnn_AxisScaleOffset_t& axis = params.axisScaleOffsetEncoding;
+  return params.encodingDefinition != QNN_DEFINITION_DEFINED ||
+         params.quantizationEncoding != QNN_QUANTIZATION_ENCODING_AXIS_SCALE_OFFSET ||
          (axis.scaleOffset != nullptr && axis.numScaleOffsets <= kMost);
 }
 
@@ -67,12 +91,15 @@ bool plausible(const Qnn_Tensor_t* tensors, uint32_t count) {
 
 /** libQnnSystem.so takes damaged numbers at their word; what is used later is looked at here. */
 bool plausible(const QnnSystemContext_BinaryInfo_t& info) {
-  if (info.version != QNN_SYSTEM_CONTEXT_BINARY_INFO_VERSION_3) return false;
+  if (!readable(info.version) || info.version != QNN_SYSTEM_CONTEXT_BINARY_INFO_VERSION_3) {
+    return false;
+  }
   const QnnSystemContext_BinaryInfoV3_t& b = info.contextBinaryInfoV3;
   if (!plausible(b.contextTensors, b.numContextTensors)) return false;
   if (b.numGraphs == 0 || b.numGraphs > kMost || b.graphs == nullptr) return false;
   for (uint32_t i = 0; i < b.numGraphs; ++i) {
-    if (b.graphs[i].version != QNN_SYSTEM_CONTEXT_GRAPH_INFO_VERSION_3) return false;
+    const auto& version = b.graphs[i].version;
+    if (!readable(version) || version != QNN_SYSTEM_CONTEXT_GRAPH_INFO_VERSION_3) return false;
     const QnnSystemContext_GraphInfoV3_t& g = b.graphs[i].graphInfoV3;
     if (g.graphName == nullptr || !plausible(g.graphInputs, g.numGraphInputs) ||
         !plausible(g.graphOutputs, g.numGraphOutputs)) {
