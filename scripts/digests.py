@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from scripts import writing
+
 _CHUNK = 1 << 22
 # Linux stamps files with the last timer tick. A file younger than this could change once more
 # without its ctime moving, so reading it waits until it is older.
@@ -100,10 +102,7 @@ class DigestCache:
         files = {
             name: asdict(entry) for name, entry in self._entries.items() if Path(name).is_file()
         }
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = self._path.with_suffix(".partial")
-        scratch.write_text(json.dumps({"clock": self._clock, "files": files}))
-        scratch.replace(self._path)
+        writing.replace(self._path, json.dumps({"clock": self._clock, "files": files}).encode())
 
     def _read(self, path: Path) -> str:
         self._entries.pop(str(path), None)

@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from scripts import writing
 from scripts.boards import shell
 from scripts.errors import DeviceError
 from scripts.package.manifest import Manifest
@@ -62,11 +63,8 @@ def keep(
             "simulated": manifest.facts["simulated_latency"],
         }
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f"{file.name}.partial")
-    partial.write_text(json.dumps(runs, indent=1, sort_keys=True) + "\n")
-    partial.replace(file)
-    return file
+    text = json.dumps(runs, indent=1, sort_keys=True) + "\n"
+    return writing.replace(file, text.encode())
 
 
 def find(

@@ -18,6 +18,7 @@ from typing import Any
 import tomllib
 
 import docker
+from scripts import writing
 from scripts.errors import ImageBuildError
 from scripts.image import base, wheels
 from scripts.image.base import Packages
@@ -192,7 +193,4 @@ def _read(lane: Lane, kind: str) -> str:
 
 
 def _write(path: Path, lines: Iterable[str]) -> Path:
-    scratch = path.with_suffix(path.suffix + ".partial")
-    scratch.write_text(_MADE_BY + "".join(lines))
-    scratch.replace(path)
-    return path
+    return writing.replace(path, (_MADE_BY + "".join(lines)).encode())

@@ -16,6 +16,7 @@ from docker.models.containers import Container
 from docker.models.images import Image
 
 import docker
+from scripts import apt
 from scripts.errors import ImageBuildError
 from scripts.image.buildlog import BuildLog
 from scripts.image.lanes import Lane
@@ -54,15 +55,15 @@ def _is_here(lane: Lane, log: BuildLog) -> bool:
         return True
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return False
-    log.say("installing mmdebstrap on this machine with apt-get")
+    log.say("installing mmdebstrap on this machine with apt-get (it waits for other runs of apt)")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    log.run(["apt-get", "update", "-qq"], environment)
+    log.run([*apt.COMMAND, "update"], environment)
     return log.run(_install(lane), environment) == 0
 
 
 def _install(lane: Lane) -> list[str]:
-    options = ["-y", "-qq", "--no-install-recommends"]
-    return ["apt-get", "install", *options, "mmdebstrap", lane.keyring_package]
+    options = ["-y", "--no-install-recommends"]
+    return [*apt.COMMAND, "install", *options, "mmdebstrap", lane.keyring_package]
 
 
 def _run_in_container(

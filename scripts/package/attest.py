@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scripts import attestation, digests
-from scripts.package import document, package, provenance, scratch
+from scripts import attestation, digests, writing
+from scripts.package import document, package, provenance
 
 _SHAPE: document.Shape = {"predicateType": str, "predicate": {}}
 
@@ -33,4 +33,4 @@ def attest(archive: Path, key: Path) -> Path | None:
     said = document.load(documents.get(provenance.FILE, b""), provenance.FILE, _SHAPE)
     digest = {"sha256": digests.of_file(archive)}
     content = attestation.statement(archive.name, digest, said["predicateType"], said["predicate"])
-    return scratch.replaced(path_of(archive), attestation.envelope(content, signer))
+    return writing.replace(path_of(archive), attestation.envelope(content, signer))

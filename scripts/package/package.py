@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from scripts import writing
 from scripts.errors import ArtefactError
 from scripts.package import archive, manifest, provenance, rule, scratch
 from scripts.package.item import Entry, Item
@@ -111,7 +112,7 @@ def _kept(member: archive.Member, folder: Path | None, document: io.BytesIO | No
     with ExitStack() as stack:
         sinks: list[IO[bytes]] = [document] if document is not None else []
         if folder is not None:
-            file = stack.enter_context(scratch.create(folder / member.path))
+            file = stack.enter_context(writing.create(folder / member.path))
             os.fchmod(file.fileno(), member.mode)
             sinks.append(file)
         return archive.copy(member.stream, lambda piece: [sink.write(piece) for sink in sinks])

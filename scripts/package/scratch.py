@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from scripts.errors import DiskFullError
 
@@ -43,26 +42,6 @@ def folder() -> Iterator[Path]:
     finally:
         shutil.rmtree(path, ignore_errors=True)
         os.close(lock)
-
-
-def create(path: Path) -> IO[bytes]:
-    """Open a new file for writing, with folders; one that is there, or a link, is an error.
-
-    Raises:
-        FileExistsError: something has this name already.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(os.open(path, flags, 0o644), "wb")
-
-
-def replaced(path: Path, content: bytes) -> Path:
-    """Write a file whole or not at all; a link that was planted in its way is not followed."""
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    with create(partial) as file:
-        file.write(content)
-    return partial.replace(path)
 
 
 def _locked() -> tuple[Path, int]:

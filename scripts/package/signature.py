@@ -16,6 +16,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import IO
 
+from scripts import writing
 from scripts.errors import KeyFileError, SignatureError, UsageError
 from scripts.package import rule, scratch
 from scripts.package.archive import regular
@@ -90,7 +91,7 @@ def sign(archive: Path, key: Path) -> Path:
             cause="a wrong passphrase, or an agent or a token that refused",
             remedy="run the same command again: the archive is whole and is only signed",
         )
-    return scratch.replaced(path_of(archive), done.stdout)
+    return writing.replace(path_of(archive), done.stdout)
 
 
 @contextmanager
@@ -163,7 +164,7 @@ def _signature(archive: Path) -> IO[bytes]:
 
 def _copied(source: IO[bytes], target: Path, most: int) -> Path:
     """Copy a file of at most `most` bytes into a private folder."""
-    with scratch.create(target) as copy:
+    with writing.create(target) as copy:
         while piece := source.read(_CHUNK):
             copy.write(piece)
             if copy.tell() > most:

@@ -15,6 +15,7 @@ from docker.errors import DockerException
 from docker.utils import parse_host
 
 import docker
+from scripts import apt
 from scripts.errors import DiskFullError, EngineError, PipelineError, reason
 from scripts.pipeline import tunnel
 
@@ -26,7 +27,6 @@ MOUNTS_VARIABLE = "DINOV3_QNN_MOUNTS"
 _START_SECONDS = 60
 _SCHEMES = ("unix", "tcp", "http", "https", "ssh")
 # The first boot of a machine in a cloud updates itself, and holds apt's lock for minutes.
-_APT = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=600")
 # What a program that we start for the machine gets of our environment: nothing that is secret.
 _PASSED = (
     *("PATH", "HOME", "LANG", "TMPDIR"),
@@ -192,8 +192,8 @@ def _install() -> None:
     print("(where another run of apt holds its lock, this waits for it: up to 10 minutes)")
     environment = {**_environment(), "DEBIAN_FRONTEND": "noninteractive"}
     for command in (
-        [*_APT, "update"],
-        [*_APT, "install", "-y", "--no-install-recommends", "docker.io", "iptables"],
+        [*apt.COMMAND, "update"],
+        [*apt.COMMAND, "install", "-y", "--no-install-recommends", "docker.io", "iptables"],
     ):
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts import attestation, errors, source
+from scripts import attestation, errors, source, writing
 from scripts.console import Console
 from scripts.errors import ArtefactError, ReproducibilityError
-from scripts.package import document, package, scratch, signature
+from scripts.package import document, package, signature
 from scripts.package.package import Package
 from scripts.pipeline.published import Published, arguments, find, read
 from scripts.pipeline.request import Request
@@ -92,7 +92,7 @@ def run(
     if signer:
         digest = {"sha256": published.sha256}
         content = attestation.statement(archive.name, digest, RESULT, predicate(published, rows))
-        path = scratch.replaced(path_of(archive), attestation.envelope(content, signer))
+        path = writing.replace(path_of(archive), attestation.envelope(content, signer))
         console.note(f"signed verdict: {path}")
     require_equal(rows)
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Any, TextIO
 
-from scripts import artefacts, digests
+from scripts import artefacts, digests, writing
 from scripts.digests import DigestCache, files_below
 from scripts.errors import ArtefactError
 
@@ -231,11 +231,5 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _write_synced(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_suffix(".partial")
-    with scratch.open("w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
+    writing.replace(path, f"{text}\n".encode(), synced=True)
     _sync(path.parent)

@@ -71,3 +71,11 @@ def test_results_lie_beside_the_archive(tmp_path: Path) -> None:
     built = tmp_path / "build/digits"
     assert measured.beside(built / "packages/a.tar.gz") == built
     assert measured.beside(tmp_path / "a.tar.gz") == tmp_path
+
+
+def test_a_link_planted_beside_the_results_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "boards").mkdir()
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "boards/bench.json.partial").symlink_to(tmp_path / "victim")
+    file = measured.keep(tmp_path, "bench", DIGEST, manifest("int8"), 1.0, RUN)
+    assert (tmp_path / "victim").read_text() == "precious" and not file.is_symlink()

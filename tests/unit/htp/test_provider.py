@@ -279,6 +279,7 @@ def test_nothing_is_left_beside_the_outputs(build: Build) -> None:
         "backend_extensions.json",
         "htp_config.json",
         "dinov3_int8_htp.serialized.estimate.json",
+        "dinov3_int8_htp.serialized.timeline.json.gz",
         "golden_output.raw",
         "verify.json",
     }
