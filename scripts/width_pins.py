@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ FORM = '{"16": {"Softmax to MatMul": "all"}, "8": {"Add to Norm": ["layer.3.Add_
 _WHY = "why"
 # What a kind says of writers and readers that are no operators of ONNX; all norms are one.
 _OTHERS = ("input", "output", "Norm")
-_LAYER = re.compile(r"layer\.(\d+)\.")
+_LAYER = re.compile(r"layer\.(\d+)\.", re.ASCII)
+# Characters of a name that a refusal repeats.
+_SHOWN = 80
 # Bytes: some ten times the longest list that a build writes.
 _LARGEST = 16 << 20
 
@@ -32,7 +35,7 @@ def read(file: Path) -> Pins:
     """Return tensors by kind by width; a kind has a list of them, or `ALL`.
 
     Raises:
-        UsageError: the file is not JSON, or of another form.
+        UsageError: the file is not JSON, of another form, or contradicts itself.
     """
     text = _text(file)
     try:
@@ -53,11 +56,10 @@ def require_layers(file: Path, layers: int) -> None:
     Raises:
         UsageError: one is of a layer that there is not.
     """
-    lists = (tensors for kinds in read(file).values() for tensors in kinds.values())
-    for name in (name for tensors in lists if tensors != ALL for name in tensors):
+    for name in _tensors(read(file)):
         if (layer := _LAYER.match(name)) and int(layer[1]) >= layers:
             raise UsageError(
-                f"{file} names {name!r}, and the network has layers 0 to {layers - 1}.",
+                f"{file} names {_shown(name)}, and the network has layers 0 to {layers - 1}.",
                 cause="it is of another network",
                 remedy="the file of widths that a build of this network wrote",
             )
@@ -85,9 +87,8 @@ def _refusal(file: Path, reason: str) -> UsageError:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Refuse a name that is there twice: all but the last would be lost."""
-    names = [name for name, _ in pairs]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f'"{twice[0]}" is there twice')
+    if twice := _repeated(name for name, _ in pairs):
+        raise ValueError(f"{_shown(twice[0])} is there twice")
     return dict(pairs)
 
 
@@ -95,13 +96,42 @@ def _checked(document: Any) -> Pins:
     if not isinstance(document, dict):
         raise ValueError('it is not an object of "16" and "8"')
     if unknown := [name for name in document if name not in (*WIDTHS, _WHY)]:
-        raise ValueError(f'"{unknown[0]}" is no width: there are "16" and "8"')
+        raise ValueError(f'{_shown(unknown[0])} is no width: there are "16" and "8"')
     pins = {width: document[width] for width in WIDTHS if width in document}
     if not pins:
         raise ValueError('it pins nothing: "16" and "8" are missing')
     for width, kinds in pins.items():
         _check_kinds(width, kinds)
+    if not any(pins.values()):
+        raise ValueError("it pins nothing: no kind is there")
+    _require_one_width(pins)
     return pins
+
+
+def _require_one_width(pins: Pins) -> None:
+    """Refuse a kind or a tensor of two widths, and a tensor that is there twice."""
+    whole = {width: {kind for kind in pins[width] if pins[width][kind] == ALL} for width in pins}
+    for one, other in (WIDTHS, WIDTHS[::-1]):
+        if both := sorted(whole.get(one, set()).intersection(pins.get(other, ()))):
+            raise ValueError(f'{_shown(both[0])} is all of "{one}", and in "{other}" as well')
+    if twice := _repeated(_tensors(pins)):
+        raise ValueError(f"the tensor {_shown(twice[0])} is there twice")
+
+
+def _repeated(names: Iterable[str]) -> list[str]:
+    return [name for name, count in Counter(names).items() if count > 1]
+
+
+def _tensors(pins: Pins) -> Iterator[str]:
+    """Yield every tensor that is named."""
+    for kinds in pins.values():
+        for tensors in kinds.values():
+            yield from () if tensors == ALL else tensors
+
+
+def _shown(name: str) -> str:
+    """Return a stranger's name in a form that a terminal can be given: quoted, escaped, cut."""
+    return json.dumps(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}...")
 
 
 def _check_kinds(width: str, kinds: Any) -> None:
@@ -111,7 +141,9 @@ def _check_kinds(width: str, kinds: Any) -> None:
         _check_kind(kind)
         is_list = isinstance(tensors, list) and all(isinstance(name, str) for name in tensors)
         if tensors != ALL and not is_list:
-            raise ValueError(f'"{kind}" has neither a list of tensors nor "all"')
+            raise ValueError(f'{_shown(kind)} has neither a list of tensors nor "all"')
+        if not tensors:
+            raise ValueError(f"{_shown(kind)} pins nothing: its list is empty")
 
 
 def _check_kind(kind: str) -> None:
@@ -120,5 +152,8 @@ def _check_kind(kind: str) -> None:
 
     writer, _, readers = kind.partition(" to ")
     for name in (writer, *readers.split(" and ")):
-        if name not in _OTHERS and not defs.has(name):
-            raise ValueError(f'"{kind}" is no kind, such as "Add to Norm": "{name}" is no operator')
+        # ASCII first: onnx takes no text that is not UTF-8, such as half of a pair of surrogates.
+        if name not in _OTHERS and not (name.isascii() and defs.has(name)):
+            raise ValueError(
+                f'{_shown(kind)} is no kind, such as "Add to Norm": {_shown(name)} is no operator'
+            )

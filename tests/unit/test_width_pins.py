@@ -39,6 +39,16 @@ def test_pins_are_read_and_why_does_not_count(tmp_path: Path) -> None:
         ('{"16": ["Add to Norm"]}', '"16" is not an object of kinds'),
         ('{"8": {"Add to Norm": "some"}}', '"Add to Norm" has neither'),
         ('{"8": {"Add to Norm": [1]}}', '"Add to Norm" has neither'),
+        (r'{"16": {"\ud800 to Add": "all"}}', r'"\ud800 to Add" is no kind'),
+        (r'{"16": {"Add to Foo\u001b[31m": "all"}}', r'"Add to Foo\u001b[31m" is no kind'),
+        (r'{"16": {}, "\u001b[31m": {}}', r'"\u001b[31m" is no width'),
+        (f'{{"16": {{"{"x" * 200} to Add": "all"}}}}', f'"{"x" * 80}..." is no kind'),
+        ('{"16": {"Add to Norm": "all"}, "8": {"Add to Norm": "all"}}', 'all of "16", and in "8"'),
+        ('{"16": {"Add to Norm": ["a"]}, "8": {"Add to Norm": "all"}}', 'all of "8", and in "16"'),
+        ('{"16": {"Add to Norm": ["a"]}, "8": {"Add to Norm": ["a"]}}', '"a" is there twice'),
+        ('{"8": {"Add to Norm": ["a", "b", "a"]}}', 'the tensor "a" is there twice'),
+        ('{"8": {"Add to Norm": []}}', '"Add to Norm" pins nothing: its list is empty'),
+        ('{"16": {}, "8": {}}', "it pins nothing: no kind is there"),
     ],
 )
 def test_what_is_no_file_of_widths_is_refused_by_its_own_name(
@@ -61,3 +71,9 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
         width_pins.read(tmp_path)
     with pytest.raises(UsageError, match="is not there"):
         width_pins.read(tmp_path / "other.json")
+
+
+def test_a_kind_may_be_shared_out_between_both_widths(tmp_path: Path) -> None:
+    """As a build writes it that gives 16 bits to some of a kind only."""
+    pins = {"16": {"Add to Norm": ["a"]}, "8": {"Add to Norm": ["b"]}}
+    assert width_pins.read(_written(tmp_path, json.dumps(pins))) == pins

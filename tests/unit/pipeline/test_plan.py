@@ -85,7 +85,7 @@ def test_the_calibration_method_reaches_quantize() -> None:
 
 def test_pinned_widths_reach_quantize(tmp_path: Path) -> None:
     file = tmp_path / "pins.json"
-    file.write_text('{"16": {}}')
+    file.write_text('{"16": {"Add to Norm": "all"}}')
     quantize = next(stage for stage in stages(widths=str(file)) if stage.verb == "quantize")
     assert quantize.arguments[-2:] == ("--widths", "/widths.json")
     assert [mount.source for mount in quantize.mounts] == [file]

@@ -221,7 +221,7 @@ def test_heads_are_read_before_any_work(
         ({"8": {"Softmaxx to MatMul": "all"}}, '"Softmaxx" is no operator'),
         ({"16": {"Add to Norm and Ad": "all"}}, '"Ad" is no operator'),
         ({"16": {"Add": "all"}}, '"Add" is no kind'),
-        ({"16": {"Add to Norm": ["layer.4.Add_2"]}}, "'layer.4.Add_2', and the network has"),
+        ({"16": {"Add to Norm": ["layer.4.Add_2"]}}, '"layer.4.Add_2", and the network has'),
     ],
 )
 def test_widths_of_no_network_are_refused_before_any_work(
