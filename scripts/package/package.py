@@ -73,19 +73,24 @@ def check(path: Path, folder: Path | None = None) -> Package:
     return read(path, folder)[0]
 
 
-def read(path: Path, folder: Path | None = None) -> tuple[Package, Mapping[str, bytes]]:
+def read(
+    path: Path, folder: Path | None = None, *, also: Mapping[str, int] | None = None
+) -> tuple[Package, Mapping[str, bytes]]:
     """Return an archive's package, as `check` does, and its documents by name.
+
+    `also` names other files to return like documents, each with the bytes it may have at most.
 
     Raises:
         ArtefactError: as `check`.
     """
+    largest = {**dict.fromkeys((*_DOCUMENTS, provenance.FILE), rule.MAX_DOCUMENT), **(also or {})}
     files: dict[str, Entry] = {}
     documents: dict[str, bytes] = {}
     with archive.opened(path) as members:
         for member in members:
-            document = io.BytesIO() if member.path in (*_DOCUMENTS, provenance.FILE) else None
+            document = io.BytesIO() if member.path in largest else None
             if document is not None:
-                rule.check_document(member.path, member.size)
+                rule.check_document(member.path, member.size, largest[member.path])
             digest = _kept(member, folder, document)
             files[member.path] = Entry(
                 member.path, member.size, f"{member.mode:04o}", digest, role=""

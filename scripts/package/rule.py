@@ -92,14 +92,14 @@ def check_path(path: str) -> None:
         )
 
 
-def check_document(name: str, size: int) -> None:
+def check_document(name: str, size: int, largest: int = MAX_DOCUMENT) -> None:
     """Refuse a document that is too large to be read whole.
 
     Raises:
-        ArtefactError: it has more than `MAX_DOCUMENT` bytes.
+        ArtefactError: it has more than `largest` bytes.
     """
-    if size > MAX_DOCUMENT:
-        raise refusal(f"{name} has {size} bytes; at most {MAX_DOCUMENT} are read.")
+    if size > largest:
+        raise refusal(f"{name} has {size} bytes; at most {largest} are read.")
 
 
 def shown(text: str) -> str:

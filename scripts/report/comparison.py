@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.errors import ArtefactError
-from scripts.package import archive, document
+from scripts.package import document, package
 from scripts.package.manifest import PAGE
 from scripts.report import figures
 
@@ -64,7 +64,8 @@ def load(path: Path) -> dict[str, Any]:
     """Return what the page of a build keeps: of a page, an archive, or the folder of a build.
 
     Raises:
-        ArtefactError: there is none, more than one, or not one of ours.
+        UsageError: there is no such archive.
+        ArtefactError: there is none, more than one, or not one of ours; the archive is damaged.
     """
     data = _page_of_archive(path) if path.name.endswith(".tar.gz") else _page(path)
     found = _RECORD.search(data)
@@ -119,12 +120,8 @@ def _page(path: Path) -> bytes:
 
 
 def _page_of_archive(path: Path) -> bytes:
-    data = bytearray()
-    with archive.opened(path) as members:
-        for member in members:
-            if member.path == PAGE and member.size <= _LARGEST:
-                archive.copy(member.stream, data.extend)
-    return bytes(data)
+    _, documents = package.read(path, also={PAGE: _LARGEST})
+    return documents.get(PAGE, b"")
 
 
 def _numbers(

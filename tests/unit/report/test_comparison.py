@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from scripts.errors import ArtefactError
+from scripts.package import archive
+from scripts.package.item import Item
+from scripts.package.manifest import PAGE
 from scripts.report import comparison, figures, markdown, page
 from tests import packages, reports
 from tests.unit.test_tasks import invoke
@@ -52,8 +55,28 @@ def test_an_archive_is_compared_by_the_page_in_it(
 ) -> None:
     path = builds[0] / "reports/int8/report.html"
     build = replace(packages.build(tmp_path / "package"), page=path)
-    archive = packages.pack(build, tmp_path / "x.tar.gz")
-    assert comparison.load(archive) == comparison.load(path)
+    packed = packages.pack(build, tmp_path / "x.tar.gz")
+    assert comparison.load(packed) == comparison.load(path)
+
+
+def read(member: archive.Member) -> bytes:
+    data = bytearray()
+    archive.copy(member.stream, data.extend)
+    return bytes(data)
+
+
+def test_an_archive_whose_page_is_not_its_manifests_is_refused(
+    builds: tuple[Path, Path], tmp_path: Path
+) -> None:
+    pages = [next(folder.glob("reports/*/report.html")) for folder in builds]
+    build = replace(packages.build(tmp_path / "package"), page=pages[0])
+    whole = packages.pack(build, tmp_path / "whole.tar.gz")
+    with archive.opened(whole) as members:
+        items = [Item(file.path, read(file), "", file.mode) for file in members]
+    strange = [replace(item, source=pages[1]) if item.path == PAGE else item for item in items]
+    archive.write(tmp_path / "x.tar.gz", build.name, strange)
+    with pytest.raises(ArtefactError, match=f"{PAGE} is not as the manifest says"):
+        comparison.load(tmp_path / "x.tar.gz")
 
 
 @pytest.mark.parametrize(
