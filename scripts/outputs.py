@@ -21,6 +21,8 @@ WORDS = {"tokens": TOKENS, "cls": CLS, "patches": PATCHES, "features": FEATURES}
 HEADS = {"head": HEAD, "patch-head": PATCH_HEAD}
 LAYERS = "layers"
 TOKENS_ALONE = "tokens"
+# More than any network has layers, and fewer than Python refuses to read.
+_DIGITS = 9
 GRAMMAR = "tokens, cls, patches, features, layers=7,15, head=FILE, patch-head=FILE"
 MEANINGS = {
     TOKENS: "CLS, registers, patches",
@@ -146,15 +148,22 @@ def _entries(text: str) -> Iterator[Output]:
     in_layers = False
     for part in (part.strip() for part in text.split(",")):
         word, has_value, value = part.partition("=")
-        is_number = in_layers and not has_value and part.isdecimal()
+        is_number = in_layers and not has_value and _is_number(part)
         in_layers = is_number or word == LAYERS
-        if is_number or (word == LAYERS and value.isdecimal()):
+        if is_number or (word == LAYERS and _is_number(value)):
             yield Output(LAYERS, layer=int(value or part))
         elif word in HEADS and value:
             yield Output(word, file=Path(value))
         elif word in WORDS and not has_value:
             yield Output(word)
+        elif word in HEADS:
+            raise ValueError(f"{word} names no file: {word}=FILE")
         elif word == LAYERS:
             raise ValueError(f"{value or 'nothing'!r} is no layer; layers are counted from 0")
         else:
             raise ValueError(f"there is no output {part!r}; there are {GRAMMAR}")
+
+
+def _is_number(text: str) -> bool:
+    """Tell whether a text is a whole number as a command line has it: 1 to 9 ASCII digits."""
+    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS

@@ -35,11 +35,17 @@ def read(file: Path, hidden: int) -> Mapping[str, NDArray[np.float32]]:
 
     Raises:
         CheckpointError: the file is missing, no safetensors file, or no linear layer on `hidden`;
-            or a value is not finite.
+            or a value is not finite, or every weight is 0.
     """
     values = {name: tensor.read() for name, tensor in _tensors(file, hidden).items()}
     if bad := [name for name, value in values.items() if not np.isfinite(value).all()]:
         raise CheckpointError(f"{file}: {bad[0]} has NaN or infinite values.", remedy=REMEDY)
+    if not values[WEIGHT].any():
+        raise CheckpointError(
+            f"{file} is no head: every weight is 0.",
+            cause="a layer that was saved before it was trained",
+            remedy=REMEDY,
+        )
     return values
 
 
@@ -50,8 +56,10 @@ def digest(file: Path) -> str:
 
 def _tensors(file: Path, hidden: int) -> dict[str, Tensor]:
     if not file.is_file():
-        what = "is a folder, no head" if file.is_dir() else "is not there: no head"
-        raise CheckpointError(f"{file} {what}.", remedy=REMEDY)
+        what = "is no file" if file.exists() else "is not there: no head"
+        raise CheckpointError(
+            f"{file} {'is a folder, no head' if file.is_dir() else what}.", remedy=REMEDY
+        )
     if file.suffix != SUFFIX:
         raise CheckpointError(f"{file} is no {SUFFIX} file.", remedy=REMEDY)
     tensors = files.read_header(file)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -23,6 +24,8 @@ Check = Callable[[Any], Any]
 _KEY = "option"
 # Characters of a value that a refusal repeats.
 _SHOWN = 200
+# Python's `float` reads the digits of every script, and 1_0 as 10.
+_NUMBER = re.compile(r"[0-9.eE+-]+")
 # Bytes that Linux takes as the name of a file, and as a path.
 _NAME, _PATH = 255, 4095
 
@@ -145,7 +148,7 @@ def number(rule: str, holds: Callable[[float], bool]) -> Callable[[str | float],
         if text == "":
             return 0.0
         try:
-            value = float(text)
+            value = float(text) if _NUMBER.fullmatch(str(text)) else math.nan
         except ValueError:
             value = math.nan
         if not (math.isfinite(value) and holds(value)):

@@ -1,4 +1,7 @@
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,6 +71,24 @@ def test_integers_are_refused(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes().replace(b'"F32"', b'"I32"'))
     with pytest.raises(CheckpointError, match="stored as I32"):
         heads.check(file, HIDDEN)
+
+
+@pytest.mark.parametrize("bias", [{}, {"bias": BIAS}])
+def test_a_head_that_looks_at_nothing_is_refused(tmp_path: Path, bias: Mapping[str, Any]) -> None:
+    file = _file(tmp_path, {"weight": WEIGHT * 0, **bias})
+    with pytest.raises(CheckpointError, match="every weight is 0"):
+        heads.check(file, HIDDEN)
+    some = WEIGHT * 0
+    some[3, 5] = 1e-3
+    heads.check(_file(tmp_path, {"weight": some, **bias}), HIDDEN)
+
+
+def test_a_pipe_and_a_device_are_no_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "head.safetensors"
+    os.mkfifo(pipe)
+    for strange in (pipe, Path(os.devnull)):
+        with pytest.raises(CheckpointError, match=f"{strange} is no file"):
+            heads.check(strange, HIDDEN)
 
 
 def test_values_must_be_finite(tmp_path: Path) -> None:

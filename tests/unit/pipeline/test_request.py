@@ -86,6 +86,8 @@ def test_defaults() -> None:
         ({"memory": "0"}, UsageError, "--memory 0: must be a number from 0.1"),
         ({"memory": "1e99"}, UsageError, "--memory 1e99: must be a number from 0.1"),
         ({"precision": "mixed", "max_ms": "0"}, UsageError, "--max-ms 0: must be a number above 0"),
+        ({"precision": "mixed", "max_ms": "٣"}, UsageError, "must be a number above 0"),
+        ({"precision": "mixed", "max_ms": "1_0"}, UsageError, "must be a number above 0"),
         ({"sign": "/nowhere/key"}, KeyFileError, "no key /nowhere/key"),
         ({"sdk": "."}, SdkError, "sdk.yaml"),
         ({"precision": "mixed"}, UsageError, "needs a budget"),
