@@ -65,6 +65,8 @@ def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
     except GateError as error:
         if error.measured:
             _show_measured(builder, request, error.measured)
+        if request.archive.is_file():
+            builder.console.note(f"{request.archive} is of a build before this one")
         raise
     summary.show(builder.console, request, steps)
     if stages[-1].verb == "package" and (text := recorded.verdict(builder.image, request, steps)):

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts import artefacts
 from scripts.errors import ArtefactError
 from scripts.package import document, package
 from scripts.package.manifest import PAGE
@@ -65,7 +66,8 @@ def load(path: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: there is no such archive.
-        ArtefactError: there is none, more than one, or not one of ours; the archive is damaged.
+        ArtefactError: there is none, more than one, or not one of ours; the archive is damaged;
+            the folder is of a build that missed its gate.
     """
     data = _page_of_archive(path) if path.name.endswith(".tar.gz") else _page(path)
     found = _RECORD.search(data)
@@ -102,7 +104,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
 
 
 def _page(path: Path) -> bytes:
-    pages = sorted(path.glob("reports/*/report.html")) if path.is_dir() else [path]
+    pages = _pages(path) if path.is_dir() else [path]
     if len(pages) != 1:
         found = ", ".join(str(page) for page in pages) or "none"
         raise ArtefactError(
@@ -117,6 +119,23 @@ def _page(path: Path) -> bytes:
             f"There is no report {pages[0]}: {error.strerror}.",
             remedy="name the folder of a build, an archive or a report.html",
         ) from None
+
+
+def _pages(folder: Path) -> list[Path]:
+    """Return the reports in the folder of a build.
+
+    Raises:
+        ArtefactError: its last build missed its gate, and the reports are of the build before.
+    """
+    pages = sorted(folder.glob("reports/*/report.html"))
+    if failed := sorted(folder.glob(f"{artefacts.failed('*')}/")):
+        names = ", ".join(map(str, [*failed[0].glob(artefacts.PAGE), *pages]))
+        raise ArtefactError(
+            f"A build in {folder} missed its gate, see {failed[0]}: its reports are of builds"
+            " before that.",
+            remedy=f"name the report that you mean: {names}" if names else "build it again",
+        )
+    return pages
 
 
 def _page_of_archive(path: Path) -> bytes:

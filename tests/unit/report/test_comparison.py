@@ -109,6 +109,19 @@ def test_a_folder_of_two_reports_asks_for_one_of_them(builds: tuple[Path, Path])
         comparison.load(builds[0] / "models")
 
 
+def test_a_folder_whose_last_build_missed_its_gate_asks_which_report_is_meant(
+    builds: tuple[Path, Path],
+) -> None:
+    (folder := builds[0] / "failed/verify-int8").mkdir(parents=True)
+    measured = folder / "report.html"
+    before = builds[0] / "reports/int8/report.html"
+    measured.write_bytes(before.read_bytes())
+    with pytest.raises(ArtefactError, match="missed its gate") as caught:
+        comparison.load(builds[0])
+    assert f"{measured}, {before}" in str(caught.value)
+    assert comparison.load(measured) == comparison.load(before)
+
+
 def test_names_of_a_strangers_report_are_no_markup(builds: tuple[Path, Path]) -> None:
     record = comparison.load(builds[0])
     strange = {**record, "measures": {"<b>|x": "1"}}
