@@ -15,8 +15,10 @@ from scripts.source import ROOT
 
 FILE = ROOT / "devices.toml"
 _JUMP = re.compile(
-    r"(?P<user>[^@\s]+)@(?P<host>\[[0-9a-fA-F:.]+\]|[^@:\s]+)(?::(?P<port>\d{1,5}))?"
+    r"(?P<user>[^@\s]+)@(?P<host>\[[0-9a-fA-F:.]+\]|[^@:\s]+)(?::(?P<port>\d{1,5}))?",
+    re.ASCII,
 )
+_PORTS = range(1, 2**16)
 PERF = ("default", "burst", "balanced", "power-saver")
 _LOGINS = ("key", "password_env", "password_prompt")
 
@@ -109,6 +111,10 @@ def select(names: Sequence[str], path: Path = FILE) -> list[Device]:
     """
     known, groups = load(path)
     members = [member for name in names for member in groups.get(name, [name])]
+    if not known:
+        raise UsageError(
+            f"{path} names no device.", remedy="add one, as devices.example.toml shows"
+        )
     if unknown := [name for name in members if name not in known]:
         raise UsageError(
             f"{path.name} knows no device {unknown[0]!r}.",
@@ -153,6 +159,12 @@ def _check(where: str, device: Device) -> None:
         )
     if not device.jump and (device.jump_host_key or device.jump_key):
         raise UsageError(f"{where} has a key for a jump host, and no jump.")
+    for key, hop in (("port", device.hop), ("jump", device.jump_hop)):
+        if hop and hop.port not in _PORTS:
+            raise UsageError(
+                f"{where}: {key} has {hop.port}, and ports go from 1 to {_PORTS[-1]}.",
+                remedy="leave it out for 22, the port of SSH",
+            )
     if device.perf not in PERF:
         raise UsageError(f"{where}: perf is none of {', '.join(PERF)}.")
     if device.npu < -1:

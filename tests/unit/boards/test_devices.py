@@ -59,6 +59,13 @@ def test_a_missing_file_names_the_example(tmp_path: Path) -> None:
         ('skel = "mine"', "neither 'package' nor 'board'"),
         ("keep = 0", "at least 1"),
         ("port", "is not TOML"),
+        ("port = 9999999", r"devices\.toml: \[devices\.one\]: port has 9999999"),
+        ("port = 65536", "port has 65536, and ports go from 1 to 65535"),
+        ("port = 0", "port has 0"),
+        ("port = -22", "port has -22"),
+        ('jump = "u@h:0"', "jump has 0"),
+        ('jump = "u@h:99999"', "jump has 99999"),
+        ('jump = "u@h:٢٢"', "not user@host:port"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, line: str, words: str) -> None:
@@ -66,6 +73,23 @@ def test_mistakes_are_named(tmp_path: Path, line: str, words: str) -> None:
     file.write_text(f'[devices.one]\nhost = "h"\nuser = "u"\npath = "/p"\n{line}\n')
     with pytest.raises(UsageError, match=words):
         devices.load(file)
+
+
+@pytest.mark.parametrize("text", ["", "[devices]", "[groups]\nall = []"])
+@pytest.mark.parametrize("names", [[], ["one"], ["all"]])
+def test_a_file_without_devices_says_so(tmp_path: Path, text: str, names: list[str]) -> None:
+    file = tmp_path / "devices.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match="names no device") as caught:
+        devices.select(names, file)
+    assert "devices.example.toml" in caught.value.remedy
+
+
+@pytest.mark.parametrize("port", [1, 65535])
+def test_every_port_that_there_is_may_be_given(tmp_path: Path, port: int) -> None:
+    file = tmp_path / "devices.toml"
+    file.write_text(GOOD.replace("2222", str(port)))
+    assert devices.load(file)[0]["two"].port == port
 
 
 @pytest.mark.parametrize("path", ["", "/", "relative"])
