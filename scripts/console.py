@@ -124,8 +124,9 @@ class Console:
     def _print(self, renderable: RenderableType, indent: str = "") -> None:
         with self._rich.capture() as capture:
             self._rich.print(renderable)
-        for line in capture.get().splitlines():
-            print(indent + line.rstrip())
+        lines = (f"{indent}{line.rstrip()}\n" for line in capture.get().splitlines())
+        # At once: another thread may have something to say as well.
+        sys.stdout.write("".join(lines))
         sys.stdout.flush()
 
 
