@@ -83,6 +83,7 @@ def _folder(path: Path) -> Path:
 
 def _builder(console: Console, request: Request) -> Builder:
     space.prepare(request)
+    session.require_ways(request)
     return session.builder(console, lane=request.lane, memory_gb=request.memory)
 
 

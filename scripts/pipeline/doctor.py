@@ -135,6 +135,10 @@ def _weights(request: Request) -> Finding:
     if request.synthetic:
         return Finding("weights", True, f"{request.weights}: synthetic, features mean nothing")
     if hub_id := request.hub_id:
+        try:
+            hub.require_ways()
+        except PipelineError as error:
+            return Finding("weights", False, error.what, error.remedy)
         remedy = "accept the licence on the model's page, then set HF_TOKEN; or give --weights DIR"
         token = hub.token()
         state = f"{hub_id.repository} from the hub, {'with' if token else 'without'} a token"

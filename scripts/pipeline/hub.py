@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from scripts.errors import UsageError
 from scripts.pipeline.container import PRIVATE
@@ -17,6 +17,8 @@ from scripts.pipeline.container import PRIVATE
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _SETTINGS = ("HF_ENDPOINT", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT")
 _CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_ENDPOINT = "HF_ENDPOINT"
+_SCHEMES = ("http", "https")
 _LOOPBACK = ("127.", "localhost", "::1")
 
 
@@ -30,10 +32,34 @@ def token() -> str:
     return _clean(given) or _stored()
 
 
+def require_ways() -> None:
+    """Refuse proxies and an endpoint that the hub's client cannot use.
+
+    Raises:
+        UsageError: there is one. Its value is not shown, as it may hold a password.
+    """
+    for name, address in _ways().items():
+        if not _is_web_address(address):
+            raise UsageError(
+                f"{name} names no proxy of HTTP: it takes http://[USER:PASSWORD@]HOST[:PORT].",
+                remedy=f"mend it, or unset {name}; proxies of SOCKS and FTP cannot be used",
+            )
+    endpoint = os.environ.get(_ENDPOINT)
+    if endpoint and not ("://" in endpoint and _is_web_address(endpoint)):
+        raise UsageError(
+            f"{_ENDPOINT} is no address of a hub: it takes http(s)://HOST[:PORT].",
+            remedy=f"mend it, or unset {_ENDPOINT} for huggingface.co",
+        )
+
+
 def network() -> str:
-    """Return the network that leads to the hub: the host's own where the proxy is on this host."""
-    ways = {name: value for name, value in _proxies().items() if name.upper() != "NO_PROXY"}
-    hosts = [_host(address) for address in (os.environ.get("HF_ENDPOINT", ""), *ways.values())]
+    """Return the network that leads to the hub: the host's own where the proxy is on this host.
+
+    Raises:
+        UsageError: as `require_ways`.
+    """
+    require_ways()
+    hosts = [_host(address) for address in (os.environ.get(_ENDPOINT, ""), *_ways().values())]
     return "host" if any(host.startswith(_LOOPBACK) for host in hosts) else "bridge"
 
 
@@ -63,7 +89,22 @@ def _stored() -> str:
 
 
 def _host(address: str) -> str:
-    return urlsplit(address if "://" in address else f"//{address}").hostname or ""
+    return _split(address).hostname or ""
+
+
+def _split(address: str) -> SplitResult:
+    return urlsplit(address if "://" in address else f"http://{address}")
+
+
+def _is_web_address(address: str) -> bool:
+    """Tell whether an address is one of HTTP, with a host and a port that there can be."""
+    try:
+        parts = _split(address)
+        fits = parts.port is None or parts.port > 0
+    except ValueError:  # brackets that do not match, or a port that is no number
+        return False
+    is_one_word = address.isprintable() and " " not in address
+    return is_one_word and fits and parts.scheme in _SCHEMES and bool(parts.hostname)
 
 
 def _clean(text: str) -> str:
@@ -73,6 +114,14 @@ def _clean(text: str) -> str:
 def _proxies() -> dict[str, str]:
     names = (name for upper in _PROXIES for name in (upper, upper.lower()))
     return {name: os.environ[name] for name in names if os.environ.get(name)}
+
+
+def _ways() -> dict[str, str]:
+    """Return the proxies that count: a name in small letters goes before the same in capitals."""
+    proxies = {name: way for name, way in _proxies().items() if name.upper() != "NO_PROXY"}
+    return {
+        name: way for name, way in proxies.items() if name.islower() or name.lower() not in proxies
+    }
 
 
 def _certificates() -> bytes:

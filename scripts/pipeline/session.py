@@ -9,10 +9,11 @@ from scripts import catalog
 from scripts.console import Console
 from scripts.errors import GateError
 from scripts.image import image, lanes
-from scripts.pipeline import declared_size, engine, pages, plan, recorded, summary
+from scripts.pipeline import declared_size, engine, hub, pages, plan, recorded, summary
 from scripts.pipeline.build import Builder
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
+from scripts.pipeline.store import Store
 
 
 def builder(
@@ -26,6 +27,16 @@ def builder(
         console=console or Console(),
         memory_bytes=int(memory_gb * 10**9),
     )
+
+
+def require_ways(request: Request) -> None:
+    """Refuse, before an image is built, proxies that weights of the hub cannot be fetched through.
+
+    Raises:
+        UsageError: as `hub.require_ways`.
+    """
+    if request.hub_id and not Store(request.root).manifest("fetch"):
+        hub.require_ways()
 
 
 def fetched(builder: Builder, request: Request) -> Request:

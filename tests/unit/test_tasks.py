@@ -6,6 +6,8 @@ import sys
 import tarfile
 from pathlib import Path
 
+import pytest
+
 from scripts.errors import ArtefactError, KeyFileError, UsageError
 from scripts.pipeline import manual
 from scripts.source import ROOT
@@ -30,6 +32,17 @@ def test_a_missing_key_is_named_before_the_build(tmp_path: Path) -> None:
     done = invoke("package", "--sign", tmp_path / "none")
     assert (done.returncode, done.stdout) == (KeyFileError.exit_code, "")
     assert "There is no key" in done.stderr
+
+
+def test_a_proxy_that_cannot_be_used_is_refused_before_the_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "socks5://me:secret@proxy.test:1080")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    done = invoke("fetch", "--weights", "hf://me/mine", "--build-dir", tmp_path)
+    assert (done.returncode, done.stdout) == (UsageError.exit_code, "")
+    assert done.stderr.startswith("error: https_proxy names no proxy of HTTP: it takes http://")
+    assert "secret" not in done.stderr
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:

@@ -58,6 +58,15 @@ def test_weights_are_described_in_one_line() -> None:
     assert "0.5 M parameters, float32, Hugging Face names, model.safetensors" in state
 
 
+def test_a_proxy_that_cannot_be_used_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "token", lambda: "hf_x")
+    monkeypatch.setenv("https_proxy", "socks5://proxy.test")
+    finding = doctor._weights(request_for("vits16", "hf"))
+    assert not finding.well
+    assert finding.state.startswith("https_proxy names no proxy")
+    assert finding.remedy
+
+
 def test_a_network_beyond_the_address_space_is_found() -> None:
     finding = doctor._board(request_for("vit7b16"))
     assert not finding.well

@@ -89,3 +89,42 @@ def test_a_proxy_on_this_machine_needs_its_network(
 ) -> None:
     monkeypatch.setenv(variable, value)
     assert hub.network() == network
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HTTPS_PROXY", "socks5://me:secret@proxy.test:1080"),
+        ("all_proxy", "socks5h://secret.test"),
+        ("HTTP_PROXY", "ftp://secret.test:21"),
+        ("http_proxy", "http://me:secret@[::1"),
+        ("HTTPS_PROXY", "http://secret.test:port"),
+        ("HTTPS_PROXY", "http://secret.test:99999"),
+        ("HTTPS_PROXY", "http://secret.test:0"),
+        ("ALL_PROXY", "http://:3128"),
+        ("ALL_PROXY", "http://secret.test:3128 "),
+        ("HF_ENDPOINT", "secret.test"),
+        ("HF_ENDPOINT", "secret.test:8000"),
+        ("HF_ENDPOINT", "file:///secret"),
+        ("HF_ENDPOINT", "https://"),
+    ],
+)
+def test_a_way_that_cannot_be_gone_is_refused_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UsageError, match=f"^{variable} .*: it takes http") as refused:
+        hub.network()
+    assert "secret" not in str(refused.value)
+    assert f"unset {variable}" in refused.value.remedy
+
+
+@pytest.mark.parametrize(
+    "proxy", ["proxy.test", "proxy.test:3128", "HTTPS://me:it's@proxy.test", "http://[fe80::1]:80/"]
+)
+def test_ways_that_can_be_gone_are_taken(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://not.used.test")
+    monkeypatch.setenv("NO_PROXY", "*.test,::1")
+    monkeypatch.setenv("HF_ENDPOINT", "https://mirror.test/hub")
+    assert hub.network() == "bridge"
