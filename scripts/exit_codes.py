@@ -31,8 +31,9 @@ means one cause, except 1, 2 and those of signals:
   refusal, as Qualcomm's do.
 * **2** is also what openqnn's Python programs say of a command line that they cannot read, and what
   `make` says of any failure: the code of the build is in make's last line.
-* **128 + n** is a program that signal n ended. {interrupted} is Ctrl-C; 137 is a kill, most often
-  by the kernel for want of memory; 141 is a reader, `head` for example, that closed the pipe.
+* **128 + n** is a program that signal n ended. {interrupted} is Ctrl-C, and what
+  `invoke` makes of SIGTERM and a lost terminal; 137 is a kill, most often by the kernel for want
+  of memory; 141 is a reader, `head` for example, that closed the pipe.
 
 "from" says who ends with the code: `invoke` and the stages, or openqnn's native programs
 (`qnn-context-binary-generator`, `qnn-net-run`, `qnn-context-binary-utility`, and `dinov3-run` on a

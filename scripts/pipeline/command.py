@@ -21,7 +21,7 @@ from invoke.parser import ParserContext
 from invoke.parser.context import to_flag
 
 from scripts import console, errors
-from scripts.pipeline import environment, options, request, usage
+from scripts.pipeline import environment, interruption, options, request, usage
 from scripts.pipeline.options import Option, Text, flag, option
 
 # As of a program that the signal SIGPIPE ended.
@@ -167,7 +167,7 @@ def _running(body: Callable[..., None], taken: Sequence[str]) -> Callable[..., N
     @functools.wraps(body)
     def run(c: Context, **texts: Any) -> None:
         levels = {name: texts.pop(name) for name in OUTPUT if name in texts}
-        with _errors_in_words(), console.opened(**levels) as opened:
+        with _errors_in_words(), interruption.as_ctrl_c(), console.opened(**levels) as opened:
             _check_levels(levels)
             environment.require()
             texts = {name: text for name, text in texts.items() if text is not None}

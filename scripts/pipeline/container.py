@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,7 +19,7 @@ from docker.types import Mount as DockerMount
 
 import docker
 from scripts import digests
-from scripts.pipeline import copies, engine, owner
+from scripts.pipeline import copies, engine, interruption, owner
 from scripts.pipeline.copies import Mount
 from scripts.source import ROOT
 
@@ -110,7 +108,7 @@ def sweep(client: docker.DockerClient) -> None:
 
 @contextmanager
 def _created(client: docker.DockerClient, image: str, program: Program) -> Iterator[str]:
-    with _termination_as_interrupt():
+    with interruption.as_ctrl_c():
         traits = engine.traits(client)
         container = client.api.create_container(
             image,
@@ -229,25 +227,3 @@ def _remove(client: docker.DockerClient, container: str) -> None:
         # 409: another process is already removing it.
         if error.status_code != 409:
             raise
-
-
-@contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """Let a lost terminal and SIGTERM unwind like Ctrl-C: the container is removed on each.
-
-    SIGINT is set too: a shell starts background jobs with it ignored.
-    """
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -21,6 +21,7 @@ from scripts.console import Console
 from scripts.errors import ArtefactError, ReproducibilityError
 from scripts.package import document, package, signature
 from scripts.package.package import Package
+from scripts.pipeline import interruption
 from scripts.pipeline.published import Published, arguments, find, read
 from scripts.pipeline.request import Request
 
@@ -236,6 +237,9 @@ def _stream(command: Sequence[str], folder: Path) -> None:
     try:
         for line in process.stdout or ():
             print(f"  {line}", end="", flush=True)
+    except KeyboardInterrupt:
+        interruption.passed_on(process)
+        raise
     finally:
         code = process.wait()
     if code == errors.INTERRUPTED:

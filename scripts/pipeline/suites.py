@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scripts.console import Console
 from scripts.errors import PipelineError, TestsFailedError, UsageError
-from scripts.pipeline import container, session
+from scripts.pipeline import container, interruption, session
 from scripts.pipeline.build import Builder
 from scripts.pipeline.container import Mount, Program
 from scripts.source import ROOT
@@ -148,29 +148,40 @@ def _run(console: Console, suite: Suite) -> None:
 
 def _side_by_side(console: Console, suites: Sequence[Suite]) -> None:
     """Run suites two at a time, and show what each printed when it has ended."""
-    failed = []
+    failed, processes = [], list[subprocess.Popen[str]]()
     with ThreadPoolExecutor(max_workers=2) as pool:
-        running = {pool.submit(_captured, console, suite): suite for suite in suites}
-        for future in as_completed(running):
-            console.started(running[future].name)
-            done = future.result()
-            print(done.stdout, end="")
-            failed += [running[future]] if done.returncode else []
+        running = {pool.submit(_captured, console, suite, processes): suite for suite in suites}
+        try:
+            for future in as_completed(running):
+                console.started(running[future].name)
+                code, text = future.result()
+                print(text, end="")
+                failed += [running[future]] if code else []
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                interruption.passed_on(process)
+            raise
     for suite in failed:
         _require(suite, 1)
 
 
-def _captured(console: Console, suite: Suite) -> subprocess.CompletedProcess[str]:
+def _captured(
+    console: Console, suite: Suite, processes: list[subprocess.Popen[str]]
+) -> tuple[int, str]:
+    """Run a suite, its process among `processes`; return its exit code and what it printed."""
     console.note(f"{suite.name} begin; what they print follows when they end")
-    return subprocess.run(
+    with subprocess.Popen(
         _command(suite),
         cwd=ROOT,
-        check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-    )
+    ) as process:
+        processes.append(process)
+        text, _ = process.communicate()
+        return process.returncode, text
 
 
 def _command(suite: Suite) -> list[str]:

@@ -184,6 +184,8 @@ def test_an_engine_elsewhere_gets_all_that_was_asked_for_and_gives_it_back(
 
 
 _SLEEPER = """
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # of tests under nohup
 from scripts.pipeline import container, owner, session
 builder = session.builder()
 print(owner.label(), flush=True)
