@@ -39,6 +39,11 @@ _IN_CONFIG = {
     "num_hidden_layers": "layers",
     "patch_size": "patch_size",
 }
+# What config.json says, and the tensor and axis that tell it.
+_IN_SHAPES = {
+    "num_channels": ("embeddings.patch_embeddings.weight", 1),
+    "num_register_tokens": ("embeddings.register_tokens", 1),
+}
 _TORCH = (".pth", ".pt", ".bin", ".ckpt")
 # How the name of a file of weights ends.
 SUFFIXES = (".safetensors", *_TORCH)
@@ -133,6 +138,20 @@ class Contents:
                 raise CheckpointError(
                     f"{self.path}: {files.CONFIG} says {key} {value}, and the weights are of "
                     f"{model.name}, which has {right}.",
+                    cause="config.json and weights of two models",
+                    remedy=FETCH_AGAIN,
+                )
+        self._require_shapes()
+
+    def _require_shapes(self) -> None:
+        """Refuse a configuration that says other sizes than those of the tensors that tell them."""
+        for key, (tensor, axis) in _IN_SHAPES.items():
+            value, stored = self.config.get(key), self.backbone.tensors.get(tensor)
+            shape = stored.shape if stored else ()
+            if value is not None and shape and shape[axis : axis + 1] != (value,):
+                raise CheckpointError(
+                    f"{self.path}: {files.CONFIG} says {key} {value}, and {tensor} of the weights "
+                    f"is {list(shape)}.",
                     cause="config.json and weights of two models",
                     remedy=FETCH_AGAIN,
                 )

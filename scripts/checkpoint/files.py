@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
@@ -30,7 +31,7 @@ KNOWN = {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}
 # safetensors' names of the stored types, and how NumPy reads them; it has no bfloat16.
 STORED_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 LARGEST_HEADER = 100_000_000
-# What the numbers of a configuration must be: whole ones from a least one, and any above 0.
+# What the numbers of a configuration must be: whole ones from a least one, and any in a range.
 SIZES = {
     "hidden_size": 1,
     "intermediate_size": 1,
@@ -40,7 +41,13 @@ SIZES = {
     "num_register_tokens": 0,
     "patch_size": 1,
 }
-SCALES = ("layer_norm_eps", "rope_theta")
+SCALES = {
+    "layer_norm_eps": (math.ulp(0.0), sys.float_info.max, "a number above 0"),
+    # 100 in DINOv3; one below 1 would turn the order of the frequencies round.
+    "rope_theta": (1, 1e9, "a number from 1 to 1e9"),
+}
+# The activations of the family: of MLPs without a gate, and with one.
+ACTIVATIONS = ("gelu", "silu")
 # Used in training, not in the exported network.
 OPTIONAL = {"embeddings.mask_token"}
 MERGE_LORA = (
@@ -142,7 +149,20 @@ def read_config(directory: Path) -> dict[str, Any]:
             remedy="give --weights a facebook/dinov3-vit* or timm/vit_*_dinov3* directory",
         )
     _require_numbers(file, config)
+    _require_activation(file, config)
     return config
+
+
+def _require_activation(file: Path, config: Mapping[str, Any]) -> None:
+    """Refuse an activation that no DINOv3 ViT has; one that is missing is the usual one."""
+    name = config.get("hidden_act", ACTIVATIONS[0])
+    if name not in ACTIVATIONS:
+        raise CheckpointError(
+            f"{file}: hidden_act is {json.dumps(name)[:80]}, and DINOv3 ViTs have "
+            f"{' or '.join(ACTIVATIONS)}.",
+            cause="a slip in a file written by hand, or a network of another kind",
+            remedy="fetch config.json again",
+        )
 
 
 def _require_numbers(file: Path, config: Mapping[str, Any]) -> None:
@@ -150,11 +170,12 @@ def _require_numbers(file: Path, config: Mapping[str, Any]) -> None:
     for key in (*SIZES, *SCALES):
         value = config.get(key, 1)
         if key in SCALES:
-            fits = type(value) in (int, float) and 0 < value < math.inf
+            low, high, what = SCALES[key]
+            fits = type(value) in (int, float) and low <= value <= high
         else:
+            what = f"a whole number from {SIZES[key]}"
             fits = type(value) is int and value >= SIZES[key]
         if not fits:
-            what = "a number above 0" if key in SCALES else f"a whole number from {SIZES[key]}"
             raise CheckpointError(
                 f"{file}: {key} is {json.dumps(value)[:80]}, not {what}.",
                 cause="a slip in a file written by hand, or a damaged one",
