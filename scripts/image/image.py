@@ -61,14 +61,23 @@ def ensure(client: docker.DockerClient, lane: str) -> Image:
     Raises:
         ImageBuildError: it cannot be built either.
     """
+    require_reference(lane)
     described = load(lane)
-    _reference(described)  # a wrong one is refused even where it is not needed
     if present := find(client, lane):
         return present
     log = BuildLog()
     with _alone(log):
         # Another process may just have made it.
         return find(client, lane) or _pull(client, described, log) or _build(client, described, log)
+
+
+def require_reference(lane: str) -> None:
+    """Refuse a wrong name of an image to pull, even where none is to be pulled.
+
+    Raises:
+        UsageError: it is no digest: what it names can change.
+    """
+    _reference(load(lane))
 
 
 def build(client: docker.DockerClient, lane: str, *, no_cache: bool = False) -> Image:

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.text import Text
 
 import docker
+from scripts import errors
 from scripts.checkpoint import contents
 from scripts.console import Console, size
 from scripts.errors import PipelineError, UsageError
@@ -85,6 +86,10 @@ def _engine(lane: str) -> list[Finding]:
 
 
 def _image(client: docker.DockerClient, lane: str) -> Finding:
+    try:
+        image.require_reference(lane)
+    except PipelineError as error:
+        return Finding("image", False, error.what, error.remedy)
     present = image.find(client, lane)
     if present is None:
         return Finding("image", False, f"lane {lane}: not built yet", "`invoke image.build`")
@@ -120,6 +125,11 @@ def _processor_flags() -> list[str]:
 
 def _disk(request: Request) -> Finding:
     needed, folder = space.missing(request) + IMAGE_DISK, space.existing(request.build_dir)
+    try:
+        space.require_writable(request)
+    except OSError as error:
+        refusal = errors.named(error) or PipelineError(f"{folder}: {error}.")
+        return Finding("disk", False, refusal.what, refusal.remedy)
     free = space.free(folder)
     state = f"{size(free)} free at {folder}, {size(needed)} needed"
     return Finding("disk", free >= needed, state, "free some space or give another --build-dir")

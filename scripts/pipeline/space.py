@@ -65,11 +65,20 @@ def prepare(request: Request) -> None:
     """
     with watched(request):
         request.build_dir.mkdir(parents=True, exist_ok=True)
-        folder = request.root if request.root.exists() else request.build_dir
-        try:
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(folder)) from None
+        require_writable(request)
+
+
+def require_writable(request: Request) -> None:
+    """Write where a build will, or in the nearest folder above that is there.
+
+    Raises:
+        OSError: it cannot be written to, or a file has the network's name.
+    """
+    folder = request.root if request.root.exists() else existing(request.build_dir)
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from None
 
 
 @contextmanager

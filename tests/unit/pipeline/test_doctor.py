@@ -1,7 +1,16 @@
+import errno
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+import docker
 from scripts.console import Console
 from scripts.errors import EngineError, PipelineError, UsageError
+from scripts.image import image
+from scripts.image.image import Image
 from scripts.pipeline import doctor, engine, hub, request
 from scripts.pipeline.request import Request
 
@@ -65,6 +74,50 @@ def test_a_proxy_that_cannot_be_used_is_found(monkeypatch: pytest.MonkeyPatch) -
     assert not finding.well
     assert finding.state.startswith("https_proxy names no proxy")
     assert finding.remedy
+
+
+def test_an_image_that_build_refuses_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(image.REFERENCE_VARIABLE, "x")
+    monkeypatch.setattr(image, "find", lambda client, lane: Image("id", "t", lane, "c", "i", 1))
+    finding = doctor._image(docker.DockerClient("tcp://127.0.0.1:1", version="1.41"), "bookworm")
+    assert not finding.well
+    assert finding.state == "x does not name an image by its digest."
+    assert "sha256" in finding.remedy
+
+
+def _refused(code: int) -> Callable[..., None]:
+    def refuse(*, dir: Path) -> None:
+        raise OSError(code, os.strerror(code), str(dir / "tmp"))
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (errno.EROFS, "{} is on a read-only file system."),
+        (errno.EACCES, "{}: permission denied."),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, says: str
+) -> None:
+    asked = request.make(model="digits", build_dir=str(tmp_path / "not/there"))
+    monkeypatch.setattr(tempfile, "TemporaryFile", _refused(code))
+    finding = doctor._disk(asked)
+    assert not finding.well
+    assert finding.state == says.format(tmp_path)
+    assert "--build-dir" in finding.remedy
+    assert not (tmp_path / "not").exists()
+
+
+def test_a_file_in_place_of_a_builds_folder_is_found(tmp_path: Path) -> None:
+    asked = request.make(model="digits", build_dir=str(tmp_path))
+    assert not doctor._disk(asked).state.startswith(str(tmp_path))
+    asked.root.write_text("")
+    finding = doctor._disk(asked)
+    assert not finding.well
+    assert finding.state.startswith(f"{asked.root}: Not a directory")
 
 
 def test_a_network_beyond_the_address_space_is_found() -> None:
