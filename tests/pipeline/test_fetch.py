@@ -8,10 +8,12 @@ import ssl
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from docker.errors import NotFound
 
 from scripts import digests
 from scripts.errors import CheckpointError
@@ -73,8 +75,11 @@ def fetch(builder: Builder, folder: Path, trusted: bool) -> list[str]:
     def look() -> None:
         filters = {"label": f"{owner.LABEL}={owner.label()}"}
         while not ended.is_set():
-            for found in builder.client.api.containers(all=True, filters=filters):
-                configurations.append(json.dumps(builder.client.api.inspect_container(found["Id"])))
+            # Between the two questions a container may go.
+            with suppress(NotFound):
+                for container in builder.client.api.containers(all=True, filters=filters):
+                    said = builder.client.api.inspect_container(container["Id"])
+                    configurations.append(json.dumps(said))
             time.sleep(0.2)
 
     looking = threading.Thread(target=look)
