@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from scripts.errors import ArtefactError
-from scripts.htp import sdk, tools
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ class Interface:
         Raises:
             ArtefactError: the context is damaged, or does not hold exactly one graph.
         """
+        from scripts.htp import sdk, tools  # of a container; who reads a package does without
+
         with tempfile.TemporaryDirectory() as folder:
             description = Path(folder) / "context.json"
             tools.run(

@@ -213,8 +213,4 @@ def _figures(report: Path) -> dict[str, Any]:
         raise ArtefactError(f"{report} does not exist.", remedy="run that stage first") from None
     except ValueError as error:
         raise ArtefactError(f"{report} is not JSON: {error}") from error
-    return {
-        name: value
-        for name, value in document.items()
-        if not (isinstance(value, list) or name.endswith("_by_picture"))
-    }
+    return manifest.figures(document)

@@ -12,18 +12,19 @@ Shape = Mapping[str, Any]
 _TYPES = {str: "a text", int: "a whole number", dict: "an object", list: "a list"}
 
 
-def load(data: bytes, name: str, shape: Shape) -> dict[str, Any]:
+def load(data: bytes, name: str, shape: Shape, *, shown: bool = True) -> dict[str, Any]:
     """Return a JSON object that has the members in `shape`, each of its type, and maybe more.
 
     A shape is a mapping of names to types, to other shapes, or to a list of one of them. Strings
-    are printable: they are shown on terminals.
+    are printable, unless the document is not `shown`: it may then name pictures, as they are.
 
     Raises:
         ArtefactError: it is too large, not JSON, ambiguous, or of another shape.
     """
     rule.check_document(name, len(data))
+    hook = _printable if shown else _object
     try:
-        value = json.loads(data, object_pairs_hook=_object, parse_constant=_refuse)
+        value = json.loads(data, object_pairs_hook=hook, parse_constant=_refuse)
         _check(value, shape, "it")
         return dict(value)
     except (ValueError, RecursionError) as error:
@@ -54,9 +55,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
         raise _Unfit("a name is there twice")
-    if not all(text.isprintable() for pair in pairs for text in _texts(pair)):
-        raise _Unfit("a text holds control characters")
     return made
+
+
+def _printable(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if not all(text.isprintable() for pair in pairs for text in _texts(pair)):
+        raise _Unfit("a text holds characters that cannot be shown")
+    return _object(pairs)
 
 
 def _texts(value: object) -> Iterator[str]:

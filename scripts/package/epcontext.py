@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from onnx import ModelProto, TensorProto, ValueInfoProto, helper
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
 
 from scripts.errors import ArtefactError
 from scripts.htp.interface import Interface, Tensor
+from scripts.package import rule
 
 ROLE = "ONNX Runtime model"
 PRODUCER = "dinov3-qnn"
@@ -47,7 +49,50 @@ def dump(interface: Interface, context: str, facts: Mapping[str, Any]) -> bytes:
     return bytes(_model(interface, context, facts).SerializeToString(deterministic=True))
 
 
+def load(content: bytes, path: str, context: str, facts: Mapping[str, Any]) -> Interface:
+    """Return the interface that an ONNX file, at `path` in a package, gives of `context`.
+
+    Raises:
+        ArtefactError: it is anything else than one node around that context, or says of the
+            network what the manifest's `facts` do not.
+    """
+    try:
+        model = ModelProto.FromString(content)
+        interface = _interface(model.graph)
+        is_ours = model.graph == _graph(interface, context)
+    except (DecodeError, KeyError):
+        is_ours = False
+    if not is_ours or model.functions or model.training_info:
+        raise rule.refusal(f"{path} is not an ONNX file of one node around {context or 'nothing'}.")
+    if {row.key: row.value for row in model.metadata_props} != _metadata(facts):
+        raise rule.refusal(f"{path} says of the network what the manifest does not.")
+    return interface
+
+
+def _interface(graph: GraphProto) -> Interface:
+    types = {int(number): name for name, number in _TYPES.items()}
+
+    def tensor(value: ValueInfoProto) -> Tensor:
+        shape = value.type.tensor_type.shape.dim
+        name = types[value.type.tensor_type.elem_type]
+        return Tensor(value.name, name, tuple(dim.dim_value for dim in shape))
+
+    return Interface(graph.name, tuple(map(tensor, graph.input)), tuple(map(tensor, graph.output)))
+
+
 def _model(interface: Interface, context: str, facts: Mapping[str, Any]) -> ModelProto:
+    model = helper.make_model(
+        _graph(interface, context),
+        opset_imports=[helper.make_opsetid(_DOMAIN, 1)],
+        ir_version=IR_VERSION,
+        producer_name=PRODUCER,
+        doc_string=facts["model"]["description"],
+    )
+    helper.set_model_props(model, _metadata(facts))
+    return model
+
+
+def _graph(interface: Interface, context: str) -> GraphProto:
     inputs, outputs = interface.inputs, interface.outputs
     node = helper.make_node(
         "EPContext",
@@ -61,18 +106,9 @@ def _model(interface: Interface, context: str, facts: Mapping[str, Any]) -> Mode
         source=PROVIDER,
         partition_name=interface.graph,
     )
-    graph = helper.make_graph(
+    return helper.make_graph(
         [node], interface.graph, [*map(_value, inputs)], [*map(_value, outputs)]
     )
-    model = helper.make_model(
-        graph,
-        opset_imports=[helper.make_opsetid(_DOMAIN, 1)],
-        ir_version=IR_VERSION,
-        producer_name=PRODUCER,
-        doc_string=facts["model"]["description"],
-    )
-    helper.set_model_props(model, _metadata(facts))
-    return model
 
 
 def _value(tensor: Tensor) -> ValueInfoProto:

@@ -15,6 +15,8 @@ Table = tuple[str, Rows]
 # What is shown of a provenance statement.
 _BUILD = {"externalParameters": {}, "resolvedDependencies": [{"name": str}]}
 _STATEMENT: document.Shape = {"predicate": {"buildDefinition": _BUILD}}
+_NONE = "none"
+_NONE_SHOWN = "none: nothing shows who made this package, nor that what it says of itself is true"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Inspection:
             ("target", facts["target"]["description"]),
             ("QNN build", self.package.manifest.build_id),
             ("needs", f"glibc {needs['glibc']}, {', '.join(needs['libraries'])}"),
-            ("signature", self.signature),
+            ("signature", _NONE_SHOWN if self.signature == _NONE else self.signature),
         ]
         figures = _flat(facts["accuracy"]) + _flat(facts["simulated_latency"])
         entries = self.package.entries
@@ -85,7 +87,7 @@ def _signature(archive: Path, names: list[str]) -> str:
     if names:
         return f"by {', '.join(names)}"
     present = signature.path_of(archive).is_file()
-    return "present, not checked: give the allowed signers" if present else "none"
+    return "present, not checked: give the allowed signers" if present else _NONE
 
 
 def _origin(statement: bytes) -> list[Table]:

@@ -91,6 +91,15 @@ def _entry(file: Mapping[str, Any], contents: rule.Contents) -> Entry:
     return Entry(**{name: file[name] for name in _FILE})
 
 
+def figures(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a report says of the network as a whole, and not of single pictures."""
+    return {
+        name: value
+        for name, value in report.items()
+        if not (isinstance(value, list) or name.endswith("_by_picture"))
+    }
+
+
 def sums(entries: Iterable[Entry], manifest: bytes) -> bytes:
     """Return `SHA256SUMS`: every file but itself, in the form that `sha256sum -c` takes."""
     lines = {entry.path: entry.sha256 for entry in entries}

@@ -13,7 +13,7 @@ from typing import IO
 
 from scripts import writing
 from scripts.errors import ArtefactError
-from scripts.package import archive, manifest, provenance, rule, scratch
+from scripts.package import agreement, archive, manifest, rule, scratch
 from scripts.package.item import Entry, Item
 from scripts.package.manifest import MANIFEST, SUMS, Manifest
 
@@ -83,14 +83,12 @@ def read(
     Raises:
         ArtefactError: as `check`.
     """
-    largest = {**dict.fromkeys((*_DOCUMENTS, provenance.FILE), rule.MAX_DOCUMENT), **(also or {})}
+    bounds = agreement.Bounds(also or {})
     files: dict[str, Entry] = {}
     documents: dict[str, bytes] = {}
     with archive.opened(path) as members:
         for member in members:
-            document = io.BytesIO() if member.path in largest else None
-            if document is not None:
-                rule.check_document(member.path, member.size, largest[member.path])
+            document = io.BytesIO() if bounds.admit(member.path, member.size) else None
             digest = _kept(member, folder, document)
             files[member.path] = Entry(
                 member.path, member.size, f"{member.mode:04o}", digest, role=""
@@ -132,6 +130,7 @@ def _compared(path: Path, files: dict[str, Entry], documents: dict[str, bytes]) 
     wrong = [name for name in expected | actual if expected.get(name) != actual.get(name)]
     if wrong:
         raise rule.refusal(f"{path} is damaged: {_listed(wrong)} not as the manifest says.")
+    agreement.check(package.manifest, documents)
     return package
 
 

@@ -48,15 +48,15 @@ def make(
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
                 "externalParameters": {**asked, **host.get("parameters", {})},
-                "resolvedDependencies": list(_dependencies(facts, host)),
+                "resolvedDependencies": [*dependencies(facts), *host.get("materials", ())],
             },
             "runDetails": {"builder": {"id": BUILDER}},
         },
     }
 
 
-def _dependencies(facts: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what went in. Each has a digest, but random weights, which their seed names."""
+def dependencies(facts: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what the manifest says went in, each with a digest or, random weights, a seed."""
     if digest := facts["source"]["digest"]:
         yield {"name": "source", "digest": digest}
     algorithm, _, digest = facts["image"]["digest"].partition(":")
@@ -69,7 +69,6 @@ def _dependencies(facts: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator
         "annotations": {"build_id": sdk["build_id"], "file": COMPILER},
     }
     yield from _weights(facts["weights"])
-    yield from host.get("materials", ())
 
 
 def _weights(weights: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_key
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
-from scripts import digests, source
+from scripts import catalog, digests, source
 from scripts.console import Console
 from scripts.errors import ArtefactError, ReproducibilityError, SignatureError, UsageError
 from scripts.image.image import Image
@@ -45,7 +45,9 @@ def archive(
         "parameters": PARAMETERS | parameters,
         "materials": [{"name": name, "digest": {"sha256": value}} for name, value in materials],
     }
-    build = dataclasses.replace(packages.build(folder, seed=seed), host=host)
+    precision = catalog.precisions()[parameters.get("precision", "int8")]
+    build = packages.build(folder, seed=seed)
+    build = dataclasses.replace(build, host=host, precision=precision)
     return packages.pack(build, folder / f"{build.name}.tar.gz")
 
 
