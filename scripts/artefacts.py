@@ -17,6 +17,9 @@ USAGE_FILE = ".usage.json"
 # The report of a build that missed its gate, in the folder of what was measured.
 PAGE = "report.html"
 
+# The report of a build on this machine, beside the one that goes into the package.
+BUILD_PAGE = "build.html"
+
 # What the rewrites of `lower` save, written by the benchmark.
 GAINS = "gains.json"
 
@@ -139,12 +142,17 @@ def report_page(precision: str) -> Path:
 
 def build_page(precision: str) -> Path:
     """Return the report of the build on this machine: with its times, memory and archive."""
-    return Path(f"reports/{precision}/build.html")
+    return Path(f"reports/{precision}/{BUILD_PAGE}")
 
 
 def failed(stage: str) -> Path:
     """Return the folder of what a stage measured and then refused; nothing there counts."""
     return Path("failed") / stage
+
+
+def is_product(name: str) -> bool:
+    """Tell whether a file is a context binary, or lies where people look at one and its reports."""
+    return Path(name).parts[0] in ("final_binary", "reports")
 
 
 def package(network: str, precision: str, target: str) -> Path:

@@ -17,7 +17,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Any, TextIO
 
@@ -111,6 +111,7 @@ class Store:
         shutil.rmtree(partial, ignore_errors=True)
         self.forget_failed(stage)
         outputs = {name: self._describe(name) for name in names}
+        self._retire_reports(outputs)
         manifest = {"stage": stage, "key": key, **facts, "usage": usage, "outputs": outputs}
         self._record(stage, manifest)
         self.digests.save()
@@ -125,13 +126,17 @@ class Store:
         partial, folder = self._partials.pop(stage), self.root / artefacts.failed(stage)
         self.forget_failed(stage)
         if not any(partial.iterdir()):
+            partial.rmdir()
             return None
         folder.parent.mkdir(exist_ok=True)
         return partial.rename(folder)
 
     def forget_failed(self, stage: str) -> None:
         """Remove what an earlier run of a stage measured before it failed."""
-        shutil.rmtree(self.root / artefacts.failed(stage), ignore_errors=True)
+        folder = self.root / artefacts.failed(stage)
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # others are in it, or it is not there
+            folder.parent.rmdir()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -185,6 +190,25 @@ class Store:
         self._record(stage, {"stage": stage, "files": sorted(old.union(coming))})
         for name in old.difference(coming):
             (self.root / name).unlink(missing_ok=True)
+
+    def _retire_reports(self, outputs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Remove what other stages said of context binaries that are now others.
+
+        An archive stays: it holds all that it speaks of.
+        """
+        contexts = {name: outputs[name]["sha256"] for name in outputs if artefacts.is_product(name)}
+        for stage in self._stages():
+            document = self._document(stage)
+            old = document.get("inputs", {})
+            stale = any(old.get(name, contexts[name]) != contexts[name] for name in contexts)
+            if stale and all(map(artefacts.is_product, document.get("outputs", ()))):
+                self._retire(stage, ())
+                self._remove_page(document.get("outputs", ()))
+
+    def _remove_page(self, names: Iterable[str]) -> None:
+        """Remove the page that shows files, which is written on the host and in no manifest."""
+        for name in names:
+            (self.root / name).with_name(artefacts.BUILD_PAGE).unlink(missing_ok=True)
 
     def _describe(self, name: str) -> dict[str, Any]:
         path = self.root / name

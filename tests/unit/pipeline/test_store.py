@@ -99,6 +99,50 @@ def test_what_a_stage_measured_before_it_failed_is_set_aside(store: Store) -> No
     assert not folder.exists()
 
 
+def test_no_empty_folder_of_failures_stays(store: Store) -> None:
+    for stage in ("audit", "verify"):
+        (store.partial(stage) / "figures").write_text("bad")
+        store.set_aside(stage)
+    store.forget_failed("audit")
+    assert [path.name for path in (store.root / "failed").iterdir()] == ["verify"]
+    store.forget_failed("verify")
+    assert not (store.root / "failed").exists()
+    store.partial("verify")
+    assert store.set_aside("verify") is None
+    assert not list((store.root / ".partial").iterdir())
+
+
+CONTEXT, VERIFY, PACKAGE = "final_binary/int8/c.bin", "final_binary/int8/v.json", "packages/p.tar"
+REPORT, PAGE = "reports/int8/report.html", "reports/int8/build.html"
+
+
+def stage(store: Store, name: str, output: str, text: str, inputs: tuple[str, ...] = ()) -> None:
+    file = store.partial(name) / output
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    known = {path: store.digest(Path(path)) for path in inputs}
+    store.commit(name, "k", {"inputs": known})
+
+
+@pytest.mark.parametrize("again", ["the same", "another"])
+def test_what_was_said_of_a_context_goes_when_another_takes_its_place(
+    store: Store, again: str
+) -> None:
+    stage(store, "compile", "libs/l.so", "one")
+    stage(store, "context", CONTEXT, "the same", ("libs/l.so",))
+    stage(store, "verify", VERIFY, "good", (CONTEXT, "libs/l.so"))
+    stage(store, "report", REPORT, "good", (CONTEXT, VERIFY))
+    stage(store, "package", PACKAGE, "whole", (CONTEXT, VERIFY))
+    (store.root / PAGE).write_text("of this machine")
+    stage(store, "compile", "libs/l.so", "two")
+    everything = {CONTEXT, VERIFY, REPORT, PAGE, PACKAGE}
+    assert all((store.root / name).is_file() for name in everything)
+    stage(store, "context", CONTEXT, again, ("libs/l.so",))
+    left = {name for name in everything if (store.root / name).is_file()}
+    assert left == (everything if again == "the same" else {CONTEXT, PACKAGE})
+    assert bool(store.manifest("verify")) is (again == "the same")
+
+
 def test_a_partial_run_leaves_the_last_whole_one(store: Store) -> None:
     commit(store, a="1")
     (store.partial("export") / "half").write_text("half")
