@@ -1,11 +1,14 @@
 """A folder of pictures as people have them: its pictures, and what was left out, by kind.
 
 Links are followed. Each folder is entered once, by its own path rather than by a link, so that a
-loop of links ends. Names may be any bytes that the file system allows.
+loop of links ends; what leads to a folder above, or to more entries than sets of pictures have, is
+refused. Names may be any bytes that the file system allows.
 """
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +20,8 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 # Folders and files that systems leave beside pictures; those that begin with a dot are too.
 LITTER = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information"}
 LITTER |= {"thumbs.db", "desktop.ini"}
+# ImageNet-1k has 1.4 million; a whole machine has more.
+MOST = 2_000_000
 SYSTEM, NOWHERE, DEVICE = "hidden or of the system", "links to nothing new", "no regular files"
 OTHER = "of other kinds"
 
@@ -38,9 +43,10 @@ class PictureFolder:
         """Return what is below a folder.
 
         Raises:
-            CalibrationError: there is no picture in it, or a folder in it cannot be entered.
+            CalibrationError: there is no picture in it, it has too many entries, or a folder in it
+                cannot be entered or holds the folder itself.
         """
-        walk = _Walk()
+        walk = _Walk(root.resolve())
         try:
             files = list(walk.files(root))
         except OSError as error:
@@ -70,7 +76,9 @@ class PictureFolder:
 class _Walk:
     """Goes through folders, each once, and counts what is no picture."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._entries = 0
         self.links: list[Path] = []
         self._entered: set[tuple[int, int]] = set()
         self._counts: Counter[str] = Counter()
@@ -91,7 +99,9 @@ class _Walk:
             if not self._enter(folder):
                 continue
             if folder.is_symlink():
+                self._require_beside(folder)
                 self.links.append(folder)
+            self._count(folder)
             for path in sorted(folder.iterdir()):
                 if _is_litter(path.name):
                     self._counts[SYSTEM] += 1
@@ -100,6 +110,25 @@ class _Walk:
                 elif self._is_picture(path):
                     self.links += [path] if path.is_symlink() else []
                     yield path
+
+    def _require_beside(self, link: Path) -> None:
+        """Refuse a link out of the folder to one that the folder itself is in."""
+        place = link.resolve()
+        if place in self._root.parents:
+            raise CalibrationError(
+                f"{link} is a link to {place}, which holds {self._root} and all that is beside it.",
+                remedy="remove the link, or let it lead to a folder of pictures",
+            )
+
+    def _count(self, folder: Path) -> None:
+        with os.scandir(folder) as entries:
+            self._entries += sum(1 for _ in itertools.islice(entries, MOST + 1))
+        if self._entries > MOST:
+            raise CalibrationError(
+                f"{self._root} and what its links lead to have more than {MOST:,} entries.",
+                cause="a folder of a whole disk or machine, or a link to one",
+                remedy="give a folder of pictures of what the model will see",
+            )
 
     def _enter(self, folder: Path) -> bool:
         identity = _identity(folder)

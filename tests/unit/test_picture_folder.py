@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import picture_folder
 from scripts.errors import CalibrationError
 from scripts.picture_folder import PictureFolder
 
@@ -65,3 +66,32 @@ def test_a_folder_without_a_picture_is_refused_with_what_is_in_it(tmp_path: Path
     add(tmp_path, "a.heic", "b.heic")
     with pytest.raises(CalibrationError, match=r"no picture .* 2 of other kinds \(\.heic\)"):
         PictureFolder.read(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["/", ".", ".."])
+def test_a_link_to_a_folder_above_is_refused(tmp_path: Path, place: str) -> None:
+    images = tmp_path / "images"
+    add(images, "a.jpg")
+    (images / "deep").mkdir()
+    (images / "deep" / "link").symlink_to(Path(tmp_path, place).resolve())
+    with pytest.raises(CalibrationError, match="link is a link to /"):
+        PictureFolder.read(images)
+
+
+def test_links_within_the_folder_are_none_to_a_folder_above(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    add(images, "a.jpg")
+    (images / "deep").mkdir()
+    (images / "deep" / "link").symlink_to(images)
+    assert PictureFolder.read(images).left_out == {picture_folder.NOWHERE: 1}
+
+
+def test_the_number_of_entries_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picture_folder, "MOST", 3)
+    images, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
+    add(tmp_path, "images/a.jpg", "elsewhere/a.jpg")
+    (images / "link").symlink_to(elsewhere)
+    assert len(PictureFolder.read(images).pictures) == 2
+    (elsewhere / "b.txt").touch()
+    with pytest.raises(CalibrationError, match="more than 3 entries"):
+        PictureFolder.read(images)
