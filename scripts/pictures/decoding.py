@@ -36,7 +36,7 @@ DEEPEST, BRIGHTEST = 65535.0, 255.0
 BY_BLOCK = "zip", "jpeg", "raw"
 UNBOUNDED = "I", "F"
 # A mask of labels has one channel and few values.
-ONE_CHANNEL, FEW_VALUES, SAMPLE = ("1", "L", "P", "I;16"), 32, 1024
+ONE_CHANNEL, FEW_VALUES, SAMPLE = ("1", *PIXEL_BYTES), 32, 1024
 # What EXIF's orientation does: rows reversed, columns reversed, then rows and columns swapped.
 TURNS = {
     2: (False, True, False),
@@ -83,7 +83,8 @@ class Raster:
             return False
         left, top = (max(0, (side - SAMPLE) // 2) for side in self.picture.size)
         sample = self.picture.crop((left, top, left + SAMPLE, top + SAMPLE))
-        return sample.convert("L").getcolors(FEW_VALUES) is not None
+        # As they are stored: of 16 bits, Pillow's conversion to 8 keeps the darkest 256.
+        return len(np.unique(np.asarray(sample))) <= FEW_VALUES
 
     @property
     def is_transparent(self) -> bool:

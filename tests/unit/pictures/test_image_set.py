@@ -268,6 +268,24 @@ def test_masks_are_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert expected in capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.parametrize("kind", ["u1", "<u2", ">u2"])
+def test_pictures_of_many_values_are_no_masks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    """Every value of 16 bits may be above what 8 bits hold, or far below its brightest."""
+    images, dice = folder_of(tmp_path, 16), np.random.default_rng(0)
+    bright = np.iinfo(kind).max
+    for name, low in (("all", 0), ("bright", bright // 2)):
+        noise = dice.integers(low, bright, (40, 40)).astype(kind)
+        Image.fromarray(noise).save(images / f"{name}.tif")
+    run(images, tmp_path / "out")
+    assert "warning" not in capsys.readouterr().out
+    labels = dice.integers(0, 9, (40, 40)).astype(kind) * (bright // 9)
+    Image.fromarray(labels.astype(kind)).save(images / "labels.tif")
+    run(images, tmp_path / "again")
+    assert "few values, as in masks, first labels.tif" in capsys.readouterr().out
+
+
 def test_names_that_are_not_utf_8_come_through(tmp_path: Path) -> None:
     images, out = folder_of(tmp_path, 3), tmp_path / "out"
     name = os.fsdecode(b"\xff\xfe.png")
