@@ -13,9 +13,10 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TextIO
 
 import rich.console
@@ -24,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scripts import errors
+from scripts.refusal import as_here
 
 # What opens and closes a fold in the log of a CI service, by the variable that tells of it.
 _FOLDS = {
@@ -57,6 +59,8 @@ class Console:
             highlight=False,
             color_system=None if os.environ.get("NO_COLOR") else "auto",
         )
+        # What the paths of the container that is running, or ran last, are on this machine.
+        self.places: Mapping[str, Path] = {}
         self._fold = ""
 
     def started(self, stage: str) -> None:
@@ -104,7 +108,7 @@ class Console:
     def failed(self, error: BaseException, output: list[str]) -> None:
         """Add an error to the JSON document, and with --verbose say where it comes from."""
         self._end_fold()
-        self.document["error"] = _record(error, output)
+        self.document["error"] = _record(error, [as_here(line, self.places) for line in output])
         if self.verbose:
             traceback.print_exception(error)
 
@@ -203,11 +207,15 @@ def _record(error: BaseException, output: list[str]) -> dict[str, Any]:
     return {
         "class": type(named or error).__name__,
         "exit_code": named.exit_code if named else code,
-        "what": named.what if named else str(error),
+        "what": named.what if named else _in_words(error),
         "cause": named.cause if named else "",
         "remedy": named.remedy if named else "",
         "output": output,
     }
+
+
+def _in_words(error: BaseException) -> str:
+    return errors.INTERRUPTION if isinstance(error, KeyboardInterrupt) else str(error)
 
 
 def size(count: int) -> str:

@@ -180,6 +180,7 @@ class SignatureError(PipelineError):
 
 
 INTERRUPTED = 130
+INTERRUPTION = "interrupted; finished stages are kept"
 
 
 def named(error: BaseException) -> PipelineError | None:

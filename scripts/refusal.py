@@ -37,7 +37,7 @@ def take(
     """
     try:
         parts = json.loads(path.read_text())
-        texts = {name: _as_here(str(parts[name]), places) for name in ("what", "cause", "remedy")}
+        texts = {name: as_here(str(parts[name]), places) for name in ("what", "cause", "remedy")}
     except (OSError, ValueError, KeyError, TypeError):
         return None
     finally:
@@ -45,7 +45,7 @@ def take(
     return with_exit_code(exit_code)(f"{stage}: {texts.pop('what')}", **texts)
 
 
-def _as_here(text: str, places: Mapping[str, Path]) -> str:
+def as_here(text: str, places: Mapping[str, Path]) -> str:
     """Return a text with this machine's paths in place of the container's."""
     longest_first = sorted(places, key=len, reverse=True)
     # Whole paths and their beginnings: not a part of another path, nor of a longer name.

@@ -116,6 +116,7 @@ class Builder:
             memory_bytes=self.memory_bytes,
         )
         self.console.detail(" ".join(program.command))
+        self.console.places = _places(request, stage, out)
         started = time.monotonic()
         outcome = container.run(self.client, self.image.id, self.variation.applied(program))
         try:
@@ -150,9 +151,7 @@ def _refusal(
     request: Request, stage: Stage, outcome: container.Outcome, out: Path
 ) -> errors.PipelineError:
     """Return why a stage failed, in its own words where it has any."""
-    standing = {mount.target: mount.source for mount in _standing_mounts(request, out)}
-    places = {**standing, **plan.places(request, stage)}
-    code = outcome.exit_code
+    places, code = _places(request, stage, out), outcome.exit_code
     return refusal.take(out / refusal.NAME, stage.name, code, places) or errors.with_exit_code(
         code
     )(
@@ -160,6 +159,12 @@ def _refusal(
         cause="a fault of the program, which it could not name",
         remedy="run the same command again; if it ends there again, report it with the output",
     )
+
+
+def _places(request: Request, stage: Stage, out: Path) -> dict[str, Path]:
+    """Return what the paths that a stage sees are on this machine."""
+    standing = {mount.target: mount.source for mount in _standing_mounts(request, out)}
+    return {**standing, **plan.places(request, stage)}
 
 
 def _standing_mounts(request: Request, out: Path) -> list[Mount]:

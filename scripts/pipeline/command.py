@@ -214,7 +214,7 @@ def _errors_in_words() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise Exit(code=UNREAD) from None
     except KeyboardInterrupt:
-        raise Exit("interrupted; finished stages are kept", code=errors.INTERRUPTED) from None
+        raise Exit(errors.INTERRUPTION, code=errors.INTERRUPTED) from None
     except Exception as error:
         if (named := errors.named(error)) is None:
             raise

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from scripts import artefacts
+from scripts import artefacts, writing
 from scripts.console import Console
 from scripts.image.image import Image
 from scripts.pipeline import facts
@@ -16,14 +16,18 @@ from scripts.pipeline.store import Store
 from scripts.report import markdown as in_markdown
 from scripts.report.comparison import Comparison
 from scripts.report.files import Names
-from scripts.report.record import Artefact, Run, Stage
+from scripts.report.record import Artefact, Report, Run, Stage
 
 # A file that GitHub shows on the page of a run.
 SUMMARY = "GITHUB_STEP_SUMMARY"
 
 
-def write(image: Image, request: Request, steps: Sequence[Done]) -> Path | None:
+def write(
+    image: Image, request: Request, steps: Sequence[Done], say: Callable[[str], None] = print
+) -> Path | None:
     """Write `build.html` where the build has a report, and add to CI's summary where there is one.
+
+    Neither decides on a build that is whole: what cannot be written, it `say`s.
 
     Returns:
         The page, or None where the stages end before there is a report.
@@ -33,44 +37,67 @@ def write(image: Image, request: Request, steps: Sequence[Done]) -> Path | None:
     path = request.root / artefacts.build_page(request.precision.name)
     if path.is_file() and not any(step.ran for step in steps) and SUMMARY not in os.environ:
         return path
-    return _write(path, image, request, run=_run(request, steps))
+    report = _report(image, request, run=_run(request, steps))
+    _add_summary(report, say)
+    return _written(path, report, say)
 
 
-def write_failed(image: Image, request: Request, measured: Path) -> Path | None:
+def write_failed(
+    image: Image, request: Request, measured: Path, say: Callable[[str], None] = print
+) -> Path | None:
     """Write the report of a build that missed its gate, and add to CI's summary.
 
     Args:
         image: the image of the build.
         request: what was asked for.
         measured: the folder of what the stage measured that refused it.
+        say: what is told of a page or summary that cannot be written.
 
     Returns:
         The page, or None where the build ended before there was anything to show.
     """
     if not (measured / artefacts.verify_report(request.precision.name)).is_file():
         return None
-    return _write(measured / artefacts.PAGE, image, request, measured=measured)
+    report = _report(image, request, measured=measured)
+    _add_summary(report, say)
+    return _written(measured / artefacts.PAGE, report, say)
 
 
-def _write(
-    path: Path,
+def _report(
     image: Image,
     request: Request,
     *,
     run: Run | None = None,
     measured: Path | None = None,
-) -> Path:
+) -> Report:
     # Most commands do without what pages are made with, which takes its time to load.
-    from scripts.report import figures, page, reading
+    from scripts.report import reading
 
     names = Names(request.model, request.precision, request.target)
     host = facts.gather(request, image, Store(request.root).digests.tree)
-    report = reading.read(request.root, names, host, run, measured)
-    path.write_text(page.html(report))
-    if summary := os.environ.get(SUMMARY):
-        with Path(summary).open("a") as file:
+    return reading.read(request.root, names, host, run, measured)
+
+
+def _written(path: Path, report: Report, say: Callable[[str], None]) -> Path | None:
+    from scripts.report import page
+
+    try:
+        return writing.replace(path, page.html(report).encode())
+    except OSError as error:
+        say(f"the page {path} cannot be written: {error.strerror}")
+        return None
+
+
+def _add_summary(report: Report, say: Callable[[str], None]) -> None:
+    from scripts.report import figures
+
+    if not (summary := os.environ.get(SUMMARY)):
+        return
+    try:
+        with Path(summary).open("a", encoding="utf-8") as file:
             file.write(in_markdown.build(figures.of(report)))
-    return path
+    except OSError as error:
+        say(f"{SUMMARY}, {summary}, cannot be written: {error.strerror}")
 
 
 def show(

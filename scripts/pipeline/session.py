@@ -82,7 +82,7 @@ def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
     summary.show(builder.console, request, steps)
     if stages[-1].verb == "package" and (text := recorded.verdict(builder.image, request, steps)):
         builder.console.note(text)
-    page = pages.write(builder.image, request, steps)
+    page = pages.write(builder.image, request, steps, builder.console.note)
     if page:
         builder.console.note(f"to look at: {page}")
     record = {**summary.record(request, steps), "report": str(page) if page else None}
@@ -92,7 +92,7 @@ def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
 def _show_measured(builder: Builder, request: Request, folder: Path) -> None:
     """Say where to find what was measured before the gate was missed, and show it as a page."""
     builder.console.note(f"what was measured: {folder}")
-    page = pages.write_failed(builder.image, request, folder)
+    page = pages.write_failed(builder.image, request, folder, builder.console.note)
     if page:
         builder.console.note(f"to look at: {page}")
     builder.console.result(report=str(page) if page else None)

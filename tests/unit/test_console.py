@@ -9,7 +9,7 @@ import pytest
 
 from scripts import console
 from scripts.console import Console, size
-from scripts.errors import INTERRUPTED, GateError
+from scripts.errors import INTERRUPTED, INTERRUPTION, GateError
 
 Captured = pytest.CaptureFixture[str]
 NAMES_OF_CI = ("GITHUB_ACTIONS", "GITLAB_CI")
@@ -187,6 +187,18 @@ def test_what_is_no_error_of_ours_is_in_the_document_too(
     with pytest.raises(type(error)), console.opened(json=True):
         raise error
     assert json.loads(capfd.readouterr().out)["error"]["exit_code"] == code
+
+
+def test_an_interrupted_build_says_so_and_names_files_of_this_machine(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(KeyboardInterrupt), console.opened(json=True) as opened:
+        opened.places = {"/build": Path("/home/me/digits")}
+        print("reading /build/models/x.onnx and /builds")
+        raise KeyboardInterrupt
+    error = json.loads(capfd.readouterr().out)["error"]
+    assert error["what"] == INTERRUPTION
+    assert error["output"] == ["reading /home/me/digits/models/x.onnx and /builds"]
 
 
 def test_verbose_says_where_an_error_comes_from(capfd: pytest.CaptureFixture[str]) -> None:

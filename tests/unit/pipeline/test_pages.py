@@ -47,6 +47,27 @@ def test_the_page_of_a_build_tells_its_times_and_its_archive(tmp_path: Path) -> 
     assert "7.0 MB" in text and 64 * "a" in text and "not run again" in text
 
 
+@pytest.mark.parametrize("place", ["no/such/folder", "a folder", "/dev/full"])
+def test_a_summary_that_cannot_be_written_is_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    asked, notes = request.make(build_dir=str(tmp_path)), list[str]()
+    reports.build(asked.root)
+    (tmp_path / "a folder").mkdir()
+    monkeypatch.setenv(pages.SUMMARY, str(tmp_path / place))
+    page = pages.write(IMAGE, asked, [step("report")], notes.append)
+    assert page and page.is_file()
+    assert [f"{pages.SUMMARY}, {tmp_path / place}, cannot" in note for note in notes] == [True]
+
+
+def test_a_page_that_cannot_be_written_is_a_note(tmp_path: Path) -> None:
+    asked, notes = request.make(build_dir=str(tmp_path)), list[str]()
+    reports.build(asked.root)
+    (page := asked.root / artefacts.build_page("int8")).mkdir()
+    assert pages.write(IMAGE, asked, [step("report")], notes.append) is None
+    assert [f"the page {page} cannot be written" in note for note in notes] == [True]
+
+
 def test_a_summary_is_added_to_what_ci_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = request.make(build_dir=str(tmp_path))
     reports.build(asked.root)
