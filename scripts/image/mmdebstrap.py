@@ -6,6 +6,7 @@ import io
 import os
 import shlex
 import shutil
+import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -44,8 +45,21 @@ def run(
     """
     if _is_here(lane, log):
         environment = {**os.environ, "SOURCE_DATE_EPOCH": str(lane.source_date_epoch)}
-        return log.run(command(work), environment)
+        return log.run([*_apart(), *command(work)], environment)
     return _run_in_container(client, lane, command(_IN_CONTAINER), work, log)
+
+
+def _apart() -> list[str]:
+    """Return what puts root's mmdebstrap into a namespace of mounts, where the kernel lets it.
+
+    What it mounts there, /proc and /sys of the new root, goes with it however it ends. Another
+    user's makes namespaces itself.
+    """
+    prefix = ["unshare", "--mount"]
+    if os.geteuid() != 0 or shutil.which(prefix[0]) is None:
+        return []
+    can = subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode == 0
+    return prefix if can else []
 
 
 def _is_here(lane: Lane, log: BuildLog) -> bool:

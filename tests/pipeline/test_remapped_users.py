@@ -16,6 +16,7 @@ from docker.errors import DockerException
 import docker
 from scripts.pipeline import container, engine
 from scripts.pipeline.container import Mount, Program
+from tests import namespaces
 
 pytestmark = pytest.mark.image
 # In namespaces of mounts and network: the list of users of the machine stays as it is, and so does
@@ -33,6 +34,7 @@ LOOK = "id -u; cat /in/a; cat /in/a >/out/b; touch /x; cat /proc/self/uid_map"
 def remapping(monkeypatch: pytest.MonkeyPatch) -> Iterator[docker.DockerClient]:
     if os.getuid() or not shutil.which("dockerd"):
         pytest.skip("only root may start an engine, and where there is one")
+    namespaces.require("--mount", "--net")
     home = Path(f"/tmp/remapping-{os.getpid()}")  # short: it is the path of a socket
     home.mkdir(mode=0o711)
     try:
@@ -53,7 +55,7 @@ def _service(home: Path) -> Iterator[Path]:
         deadline = time.monotonic() + 60
         while not _answers(home / "socket"):
             if process.poll() is not None or time.monotonic() > deadline:
-                pytest.skip(f"dockerd does not run here: {(home / 'log').read_text()[-500:]}")
+                pytest.fail(f"dockerd does not run: {(home / 'log').read_text()[-500:]}")
             time.sleep(0.2)
         yield home / "socket"
     finally:

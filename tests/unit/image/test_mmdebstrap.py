@@ -1,6 +1,10 @@
 """Where mmdebstrap runs; it is never really started, and nothing is installed."""
 
+import os
+import signal
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker.errors import APIError
@@ -8,6 +12,7 @@ from docker.errors import APIError
 from scripts.errors import ImageBuildError
 from scripts.image import lanes, mmdebstrap
 from scripts.image.buildlog import BuildLog
+from tests import namespaces
 
 LANE = lanes.load("bookworm")
 
@@ -80,6 +85,25 @@ def test_root_on_debian_installs_it_and_is_told(
     assert log.commands[1][-2:] == ["mmdebstrap", "debian-archive-keyring"]
     assert log.commands[2] == ["mm", str(tmp_path)]
     assert "installing mmdebstrap" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_what_it_mounted_goes_with_it_however_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    namespaces.require("--mount")
+    monkeypatch.setattr(mmdebstrap, "_is_here", lambda *_: True)
+    (place := tmp_path / "proc").mkdir()
+    script = f"mount -t tmpfs none {place} && : >{place}/mounted && : >{tmp_path}/done; kill -9 $$"
+    log = BuildLog(tmp_path / "log")
+    try:
+        client: Any = NoRegistry()
+        code = mmdebstrap.run(client, LANE, lambda _: ["sh", "-c", script], tmp_path, log)
+        assert code == -signal.SIGKILL
+        assert (tmp_path / "done").exists(), log.tail()
+        assert str(place) not in Path("/proc/self/mounts").read_text()
+    finally:
+        subprocess.run(["umount", str(place)], capture_output=True, check=False)
 
 
 @pytest.mark.parametrize(("tool", "user"), [("apt-get", 1000), ("dnf", 0)])
