@@ -1,14 +1,20 @@
 """Finds the activations of an 8-bit network that must have 16 bits.
 
-What 8 bits lose is measured for all activations in one pass, those that one operator of a layer
-ties together in a group (`Trial.losses`). Rounding errors of different tensors add up, so groups
-are raised in the order of what they save for their cost until what is left is small enough: how
-many are needed is told by trials of the whole network on pictures that calibration has not seen.
+A trial of the whole network, on pictures that calibration has not seen, tells what a choice is
+worth. The usual causes are tried first, whole: attention over many tokens, whose probabilities are
+smaller than a step of 8 bits, then the residual stream (`Search._steps`). So a search of a large
+network ends after few trials.
+
+Of what remains open, 8 bits' loss is measured for all activations in one pass, those that one
+operator of a layer ties together in a group (`Trial.losses`). Rounding errors of different tensors
+add up, so groups are raised in the order of what they save for their cost until what is left is
+small enough: trials tell how many are needed, by bisection. n groups of k kinds take at most
+log2(n) + 1 + k trials.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +62,19 @@ class Group:
     def worth(self) -> float:
         """Return what 16 bits save for what they cost."""
         return self.loss / self.cost
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a search may raise: kinds as a whole, and kinds of which some groups may do."""
+
+    whole: tuple[Kind, ...]
+    parts: tuple[Kind, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the names of its kinds."""
+        return ", ".join(kind.name for kind in (*self.whole, *self.parts))
 
 
 @dataclass(frozen=True)
@@ -141,18 +160,17 @@ class Search:
         self._pictures, self._reference = pictures, reference
         self.pins = pins or Pins()
         self.kinds = kinds(network)
-        self._free: set[str] = set()
+        self._taken: set[str] = set()
         self._losses: dict[frozenset[str], float] = {}
-        self._groups: list[Group] = []
 
-    def take(self, free: Iterable[Kind]) -> None:
-        """Have some kinds at 16 bits from the start: they are faster so."""
-        self._free = tensors(free)
+    def take(self, kinds: Iterable[Kind]) -> None:
+        """Have some more kinds at 16 bits from the start."""
+        self._taken |= tensors(kinds)
 
     @property
     def start(self) -> set[str]:
-        """Return what has 16 bits whatever the accuracy."""
-        return (self._free - self.pins.narrow) | self.pins.wide
+        """Return what has 16 bits as a whole."""
+        return (self._taken - self.pins.narrow) | self.pins.wide
 
     @property
     def most(self) -> set[str]:
@@ -171,18 +189,19 @@ class Search:
             self._losses[key] = 1 - min(cosines)
         return self._losses[key]
 
-    def groups(self) -> list[Group]:
-        """Return all groups whose width is open, those that save the most for their cost first."""
-        if not self._groups:
-            fixed = self.start | self.pins.narrow
-            kind_of = {name: kind for kind in self.kinds for name in kind.tensors}
-            names = {name: kind.name for name, kind in kind_of.items() if name not in fixed}
-            self._groups = [
-                Group(names[group[0]], group, loss, max(kind_of[group[0]].cost, LEAST_COST))
-                for group, loss in self._trial.losses(names, self._pictures[:1]).items()
-            ]
-            self._groups.sort(key=lambda group: (-group.worth, group.tensors))
-        return self._groups
+    def groups(self, of: Sequence[Kind] | None = None) -> list[Group]:
+        """Return the groups of some kinds, or of all, whose width is open.
+
+        Those that save the most for their cost come first.
+        """
+        fixed = self.start | self.pins.narrow
+        kind_of = {name: kind for kind in of or self.kinds for name in kind.tensors}
+        names = {name: kind.name for name, kind in kind_of.items() if name not in fixed}
+        groups = [
+            Group(names[group[0]], group, loss, max(kind_of[group[0]].cost, LEAST_COST))
+            for group, loss in self._trial.losses(names, self._pictures[:1]).items()
+        ]
+        return sorted(groups, key=lambda group: (-group.worth, group.tensors))
 
     def run(self, bound: float, gate: float) -> Found:
         """Return the activations to raise for a cosine of `bound`, or of about `gate` at least.
@@ -196,7 +215,9 @@ class Search:
             return Found(frozenset(self.start), 1 - now, 1 - now, None, bound, EIGHT)
         least = self.loss(self.most)
         wanted, reason = self._settled(bound, gate, least)
-        wide = self._thinned(self._enough(1 - wanted), 1 - wanted)
+        step = self._first(1 - wanted)
+        self.take(step.whole)
+        wide = self._thinned(self._enough(step.parts, 1 - wanted), 1 - wanted)
         reached = 1 - self.loss(wide)
         return Found(frozenset(wide), reached, 1 - now, 1 - least, wanted, reason)
 
@@ -220,9 +241,35 @@ class Search:
         say(f"  warning: {reason}; the gate is {gate:.5f}")
         return 1 - max(BESIDE_WEIGHTS * least, enough), reason
 
-    def _enough(self, most: float) -> list[Group]:
-        """Return as few groups, best first, as are needed: by bisection."""
-        groups = self.groups()
+    def _steps(self) -> Iterator[Step]:
+        """Yield what may be raised, the usual causes first.
+
+        Scores and probabilities go together: between 8 and 16 bits the HTP's softmax is slow.
+        """
+        softmax = tuple(kind for kind in self.kinds if widths.of_softmax(kind.name))
+        stream = tuple(kind for kind in self.kinds if widths.of_stream(kind.name))
+        yield Step(softmax, ())
+        yield Step((), stream)
+        yield Step(softmax, stream)
+
+    def _first(self, most: float) -> Step:
+        """Return the first step with which no more than `most` is lost, else all kinds."""
+        for step in self._steps():
+            raised = self.start | (tensors((*step.whole, *step.parts)) - self.pins.narrow)
+            known = frozenset(raised) in self._losses
+            loss = self.loss(raised)
+            if not known:
+                say(f"  16 bits for {step.name}: cosine {1 - loss:.5f}")
+            if loss <= most:
+                return step
+        return Step((), tuple(self.kinds))
+
+    def _enough(self, kinds: Sequence[Kind], most: float) -> list[Group]:
+        """Return as few groups of some kinds, best first, as are needed: by bisection."""
+        if self.loss(self.start) <= most:
+            return []
+        groups = self.groups(kinds)
+        say(f"  {len(groups)} groups: at most {len(groups).bit_length()} trials of how many")
         low, high = 0, len(groups)
         while low < high:
             middle = (low + high) // 2

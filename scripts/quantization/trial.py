@@ -6,7 +6,10 @@ take, so one session tries any choice.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +82,15 @@ class Trial:
         found = {}
         for piece, runner in track([*zip(self._pieces, self._runners, strict=True)], "losses"):
             exact = self._through(runner, values, everything)
-            for group in _groups(piece, kinds):
-                narrow = self._through(runner, values, everything.difference(group))
-                found[group] = max(
-                    self._loss(result, exact[result], narrow[result], set(group))
-                    for result in exact
-                )
+            groups = _groups(piece, kinds)
+            choices = [everything.difference(group) for group in groups]
+            through = partial(self._through, runner, values)
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                for group, narrow in zip(groups, pool.map(through, choices), strict=True):
+                    found[group] = max(
+                        self._loss(result, exact[result], narrow[result], set(group))
+                        for result in exact
+                    )
             values = exact[piece.result]
         return found
 

@@ -11,6 +11,7 @@ from openqnn.quantization.encodings import Encodings
 from scripts import artefacts, metrics
 from scripts.quantization import calibration, choice, widths
 from scripts.quantization.calibration import Unseen
+from scripts.quantization.search import Search, tensors
 from scripts.stages import quantize
 from tests.networks import outliers, vit
 from tests.unit.quantization.test_equalise import _features, _pictures
@@ -129,6 +130,33 @@ def test_a_report_of_widths_pins_the_same_widths(tmp_path: Path) -> None:
     assert second == first
     why = json.loads(report.read_text())["why"]
     assert why["form"] == json.loads(pins.read_text())["why"]["form"] | {"what": "the choice"}
+
+
+def _searched(folder: Path, network: Path, seed: int) -> Search:
+    """Return a search of a network with 8 bits, nothing of it raised."""
+    pictures = _pictures(folder / "calibration", 3, seed=seed)
+    target = folder / "narrow.onnx"
+    encodings = calibration.encoded(network, target, pictures, 8, method="min-max", equal=True)
+    found = Network.load(target)
+    unseen = Unseen.of(found, _pictures(folder / "unseen", 1, seed=seed + 1))
+    (folder / "scratch").mkdir()
+    return calibration.search(found, encodings, unseen, folder / "scratch")
+
+
+def test_attention_over_many_tokens_gets_16_bits_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over 1029 tokens a probability is less than a step of 8 bits."""
+    for name, value in {"SIZE": 256, "PATCHES": 1024, "TOKENS": 1029}.items():
+        monkeypatch.setattr(vit, name, value)
+    search = _searched(tmp_path, vit.write(tmp_path), seed=1)
+    softmax = tensors(kind for kind in search.kinds if widths.of_softmax(kind.name))
+    # The losses of single groups would take a run of the network for every kind.
+    monkeypatch.setattr(Search, "groups", lambda *_: pytest.fail("groups were measured"))
+    found = search.run(0.99, 0.98)
+    assert found.eight_bits < 0.99
+    assert found.wide == softmax
+    assert found.cosine >= 0.99
 
 
 def test_losses_of_one_pass_put_a_massive_stream_first(tmp_path: Path) -> None:
