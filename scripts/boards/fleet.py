@@ -11,7 +11,7 @@ from scripts.boards.devices import FILE, Device, select
 from scripts.boards.install import Say, install
 from scripts.boards.login import Login, logins
 from scripts.console import Console
-from scripts.errors import PipelineError
+from scripts.errors import KeyFileError, PipelineError
 from scripts.package import package, signature
 from scripts.words import counted
 
@@ -38,15 +38,19 @@ def deploy(
     """
     devices = select(names, file)
     lists = [signers] if signers else []
-    lists += [
-        file.parent / Path(device.signers).expanduser() for device in devices if device.signers
-    ]
+    lists += _lists(devices, file).values()
     with signature.verified(archive, lists) as (own, _), package.unpacked(own) as shipment:
 
         async def action(login: Login, say: Say) -> tuple[str, ...]:
             return (await install(login, shipment, say, measured.beside(archive)),)
 
         _each(devices, action, f"deployment of {shipment.package.manifest.name}", console)
+
+
+def _lists(devices: Sequence[Device], file: Path) -> dict[str, Path]:
+    """Return the lists of signers of those devices that ask for a signature, by their names."""
+    lists = {row.name: row.signers for row in devices if row.signers}
+    return {name: file.parent / Path(path).expanduser() for name, path in lists.items()}
 
 
 def rollback(names: Sequence[str], *, file: Path = FILE, console: Console | None = None) -> None:
@@ -64,7 +68,13 @@ def status(names: Sequence[str], *, file: Path = FILE, console: Console | None =
     Raises:
         PipelineError: the error of one device; the others are shown first.
     """
-    _each(select(names, file), upkeep.status, "devices", console, upkeep.STATUS_COLUMNS)
+    devices, console = select(names, file), console or Console()
+    for name, path in _lists(devices, file).items():
+        try:
+            signature.require_list(path)
+        except KeyFileError as error:
+            console.note(f"signers of {name}: {error.what} Nothing can be deployed there")
+    _each(devices, upkeep.status, "devices", console, upkeep.STATUS_COLUMNS)
 
 
 def remote_verify(

@@ -12,14 +12,17 @@ from scripts.boards import measured, shell
 from scripts.boards.board import ANSWER_LIMIT, Board
 from scripts.errors import DeviceError, GateError
 from scripts.package import rule
-from scripts.package.manifest import Manifest
+from scripts.package.manifest import GOLDEN_INPUT, Manifest
 
 # The simulator is meant to be exact; what is allowed for is another rounding of a last bit.
 MIN_COSINE = 0.999
-INPUT = "golden/input."
 # The board ends a run after 300 s by itself.
 _SECONDS = 330.0
 _RUNS = "50"
+_REMEDY = (
+    "`current` was left as it was; see `invoke device.status`, or make the archive again with "
+    "`invoke package`"
+)
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,9 @@ async def run(board: Board, release: str, manifest: Manifest) -> Golden:
         raise GateError(
             f"{board.device.name} runs the network and gets it wrong: cosine {golden.cosine:.6f}"
             f" against the simulator, {MIN_COSINE} wanted.",
-            cause="another skel than the package's was loaded, or the NPU is faulty",
-            remedy="`current` was left as it was; see `invoke device.status`",
+            cause="another skel than the package's was loaded, the NPU is faulty, or the package's"
+            " golden output is of another network",
+            remedy=_REMEDY,
         )
     return golden
 
@@ -79,7 +83,7 @@ async def run(board: Board, release: str, manifest: Manifest) -> Golden:
 def _arguments(board: Board, manifest: Manifest) -> list[str]:
     """Return program, network, input and options of a golden run."""
     (runner,), (context,) = manifest.role("runner"), manifest.role("context binary")
-    (source,) = (path for path in manifest.role("golden") if path.startswith(INPUT))
+    (source,) = (path for path in manifest.role("golden") if path.startswith(GOLDEN_INPUT))
     for path in (runner, context, source):
         rule.check_path(path)
     options = ["--board_skel"] if board.device.skel == "board" else []
@@ -92,7 +96,7 @@ def _arguments(board: Board, manifest: Manifest) -> list[str]:
 def _outputs(manifest: Manifest) -> dict[str, int]:
     """Return the sizes of the golden outputs by their paths, in the order of `golden.sh`."""
     sizes = {entry.path: entry.size for entry in manifest.entries if entry.role == "golden"}
-    return {path: sizes[path] for path in sorted(sizes) if not path.startswith(INPUT)}
+    return {path: sizes[path] for path in sorted(sizes) if not path.startswith(GOLDEN_INPUT)}
 
 
 def _parts(answer: bytes) -> tuple[bytes, bytes]:
@@ -114,7 +118,11 @@ def _cut(device: str, outputs: bytes, sizes: Mapping[str, int]) -> dict[str, byt
         DeviceError: it is more, or less.
     """
     if len(outputs) != (total := sum(sizes.values())):
-        raise DeviceError(f"{device} gives {len(outputs)} bytes of output, not {total}.")
+        raise DeviceError(
+            f"{device} gives {len(outputs)} bytes of output; the golden output has {total}.",
+            cause="the package's golden output or its runner is of another network",
+            remedy=_REMEDY,
+        )
     parts, start = {}, 0
     for path, size in sizes.items():
         parts[path], start = outputs[start : start + size], start + size
@@ -124,7 +132,11 @@ def _cut(device: str, outputs: bytes, sizes: Mapping[str, int]) -> dict[str, byt
 def _cosine(device: str, actual: bytes, expected: bytes) -> float:
     """Return the cosine of two raw float32 arrays; NaN where one is all zeros or not finite."""
     if len(actual) != len(expected):
-        raise DeviceError(f"{device} gives {len(actual)} bytes of output, not {len(expected)}.")
+        raise DeviceError(
+            f"{device} has {len(expected)} bytes of a golden output of {len(actual)}.",
+            cause="the file was cut short on the board",
+            remedy="deploy the archive again: only what is damaged is sent",
+        )
     ours, simulated = (numpy.frombuffer(raw, "<f4").astype("f8") for raw in (actual, expected))
     with numpy.errstate(invalid="ignore"):
         norms = numpy.linalg.norm(ours) * numpy.linalg.norm(simulated)

@@ -13,13 +13,12 @@ from typing import Any
 
 from scripts.errors import ArtefactError
 from scripts.package import document, manifest, provenance, rule, sbom
-from scripts.package.manifest import MANIFEST, SUMS, Manifest
+from scripts.package.manifest import GOLDEN_INPUT, MANIFEST, SUMS, Manifest
 
 _REPORTS = {"reports/verify.json": "accuracy", "reports/profile.json": "simulated_latency"}
 _ONNX = re.compile(r"model/[^/]+\.onnx")
 # Bytes: one node, and names and shapes of a few tensors.
 _LARGEST_ONNX = 64 << 10
-_MOST = 16
 _FACTS: document.Shape = {
     "model": {"name": str, "input": {"name": str, "shape": [int]}},
     "weights": {"synthetic": bool, "files": [{"name": str, "sha256": str}]},
@@ -71,6 +70,7 @@ def check(own: Manifest, documents: Mapping[str, bytes]) -> None:
         ArtefactError: one does, or is not such a document at all.
     """
     facts = document.load(documents[MANIFEST], MANIFEST, _FACTS)
+    _check_roles(own)
     for path, content in documents.items():
         if path == provenance.FILE:
             _check_provenance(own, facts, content)
@@ -81,6 +81,18 @@ def check(own: Manifest, documents: Mapping[str, bytes]) -> None:
             _require(figures == facts[_REPORTS[path]], path, "figures")
         elif _ONNX.fullmatch(path):
             _check_onnx(own, facts, path, content)
+
+
+def _check_roles(own: Manifest) -> None:
+    """Refuse a package that a board would not know how to run."""
+    for role in ("runner", "context binary"):
+        if len(own.role(role)) != 1:
+            raise rule.refusal(f"The package has {len(own.role(role))} files that are its {role}.")
+    golden = {row.path: row.size for row in own.entries if row.role == "golden"}
+    inputs = [path for path in golden if path.startswith(GOLDEN_INPUT)]
+    whole = all(size and size % 4 == 0 for path, size in golden.items() if path not in inputs)
+    if golden and (len(inputs) != 1 or not whole):
+        raise rule.refusal("The package's golden files are not one input and outputs in float32.")
 
 
 def _check_provenance(own: Manifest, facts: Mapping[str, Any], content: bytes) -> None:

@@ -15,6 +15,8 @@ from scripts.package.item import Entry
 
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
+# What the path of a golden input begins with.
+GOLDEN_INPUT = "golden/input."
 # The report that people look at.
 PAGE = "reports/report.html"
 SCHEMA = 1

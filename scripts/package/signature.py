@@ -110,7 +110,7 @@ def verified(archive: Path, signers: Sequence[Path]) -> Iterator[tuple[Path, lis
         yield archive, []
         return
     for file in signers:
-        _require_list(file)
+        require_list(file)
     with scratch.folder() as folder:
         with regular(archive) as content:
             copy = _copied(content, folder / archive.name, rule.MAX_PACKAGE)
@@ -136,8 +136,12 @@ def _signer(archive: Path, signers: Path) -> str:
     return who
 
 
-def _require_list(file: Path) -> None:
-    """Refuse what is no list of allowed signers, before it is used to judge anything."""
+def require_list(file: Path) -> None:
+    """Refuse what is no list of allowed signers, before it is used to judge anything.
+
+    Raises:
+        KeyFileError: it is none.
+    """
     if not file.is_file():
         what = f"{file} is a folder" if file.is_dir() else f"There is no file {file}"
         raise KeyFileError(f"{what}: it should list the allowed signers.", remedy=_LIST_REMEDY)

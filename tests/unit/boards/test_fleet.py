@@ -36,6 +36,23 @@ def test_one_board_that_fails_does_not_stop_the_others(
     assert "FAILED: " in table
 
 
+def test_a_list_of_signers_that_is_none_is_said_before_a_deployment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def action(login: Login, say: object) -> tuple[str, ...]:
+        return tuple("-" for _ in upkeep.STATUS_COLUMNS)
+
+    monkeypatch.setattr(upkeep, "status", action)
+    (tmp_path / "good").write_text(f"me ssh-ed25519 {'A' * 68}\n")
+    file = tmp_path / "devices.toml"
+    lists = {"a": "", "b": 'signers = "nope"\n', "c": 'signers = "good"\n'}
+    file.write_text("".join(TABLE.format(name) + line for name, line in lists.items()))
+    fleet.status(["a", "b", "c"], file=file)
+    notes = [line for line in capsys.readouterr().out.splitlines() if "signers" in line]
+    assert len(notes) == 1
+    assert f"signers of b: There is no file {tmp_path / 'nope'}" in notes[0]
+
+
 def test_a_program_reads_what_became_of_each_board(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

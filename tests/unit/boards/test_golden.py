@@ -64,5 +64,7 @@ def test_the_worst_output_counts(tmp_path: Path, name: str) -> None:
 
 
 def test_an_output_less_is_said(tmp_path: Path) -> None:
-    with pytest.raises(DeviceError, match="gives 32 bytes of output, not 40"):
+    with pytest.raises(DeviceError, match=r"gives 32 bytes of output; .* has 40") as caught:
         _run(tmp_path, RUNNER.replace("\necho", '\nrm "$2/head.raw"\necho', 1))
+    assert "of another network" in caught.value.cause
+    assert "invoke package" in caught.value.remedy

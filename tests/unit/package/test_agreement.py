@@ -6,7 +6,7 @@ import dataclasses
 import io
 import json
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,9 @@ def contents(whole: Path) -> dict[str, bytes]:
         }
 
 
-def forged(whole: Path, changes: dict[str, bytes]) -> Path:
+def forged(
+    whole: Path, changes: dict[str, bytes], *, roles: Mapping[str, str] | None = None
+) -> Path:
     """Return a package with other files, whose manifest and sums are made to fit."""
     files = contents(whole)
     old = manifest.load(files.pop(MANIFEST))
@@ -48,6 +50,8 @@ def forged(whole: Path, changes: dict[str, bytes]) -> Path:
         dataclasses.replace(known.get(path, known[ONNX]), path=path, **facts(content))
         for path, content in (files | changes).items()
     ]
+    named = {} if roles is None else roles
+    new = [dataclasses.replace(row, role=named.get(row.path, row.role)) for row in new]
     document = manifest.dump(old.facts, new)
     files |= {**changes, MANIFEST: document, SUMS: manifest.sums(new, document)}
     modes = {entry.path: int(entry.mode, 8) for entry in new}
@@ -215,6 +219,23 @@ def test_documents_say_what_the_manifest_says(
 )
 def test_documents_are_json_objects_within_bounds(whole: Path, path: str, content: bytes) -> None:
     assert path in refusal(whole, {path: content})
+
+
+@pytest.mark.parametrize("role", ["runner", "context binary"])
+def test_a_board_knows_what_to_run(whole: Path, role: str) -> None:
+    changes = {"lib/second.so": b"x"}
+    path = forged(whole, changes, roles={"lib/second.so": role})
+    with pytest.raises(ArtefactError, match=f"has 2 files that are its {role}"):
+        inspection.inspect(path)
+
+
+@pytest.mark.parametrize("name", ["golden/input.b", "golden/output.raw"])
+@pytest.mark.parametrize("size", [0, 3])
+def test_golden_files_are_one_input_and_whole_numbers(tmp_path: Path, name: str, size: int) -> None:
+    whole = packages.package(tmp_path / "build", runner=b"#!/bin/sh\n")
+    path = forged(whole, {name: bytes(size)}, roles={name: "golden"})
+    with pytest.raises(ArtefactError, match="golden files are not one input and outputs"):
+        inspection.inspect(path)
 
 
 def test_a_report_may_name_pictures_as_they_are(whole: Path) -> None:
