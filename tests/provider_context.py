@@ -18,7 +18,7 @@ from scripts.htp import contexts, estimate, provider
 def main(arguments: argparse.Namespace) -> None:
     """Write the context binary, and the compiler's estimate of it."""
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
-    quantized = precision.weights == 8
+    quantized = precision.weights < 16
     if quantized != (arguments.encodings is not None):
         raise UsageError(
             f"Precision {precision.name} {'needs' if quantized else 'takes no'} --encodings."

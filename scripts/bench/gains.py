@@ -268,9 +268,8 @@ class Bench:
     def _quantized(self, path: Path, folder: Path, wide: Sequence[str], form: str) -> Path:
         """Write integers of a network in which some kinds of activations have 16 bits."""
         scaled = folder / "scaled.onnx"
-        bits = self._precision.activations
         encodings = calibration.encoded(
-            path, scaled, [self._noise], bits, method="min-max", equal=False
+            path, scaled, [self._noise], self._precision, method="min-max", equal=False
         )
         network = onnx_network.Network.load(scaled)
         if form == norms.LAYER:

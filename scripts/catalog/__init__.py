@@ -24,6 +24,8 @@ MANY_PATCHES = 400
 # The architecture that gains.toml and widths.toml were measured for.
 MEASURED_ARCH = "v73"
 # How calibration chooses an activation's range: all of it, nearly all, or the least squared error.
+# Which linear layers of a network have weights of 4 bits.
+LINEARS = MLPS, EVERY_LINEAR = "mlp", "all"
 METHODS = MIN_MAX, PERCENTILE, MSE = "min-max", "percentile", "mse"
 
 
@@ -79,6 +81,8 @@ class Precision:
     """Bit widths, and lower bounds on the cosine against fp32.
 
     `budgeted` ones have activations of two widths, as many wide ones as a budget allows or needs.
+    `linears` says which linear layers have weights of less than 8 bits, `lowered_as` the precision
+    whose measurements choose the rewrites.
     """
 
     name: str
@@ -86,6 +90,8 @@ class Precision:
     activations: int
     gate: Mapping[str, float]
     budgeted: bool = False
+    linears: str = ""
+    lowered_as: str = ""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from scripts.lowering.rotary import signed_rotary, summed_rotary, whole_rotary
 from scripts.lowering.tokens import flat_linears, pad_tokens
 from scripts.pictures.preprocess import Preprocessing
 
-EVERY = ("fp16", "int8", "mixed", "w8a16")
+EVERY = ("fp16", "int8", "w8a16")
 # What is measured counts from this share of a layer and these microseconds on. The compiler's
 # schedule is that uneven: of ViT-S at 512 pixels in w8a16, fold-attention-scale costs 1.9 % of a
 # layer beside halve-heads, and saves 0.9 % without it.
@@ -83,12 +83,12 @@ REWRITES = (
     Rewrite(fold_attention_scale),
     Rewrite(whole_rotary),
     Rewrite(signed_rotary, ("fp16",)),
-    Rewrite(summed_rotary, ("int8", "mixed", "w8a16"), ("whole-rotary",)),
+    Rewrite(summed_rotary, ("int8", "w8a16"), ("whole-rotary",)),
     Rewrite(flat_linears),
     Rewrite(pad_tokens, needs=("whole-rotary", "flat-linears")),
     Rewrite(split_heads),
     # In float16 the compiler has no cost for an RMSNorm, and in 16 bits a LayerNorm is faster.
-    Rewrite(rms_norms, ("int8", "mixed"), ("fold-layer-scale", "flat-linears")),
+    Rewrite(rms_norms, ("int8",), ("fold-layer-scale", "flat-linears")),
     Rewrite(group_heads, ("fp16",), ("flat-linears", "split-heads")),
     Rewrite(halve_heads, ("w8a16",), ("flat-linears", "split-heads")),
     Rewrite(sum_inputs, ("fp16",), ("flat-linears",)),
@@ -133,7 +133,8 @@ def choose(
 
 def _paying(precision: str, shape: Shape | None) -> set[str]:
     """Return the names of a precision's rewrites, and correct them by what was measured."""
-    names = {rewrite.name for rewrite in REWRITES if precision in rewrite.precisions}
+    own = _lowered_as(precision)
+    names = {rewrite.name for rewrite in REWRITES if own in rewrite.precisions}
     if shape is None:
         return names
     saved = {rewrite.name: _saved(rewrite.name, precision, shape) for rewrite in REWRITES}
@@ -153,9 +154,9 @@ def _saved(name: str, precision: str, shape: Shape) -> float:
 def nearest(precision: str, shape: Shape, rewrite: str = "") -> catalog.Measured | None:
     """Return the measurement of the network that is most alike: in ratios of tokens and of widths.
 
-    Of those that have a figure of the `rewrite`, if one is given. `mixed` has the forms of int8.
+    Of those that have a figure of the `rewrite`, if one is given.
     """
-    measured_as = "int8" if precision == "mixed" else precision
+    measured_as = _lowered_as(precision)
     points = [
         point
         for point in catalog.gains()
@@ -168,6 +169,10 @@ def nearest(precision: str, shape: Shape, rewrite: str = "") -> catalog.Measured
         )
 
     return min(points, key=distance, default=None)
+
+
+def _lowered_as(precision: str) -> str:
+    return catalog.precisions()[precision].lowered_as or precision
 
 
 def _require_known(names: Collection[str]) -> None:

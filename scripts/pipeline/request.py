@@ -84,9 +84,11 @@ class Request:
         f"{', '.join(catalog.precisions())} (mixed needs a budget)",
         option_values.precision,
         metavar="NAME",
-        details="`w8a16` has 8-bit weights and 16-bit activations. In `int8` activations have 8 "
-        "bits, except those that are faster with 16 bits and the cheapest few that the gate needs: "
-        "`models/dinov3_<model>_int8.widths.json` names them. `mixed` takes a budget, `--max-ms "
+        details="`w8a16` has 8-bit weights and 16-bit activations; `w4a16` has 4-bit weights in "
+        "all linear layers, `w4a8` in those of MLPs, rounded with the pictures in view. In `int8` "
+        "and `w4a8` activations have 8 bits, except those that are faster with 16 bits and the "
+        "cheapest few that the gate needs: `models/dinov3_<model>_<precision>.widths.json` "
+        "names them. `mixed` takes a budget, `--max-ms "
         "25` or `--min-cosine 0.995`, and writes all it could choose from to "
         "`models/dinov3_<model>_mixed.frontier.json`.",
     )
@@ -104,7 +106,7 @@ class Request:
     )
     widths: Path | None = option(
         "",
-        "int8, mixed: file that pins activations to 8 or 16 bits; the others are still searched",
+        "int8, mixed, w4a8: file that pins activations to 8 or 16 bits; others are searched",
         option_values.widths,
         metavar="FILE",
         details='`{"16": {"Softmax to MatMul": "all"}, "8": {"Add to Norm": ["layer.3.Add_2"]}}`: '

@@ -15,8 +15,9 @@ from openqnn.progress import say
 from openqnn.quantization import observe, qdq, recipe
 from openqnn.quantization.encodings import Encodings
 from openqnn.quantization.observe import Range
+from scripts.catalog import Precision
 from scripts.metrics import FP16_MAX, Features
-from scripts.quantization import equalise, norms
+from scripts.quantization import equalise, narrow, norms
 from scripts.quantization.scaling import Scaling
 from scripts.quantization.search import Pins, Search
 from scripts.quantization.trial import Trial
@@ -33,14 +34,23 @@ def split(pictures: Sequence[Path]) -> tuple[Sequence[Path], Sequence[Path]]:
 
 
 def encoded(
-    source: Path, target: Path, pictures: Sequence[Path], bits: int, *, method: str, equal: bool
+    source: Path,
+    target: Path,
+    pictures: Sequence[Path],
+    precision: Precision,
+    *,
+    method: str,
+    equal: bool,
 ) -> Encodings:
-    """Write the network that encodings belong to, and return them, for activations of a width."""
+    """Write the network that encodings belong to, and return them, at a precision's widths."""
     network = Network.load(source)
     recipe.separate_constants(network)
     network, limits = scaled(network, pictures, target.with_suffix(".onnx_data"), equal=equal)
     _audit(limits)
-    encodings = recipe.encoded(network, limits, pictures, method, bits)
+    encodings = recipe.encoded(network, limits, pictures, method, precision.activations)
+    if precision.linears:
+        bits, scope = precision.weights, precision.linears
+        encodings = narrow.narrowed(network, encodings, pictures, bits, scope)
     qdq.check(network, encodings)
     onnx.save(network.model, target)
     return encodings

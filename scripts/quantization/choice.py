@@ -31,10 +31,14 @@ class Chosen:
 
 
 class Chooser:
-    """Chooses widths for the network of `path`, whose activations have encodings of 8 bits."""
+    """Chooses widths for the network of `path`, whose activations have encodings of 8 bits.
 
-    def __init__(self, path: Path, made: Encodings, simulate: Simulate) -> None:
+    What is lost counts against the network of `exact`, where that of `path` has rounded weights.
+    """
+
+    def __init__(self, path: Path, made: Encodings, simulate: Simulate, exact: Path) -> None:
         self._network, self._made = Network.load(path), made
+        self._exact = Network.load(exact) if exact != path else None
         self._clock = Clock(simulate, path.with_suffix(".onnx_data"))
 
     def pins(self, file: Path | None) -> Pins:
@@ -55,6 +59,7 @@ class Chooser:
         """
         unseen = Unseen.of(self._network, files)
         plain = forms.plain(self._network, self._made, exact=unseen.same)
+        unseen = Unseen.of(self._exact, files) if self._exact else unseen
         # The trial takes the last form: a LayerNormalization's gain has 8 bits, whatever is raised.
         search = calibration.search(*list(plain.values())[-1], unseen, scratch, pins)
         twins = Forms(plain, self._clock)

@@ -32,7 +32,7 @@ from scripts.quantization.search import Pins
 def main(arguments: argparse.Namespace) -> None:
     """Write the network that the encodings belong to, and the encodings."""
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
-    if precision.weights != 8:
+    if precision.weights == 16:
         raise UsageError(
             f"Precision {precision.name} has float weights: there is nothing to quantise.",
             remedy="go on with `invoke context`, or choose int8 or w8a16",
@@ -47,7 +47,7 @@ def main(arguments: argparse.Namespace) -> None:
         arguments.onnx,
         target,
         pictures,
-        precision.activations,
+        precision,
         method=arguments.method,
         equal=arguments.equalise,
     )
@@ -73,7 +73,8 @@ def choose(
         def simulate(file: Path, encodings: Encodings) -> float:
             return simulation.milliseconds(file, encodings, precision, target, scratch)
 
-        chooser = Chooser(path, made, simulate)
+        exact = arguments.onnx if precision.linears else path
+        chooser = Chooser(path, made, simulate, exact)
         pins, budget = chooser.pins(arguments.widths), Budget()
         if precision.budgeted:
             budget = Budget(arguments.max_ms, arguments.min_cosine)
@@ -89,7 +90,7 @@ def choose(
 def _arguments() -> argparse.Namespace:
     parser = program.parser(__doc__)
     parser.add_argument("--model", required=True, help="name in the catalog")
-    parser.add_argument("--precision", required=True, help="int8, w8a16 or mixed")
+    parser.add_argument("--precision", required=True, help="any but fp16")
     parser.add_argument("--onnx", type=Path, required=True, help="float32 network")
     parser.add_argument("--calibration", type=Path, required=True, help="calibration set")
     parser.add_argument("--method", choices=clipping.METHODS, default=clipping.MIN_MAX)

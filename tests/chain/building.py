@@ -19,7 +19,7 @@ from scripts import artefacts, catalog
 from scripts.htp import sdk, simulator
 
 TARGET = catalog.targets()["iq9075"]
-PRECISIONS = ("fp16", "int8", "w8a16")
+PRECISIONS = ("fp16", "int8", "w8a16", "w4a16")
 # ViT-S takes the simulator minutes.
 CASES = [
     *(("digits", precision) for precision in PRECISIONS),

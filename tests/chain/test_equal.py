@@ -34,7 +34,9 @@ def test_outputs_are_equal_to_the_bit_and_cost_the_same(
         assert np.array_equal(mine, other)
 
 
-@pytest.mark.parametrize(("precision", "closeness"), [("int8", 0.999), ("w8a16", 0.99999)])
+@pytest.mark.parametrize(
+    ("precision", "closeness"), [("int8", 0.999), ("w8a16", 0.99999), ("w4a16", 0.99999)]
+)
 def test_the_simulator_computes_what_the_integers_do_on_the_cpu(
     network: Callable[[str], Network], tmp_path: Path, precision: str, closeness: float
 ) -> None:

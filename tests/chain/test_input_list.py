@@ -13,10 +13,12 @@ from openqnn import qnn
 from scripts.htp import sdk
 from tests.chain.building import Network
 
-OPTIONS = ("--use_per_row_quantization", "--weights_bitwidth", "8", "--bias_bitwidth", "32")
+OPTIONS = ("--use_per_row_quantization", "--bias_bitwidth", "32")
 
 
-def converted(folder: Path, model: Path, samples: list[Path], bits: int) -> dict[str, Any]:
+def converted(
+    folder: Path, model: Path, samples: list[Path], bits: int, weight_bits: int = 8
+) -> dict[str, Any]:
     """Convert in `folder` and return the tensors of the description."""
     folder.mkdir()
     (folder / "list.txt").write_text("".join(f"{path}\n" for path in samples))
@@ -24,6 +26,7 @@ def converted(folder: Path, model: Path, samples: list[Path], bits: int) -> dict
     command = [
         *(str(root.tool("qnn-onnx-converter")), "-i", str(model), "-o", "m.cpp"),
         *("--input_list", "list.txt", "--act_bitwidth", str(bits), *OPTIONS),
+        *("--weights_bitwidth", str(weight_bits)),
     ]
     subprocess.run(command, cwd=folder, env=root.environment(), check=True)
     read: dict[str, Any] = json.loads((folder / "m_net.json").read_text())["graph"]["tensors"]
@@ -60,3 +63,18 @@ def test_same_samples_same_bytes_others_others(
         converted(tmp_path / name, made.eager, samples, 8)
     sources = [(tmp_path / name / "m.cpp").read_bytes() for name in "abc"]
     assert sources[0] == sources[1] != sources[2]
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_weights_get_four_bits(
+    network: Callable[[str], Network], tmp_path: Path, bits: int
+) -> None:
+    made = network("digits")
+    tensors = converted(tmp_path / "a", made.eager, made.pictures()[:2], bits, weight_bits=4)
+    of_rows = [
+        one["quant_params"]["axis_scale_offset"]
+        for one in tensors.values()
+        if "axis_scale_offset" in one["quant_params"]
+    ]
+    assert len(of_rows) > 20
+    assert {one["bitwidth"] for one in of_rows} == {4, 32}  # those of weights, and of biases

@@ -96,7 +96,7 @@ def test_it_has_no_more_vtcm(libraries: Libraries, tmp_path: Path, target: Targe
         compiled(libraries("int8")[sdk.HOST], "int8", larger, tmp_path)
 
 
-@pytest.mark.parametrize("precision", ["fp16", "w8a16"])
+@pytest.mark.parametrize("precision", ["fp16", "w8a16", "w4a16"])
 @pytest.mark.parametrize("arch", ARCHS)
 def test_it_lacks_no_other_precision(
     libraries: Libraries, tmp_path: Path, arch: str, precision: str

@@ -48,7 +48,7 @@ def pictures(out: Path) -> None:
                 out=out,
                 images=root / part,
                 set=part,
-                size=model.image_size,
+                size=model.picture_size,
                 count=count,
                 weights=None,
                 model=MODEL,

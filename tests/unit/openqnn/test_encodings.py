@@ -76,3 +76,22 @@ def test_a_scale_that_is_no_positive_number_is_refused(tmp_path: Path, scale: st
     )
     with pytest.raises(Refused, match="positive"):
         Encodings.load(tmp_path / "e.json")
+
+
+@pytest.mark.parametrize("bits", ["5", "64", "0", "true"])
+def test_a_width_that_no_tensor_has_is_refused(tmp_path: Path, bits: str) -> None:
+    entry = f'[{{"bitwidth": {bits}, "scale": 1, "offset": 0, "is_symmetric": "False"}}]'
+    (tmp_path / "e.json").write_text(
+        f'{{"activation_encodings": {{"a": {entry}}}, "param_encodings": {{}}}}'
+    )
+    with pytest.raises(Refused, match="width"):
+        Encodings.load(tmp_path / "e.json")
+
+
+def test_four_bits_are_seven_steps_to_either_side_and_read_back(tmp_path: Path) -> None:
+    made = Encodings({}, {"w": encodings.symmetric([1.4, 0.7], 4)})
+    weight = made.params["w"]
+    assert weight.scales == pytest.approx((0.2, 0.1))
+    assert (weight.limits, weight.offset, weight.dtype.name) == ((-8, 7), -8, "int4")
+    made.save(tmp_path / "e.json")
+    assert Encodings.load(tmp_path / "e.json") == made

@@ -2,11 +2,14 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 
 from openqnn.network.onnx_network import ALIGNMENT, DataFile, Network
 from openqnn.refusal import DamagedFile
@@ -58,3 +61,20 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
     data.write_bytes(data.read_bytes()[:-1])
     with pytest.raises(DamagedFile, match="does not hold t19"):
         Network.load(tmp_path / "x.onnx").array("t19")
+
+
+@pytest.mark.parametrize("kind", [ml_dtypes.int4, ml_dtypes.uint4])
+@pytest.mark.parametrize("count", [4001, 4000, 5])
+def test_numbers_of_four_bits_lie_as_onnx_has_them(tmp_path: Path, kind: type, count: int) -> None:
+    values: NDArray[Any] = (
+        (np.arange(count) * 7 % 16 + np.iinfo(np.int8).min).astype(np.int8).astype(kind)
+    )
+    path = tmp_path / "x.onnx"
+    with DataFile(path.with_suffix(".onnx_data")) as data:
+        tensor = data.store("t", values)
+    onnx.save(helper.make_model(helper.make_graph([], "g", [], [], [tensor])), path)
+    (theirs,) = onnx.load(path).graph.initializer
+    assert np.array_equal(numpy_helper.to_array(theirs), values)
+    assert np.array_equal(Network.load(path).array("t"), values)
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        assert path.with_suffix(".onnx_data").stat().st_size == (count + 1) // 2

@@ -131,7 +131,7 @@ def test_a_precision_that_the_board_lacks_is_found() -> None:
     finding = doctor._board(request.make(target="qcs6490", precision="fp16"))
     assert not finding.well
     assert "cannot compute fp16" in finding.state
-    assert finding.remedy == "choose --precision w8a16 or int8 or mixed"
+    assert finding.remedy == "choose --precision w8a16 or int8 or mixed or w4a16 or w4a8"
 
 
 def test_a_processor_whose_figures_differ_is_said() -> None:

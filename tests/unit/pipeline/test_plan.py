@@ -159,6 +159,6 @@ def test_a_precision_that_a_target_lacks_is_refused_before_work_and_exports() ->
     build = request.make(target="qcs6490", precision="fp16")
     with pytest.raises(UsageError, match=r"v68, cannot compute fp16") as refusal:
         plan.stages(build)
-    assert refusal.value.remedy == "choose --precision w8a16 or int8 or mixed"
+    assert refusal.value.remedy == "choose --precision w8a16 or int8 or mixed or w4a16 or w4a8"
     assert plan.up_to(build, "lower")[-1].verb == "lower"
     assert stages(target="qcs6490", precision="w8a16")

@@ -8,7 +8,7 @@ from openqnn.network.onnx_network import Network
 from openqnn.quantization import encodings as grids
 from openqnn.quantization import qdq, recipe, sharing
 from openqnn.quantization.encodings import Encodings
-from scripts import artefacts, metrics
+from scripts import artefacts, catalog, metrics
 from scripts.quantization import calibration, choice, widths
 from scripts.quantization.calibration import Unseen
 from scripts.quantization.search import Search, tensors
@@ -136,7 +136,9 @@ def _searched(folder: Path, network: Path, seed: int) -> Search:
     """Return a search of a network with 8 bits, nothing of it raised."""
     pictures = _pictures(folder / "calibration", 3, seed=seed)
     target = folder / "narrow.onnx"
-    encodings = calibration.encoded(network, target, pictures, 8, method="min-max", equal=True)
+    encodings = calibration.encoded(
+        network, target, pictures, catalog.precisions()["int8"], method="min-max", equal=True
+    )
     found = Network.load(target)
     unseen = Unseen.of(found, _pictures(folder / "unseen", 1, seed=seed + 1))
     (folder / "scratch").mkdir()

@@ -73,6 +73,7 @@ def _snr(reference: np.ndarray, found: np.ndarray) -> float:
         ("int8", "percentile", 20),
         ("int8", "mse", 25),
         ("w8a16", "min-max", 35),
+        ("w4a16", "min-max", 15),
     ],
 )
 def test_the_quantised_network_is_close_to_the_float_one(

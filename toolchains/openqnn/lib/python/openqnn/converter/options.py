@@ -58,7 +58,7 @@ UNSUPPORTED = MappingProxyType(
         "--use_native_input_files": "calibration inputs are float32 files",
         "--use_native_output_files": "calibration inputs are float32 files",
         "--use_native_dtype": "calibration inputs are float32 files",
-        "--pack_4_bit_weights": "weights are 8 bits wide",
+        "--pack_4_bit_weights": "a weight takes a byte, whatever its width",
         "--dry_run": "the translation itself says what it cannot take",
         "--debug": "the graph is written down whole in <stem>_net.json",
         "--overwrite_model_prefix": "the prefix is always QnnModel",
@@ -119,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
     add("--float_fallback", action="store_true", help="leave what has no encoding in float")
     add("--input_list", type=Path, help="calibration inputs: quantises the model")
     add("--act_bitwidth", type=int, choices=(8, 16), default=8)
-    add("--weights_bitwidth", type=int, choices=(8,), default=8)
+    add("--weights_bitwidth", type=int, choices=(4, 8), default=8)
     add("--bias_bitwidth", type=int, choices=(8, 32), default=8)
     add("--use_per_row_quantization", action="store_true", help="a scale for each row of a weight")
     add("--act_quantizer_calibration", choices=CALIBRATIONS, default="min-max")

@@ -52,7 +52,7 @@ def _calibrated(chosen: argparse.Namespace, folder: Path) -> Path:
     network = Network.load(chosen.input_network)
     files = listed(chosen.input_list, [value.name for value in network.graph.input])
     method, bits = chosen.act_quantizer_calibration, chosen.act_bitwidth
-    encodings = recipe.calibrated(network, files, method, bits)
+    encodings = recipe.calibrated(network, files, method, bits, chosen.weights_bitwidth)
     return _with_encodings(network, encodings, folder)
 
 

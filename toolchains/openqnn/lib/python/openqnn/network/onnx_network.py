@@ -23,6 +23,8 @@ INLINE_BYTES = 1024
 ALIGNMENT = 4096
 # Tensors of one file that are computed or written at a time: memory holds no more.
 IN_FLIGHT = 4
+# Two numbers lie in a byte, the first in its lower half.
+HALF_BYTES = (TensorProto.INT4, TensorProto.UINT4)
 
 
 class SharedConstants:
@@ -79,8 +81,12 @@ class Network:
         info = external_data_helper.ExternalDataInfo(tensor)
         dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
         shape = tuple(tensor.dims)
+        path, offset = self.folder / info.location, info.offset or 0
         try:
-            return np.memmap(self.folder / info.location, dtype, "r", info.offset or 0, shape)
+            if tensor.data_type in HALF_BYTES:
+                packed = np.memmap(path, np.uint8, "r", offset, (-(-prod(shape) // 2),))
+                return _unpacked(packed, dtype, shape)
+            return np.memmap(path, dtype, "r", offset, shape)
         except (OSError, ValueError) as error:
             raise DamagedFile(
                 f"{self.folder / info.location} does not hold {name} {list(shape)}: {error}.",
@@ -164,7 +170,8 @@ class DataFile:
         compute: Callable[[], NDArray[Any]],
     ) -> TensorProto:
         """Return a tensor of a type and shape whose values are computed when their turn comes."""
-        size = prod(shape) * dtype.itemsize
+        kind = helper.np_dtype_to_tensor_dtype(dtype)
+        size = -(-prod(shape) // 2) if kind in HALF_BYTES else prod(shape) * dtype.itemsize
         if size < INLINE_BYTES:
             return numpy_helper.from_array(np.asarray(compute(), order="C"), name)
         offset = -(-self._end // ALIGNMENT) * ALIGNMENT
@@ -172,7 +179,6 @@ class DataFile:
         while len(self._pending) >= IN_FLIGHT:
             self._pending.popleft().result()
         self._pending.append(self._pool.submit(self._write, compute, offset, size))
-        kind = helper.np_dtype_to_tensor_dtype(dtype)
         tensor = TensorProto(name=name, dims=shape, data_type=kind)
         tensor.data_location = TensorProto.EXTERNAL
         for key, value in (("location", self.path.name), ("offset", offset), ("length", size)):
@@ -181,9 +187,26 @@ class DataFile:
 
     def _write(self, compute: Callable[[], NDArray[Any]], offset: int, size: int) -> None:
         values = np.asarray(compute(), order="C")
+        if helper.np_dtype_to_tensor_dtype(values.dtype) in HALF_BYTES:
+            values = _packed(values)
         if values.nbytes != size:
             raise ValueError(f"A tensor of {size} bytes has {values.nbytes}.")
         left = values.reshape(-1).view(np.uint8).data
         while left:
             done = os.pwrite(self._file.fileno(), left, offset)
             left, offset = left[done:], offset + done
+
+
+def _packed(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return numbers of 4 bits two a byte; an odd count ends with a half of zeros."""
+    halves = values.reshape(-1).astype(np.int8).view(np.uint8) & 15
+    pairs = np.append(halves, np.zeros(halves.size % 2, np.uint8)).reshape(-1, 2)
+    return np.asarray(pairs[:, 0] | pairs[:, 1] << 4, np.uint8)
+
+
+def _unpacked(
+    packed: NDArray[np.uint8], dtype: np.dtype[Any], shape: tuple[int, ...]
+) -> NDArray[Any]:
+    """Return what `_packed` was given."""
+    halves = np.stack((packed & 15, packed >> 4), axis=-1).reshape(-1)[: prod(shape)]
+    return halves.astype(np.int8).astype(dtype).reshape(shape)

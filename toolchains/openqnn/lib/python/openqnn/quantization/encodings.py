@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto, helper
 
 from openqnn.refusal import Refused
 
@@ -25,6 +26,7 @@ SMALLEST_RANGE = 1e-4
 # which differ between processors, do not reach the file.
 SCALE_BITS = 8
 VERSION = "0.6.1"
+WIDTHS = 4, 8, 16, 32
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,16 @@ class Encoding:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Return the integer type that stores it."""
+        if self.bits == 4:
+            kind = TensorProto.INT4 if self.symmetric else TensorProto.UINT4
+            return helper.tensor_dtype_to_np_dtype(kind)
         return np.dtype(f"{'int' if self.symmetric else 'uint'}{self.bits}")
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Return the least and greatest stored integer."""
+        least = -(2 ** (self.bits - 1)) if self.symmetric else 0
+        return least, least + 2**self.bits - 1
 
     def range(self) -> tuple[float, float]:
         """Return the least and greatest real number of a per-tensor encoding."""
@@ -165,6 +176,8 @@ def _parse(entries: list[dict[str, Any]]) -> Encoding:
     scales = tuple(float(entry["scale"]) for entry in entries)
     if not all(math.isfinite(scale) and scale > 0 for scale in scales):
         raise ValueError(f"a scale is not a positive number: {scales[:4]}")
+    if first["bitwidth"] not in WIDTHS:
+        raise ValueError(f"a width is {first['bitwidth']!r} bits, not one of {WIDTHS}")
     return Encoding(
         int(first["bitwidth"]), scales, int(first["offset"]), first["is_symmetric"] == "True"
     )

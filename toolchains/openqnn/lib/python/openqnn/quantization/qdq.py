@@ -24,6 +24,8 @@ from openqnn.refusal import Refused
 
 # The first opset whose QuantizeLinear knows 16 bits.
 OPSET = 21
+# Of activations; weights may have 4.
+ACTIVATION_BITS = 8
 # A scale is a float32: a value at the end of its range may be beyond it by so much.
 ROUNDING = 1 + 1e-6
 AGAIN = "quantise again; encodings belong to one .onnx file"
@@ -60,6 +62,13 @@ def check(network: Network, encodings: Encodings) -> None:
     version = max(one.version for one in network.model.opset_import if not one.domain)
     if version < OPSET:
         raise Refused(f"The network has opset {version}; quantising needs {OPSET}.")
+    narrow = [name for name, one in encodings.activations.items() if one.bits < ACTIVATION_BITS]
+    if narrow:
+        raise Refused(
+            f"The activation {narrow[0]!r} has {encodings.activations[narrow[0]].bits} bits; "
+            f"the HTP computes with {ACTIVATION_BITS} at least.",
+            remedy="only weights may have 4",
+        )
     _same("activation", set(network.float_tensors()), set(encodings.activations))
     _same("constant", encoded_constants(network), set(encodings.params))
 
@@ -69,11 +78,10 @@ def quantize(array: NDArray[Any], encoding: Encoding, axis: int = 0) -> NDArray[
     scales = np.array(encoding.scales, np.float64)
     if scales.size > 1:
         scales = scales.reshape([-1 if one == axis else 1 for one in range(array.ndim)])
-    limits = np.iinfo(encoding.dtype)
     steps = np.asarray(array / scales)
     np.rint(steps, out=steps)
     steps += encoding.zero_point
-    return np.clip(steps, limits.min, limits.max, out=steps).astype(encoding.dtype)
+    return np.clip(steps, *encoding.limits, out=steps).astype(encoding.dtype)
 
 
 class _Inserter:
@@ -154,7 +162,7 @@ class _Inserter:
         Of weights, encodings may cut the largest off on purpose.
         """
         values = np.asarray(self._network.array(name), np.float64)
-        room = np.array(encoding.scales) * np.iinfo(encoding.dtype).max
+        room = np.array(encoding.scales) * encoding.limits[1]
         if (np.abs(values) > room * ROUNDING).any():
             raise Refused(
                 f"{name!r} reaches {np.abs(values).max():.6g}, more than its {encoding.bits} bits "

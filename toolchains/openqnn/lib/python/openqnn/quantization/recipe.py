@@ -23,9 +23,12 @@ from openqnn.quantization.observe import Range
 LARGEST_BIAS = 2**30
 # With other widths the HTP refuses a LayerNorm, or takes a third longer for a whole layer.
 GAIN_BITS, SHIFT_BITS = 8, 32
+WEIGHT_BITS = 8
 
 
-def calibrated(network: Network, samples: Sequence[Path], method: str, bits: int) -> Encodings:
+def calibrated(
+    network: Network, samples: Sequence[Path], method: str, bits: int, weight_bits: int
+) -> Encodings:
     """Return encodings of a network by its samples, activations having `bits`.
 
     The network that is given is changed: no constant plays two parts in it any more.
@@ -33,18 +36,23 @@ def calibrated(network: Network, samples: Sequence[Path], method: str, bits: int
     separate_constants(network)
     seen = observe.extremes(network, dict.fromkeys(measured(network), ()), samples)
     limits = {name: extremes.range() for name, extremes in seen.items()}
-    return encoded(network, limits, samples, method, bits)
+    return encoded(network, limits, samples, method, bits, weight_bits)
 
 
 def encoded(
-    network: Network, limits: dict[str, Range], samples: Sequence[Path], method: str, bits: int
+    network: Network,
+    limits: dict[str, Range],
+    samples: Sequence[Path],
+    method: str,
+    bits: int,
+    weight_bits: int = WEIGHT_BITS,
 ) -> Encodings:
     """Return encodings of a network whose activations were seen within `limits`."""
     return fitted(
         network,
         Encodings(
             activation_encodings(network, limits, samples, method, bits),
-            param_encodings(network, bits),
+            param_encodings(network, bits, weight_bits),
         ),
     )
 
@@ -105,7 +113,9 @@ def unit_encoding(operator: str, bits: int) -> Encoding:
     return encodings.fixed(scale, 0, bits)
 
 
-def param_encodings(network: Network, bits: int) -> dict[str, Encoding]:
+def param_encodings(
+    network: Network, bits: int, weight_bits: int = WEIGHT_BITS
+) -> dict[str, Encoding]:
     """Return an encoding for every float constant but the biases."""
     uses = [
         (node, index)
@@ -120,7 +130,7 @@ def param_encodings(network: Network, bits: int) -> dict[str, Encoding]:
         if roles.role(node, index) is Role.WEIGHT:
             axis = roles.output_axis(node, values.ndim)
             others = tuple(one for one in range(values.ndim) if one != axis)
-            made[name] = encodings.symmetric(np.abs(values).max(axis=others), 8)
+            made[name] = encodings.symmetric(np.abs(values).max(axis=others), weight_bits)
         elif roles.role(node, index) is Role.SHIFT:
             made[name] = encodings.symmetric([float(np.abs(values).max())], SHIFT_BITS)
         else:

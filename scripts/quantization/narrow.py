@@ -1,0 +1,69 @@
+"""Four bits for the weights of linear layers: for which, and with which scales."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto
+
+from openqnn.network import pieces, roles
+from openqnn.network.onnx_network import Network
+from openqnn.network.pieces import Piece
+from openqnn.progress import say
+from openqnn.quantization import recipe
+from openqnn.quantization.encodings import Encodings
+from scripts import catalog
+from scripts.quantization import rounding, widths
+
+
+def narrowed(
+    network: Network, made: Encodings, pictures: Sequence[Path], bits: int, scope: str
+) -> Encodings:
+    """Round the weights of linear layers to few bits, and return encodings that say so.
+
+    The network's own files are changed. The scales fit biases for inputs of 16 bits, so that they
+    stay what they are whichever widths activations get.
+    """
+    nodes = linears(network, scope)
+    few = {node.input[1]: rounding.least_squares(network, node, bits) for node in nodes}
+    wide = widths.at(made.activations, made.activations, widths.WIDE)
+    fitted = recipe.fitted(network, Encodings(wide, {**made.params, **few}))
+    rounding.round_weights(network, fitted, few.keys(), pictures)
+    say(f"  {len(few)} weights have {bits} bits")
+    few = {name: fitted.params[name] for name in few}
+    # Biases took up what the weights lost: they may need a little more room.
+    return recipe.fitted(network, Encodings(made.activations, {**made.params, **few}))
+
+
+def linears(network: Network, scope: str) -> list[NodeProto]:
+    """Return the linear layers of a scope, in the order of the network.
+
+    A half of a transformer layer is a piece that begins at a norm and adds to what this reads;
+    attention's has a Softmax. A matrix of signs and zeros is a rotation of RoPE's.
+    """
+    return [
+        node
+        for piece in pieces.cut(network, 1)
+        if _is_half(piece) and (scope == catalog.EVERY_LINEAR or not _attends(piece))
+        for node in piece.nodes
+        if node.op_type in rounding.LINEAR
+        and network.is_float(node.input[1])
+        and not _rotates(network.array(node.input[1]))
+    ]
+
+
+def _is_half(piece: Piece) -> bool:
+    streams = {node.input[0] for node in piece.nodes if node.op_type in roles.NORMS}
+    return any(node.op_type == "Add" and streams.intersection(node.input) for node in piece.nodes)
+
+
+def _rotates(matrix: NDArray[Any]) -> bool:
+    return np.array_equal(matrix, np.sign(matrix))
+
+
+def _attends(piece: Piece) -> bool:
+    return any(node.op_type == "Softmax" for node in piece.nodes)

@@ -1,0 +1,232 @@
+"""Weights of few bits, rounded with the network's own values in view (GPTQ).
+
+A linear layer y = x W + b, W [inputs, outputs], gets integers Q and scales s, one an output. For
+one output, with e = w - s q the error of its column, calibration rows X [tokens, inputs] see
+|X e|^2 = e' H e, H = X' X. With H = U U', U upper triangular, that is the sum over j of
+(sum over i <= j of e_i U_ij)^2. Taken in the order j = 0, 1, ..., every term has one number that is
+still open, q_j, and is least for
+
+    s q_j = the multiple of s nearest to  w_j + (sum over i < j of e_i U_ij) / U_jj.
+
+This is GPTQ (Frantar et al., 2022) without its inverse: Babai's nearest plane. Inputs of much
+energy come first, where all errors can still be made good. Where the layer has a bias of its own,
+H is that of X less its mean m, and b + m E takes up what the mean loses, E = W - s Q.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, external_data_helper, numpy_helper
+from threadpoolctl import threadpool_limits
+
+from openqnn.network import pieces, roles, samples
+from openqnn.network.onnx_network import Network
+from openqnn.network.pieces import Extractor, Piece
+from openqnn.network.relay import Relay, Runner
+from openqnn.progress import track
+from openqnn.quantization import encodings
+from openqnn.quantization.encodings import Encoding, Encodings
+
+Matrix = NDArray[np.float64]
+LINEAR = ("Gemm", "MatMul")
+# What is added to the diagonal of H, as a share of its mean: GPTQ's own.
+DAMPING = 0.01
+# The least of it: that of inputs which are nought throughout.
+TINY = 1e-30
+# Inputs that are rounded before their errors are brought to those that follow.
+BLOCK = 128
+# Outputs, or rows of H, in one core's work: whose results do not depend on the number of cores.
+SHARE = 256
+# Scales that are tried, as shares of the one that holds the largest weight.
+SHRINKING = np.linspace(1.0, 0.5, 26)
+
+
+def round_weights(
+    network: Network, made: Encodings, names: Collection[str], pictures: Sequence[Path]
+) -> None:
+    """Make weights `names` of a network multiples of their encodings' scales, in its own files.
+
+    Layer by layer: what a layer reads has gone through those before it as they are rounded. Memory
+    holds one layer's weights and moments, and what it reads of all pictures.
+    """
+    extractor = Extractor(network)
+    relay = Relay([samples.read(picture, network) for picture in pictures])
+    with threadpool_limits(1):
+        for piece in track(pieces.cut(network, 1), "rounding weights"):
+            for source, nodes in _by_input(piece, names).items():
+                moments = Moments.of(_rows(network, extractor, piece, source, relay.values))
+                for node in nodes:
+                    _round(network, node, made.params[node.input[1]], moments)
+            for _ in relay.through(Runner(piece, extractor.model(piece), network.folder)):
+                pass
+
+
+def least_squares(network: Network, node: NodeProto, bits: int) -> Encoding:
+    """Return an encoding of a node's weight, whose scales leave the least squared error."""
+    weight = _columns(node, network.array(node.input[1]))
+    widest = np.array(encodings.symmetric(np.abs(weight).max(axis=0), bits).scales)
+    least, best = np.full(widest.size, np.inf), widest
+    for share in SHRINKING:
+        tried = (widest * share).astype(np.float32).astype(np.float64)
+        error = ((weight - _nearest(weight, tried, bits) * tried) ** 2).sum(axis=0)
+        best = np.where(error < least, tried, best)
+        least = np.minimum(error, least)
+    return Encoding(bits, tuple(best.tolist()), -(2 ** (bits - 1)), symmetric=True)
+
+
+class Planes:
+    """Rounds weights by the H of what they multiply."""
+
+    def __init__(self, hessian: Matrix) -> None:
+        """Take H [inputs, inputs]."""
+        energy = np.diag(hessian)
+        self._order = np.argsort(-energy, kind="stable")
+        damped = hessian[np.ix_(self._order, self._order)]
+        damped[np.diag_indices_from(damped)] += DAMPING * energy.mean() + TINY
+        # U is Cholesky's lower factor of H with its rows and columns reversed, reversed again.
+        upper = np.linalg.cholesky(damped[::-1, ::-1])[::-1, ::-1]
+        self._upper = np.ascontiguousarray(upper / np.diag(upper))
+
+    def nearest(self, weight: Matrix, steps: Matrix, bits: int) -> Matrix:
+        """Return multiples of `steps` [outputs] for a weight [inputs, outputs]."""
+        found = np.empty_like(weight)
+
+        def work(outputs: slice) -> None:
+            found[self._order, outputs] = self._rounded(
+                weight[self._order, outputs], steps[outputs], bits
+            )
+
+        _share(weight.shape[1], work)
+        return found
+
+    def _rounded(self, weight: Matrix, steps: Matrix, bits: int) -> Matrix:
+        upper, errors = self._upper, np.empty_like(weight)
+        for first in range(0, len(weight), BLOCK):
+            last = min(first + BLOCK, len(weight))
+            wanted = weight[first:last] + upper[:first, first:last].T @ errors[:first]
+            for row in range(first, last):
+                aim = wanted[row - first] + upper[first:row, row] @ errors[first:row]
+                errors[row] = weight[row] - _nearest(aim, steps, bits) * steps
+        return weight - errors
+
+
+class Moments:
+    """Sums over rows x [inputs] that linear layers read: their number, of x, and of x' x."""
+
+    def __init__(self, inputs: int) -> None:
+        self._count = 0
+        self._first = np.zeros(inputs)
+        self._second = np.zeros((inputs, inputs))
+        self._planes: dict[bool, Planes] = {}
+
+    @classmethod
+    def of(cls, pictures: Iterable[NDArray[Any]]) -> Moments:
+        """Return the moments of all rows of some tensors [..., inputs]."""
+        moments: Moments | None = None
+        for picture in pictures:
+            rows = picture.reshape(-1, picture.shape[-1])
+            moments = moments or cls(rows.shape[-1])
+            moments.add(rows)
+        assert moments
+        return moments
+
+    def add(self, rows: NDArray[Any]) -> None:
+        """Add rows [tokens, inputs]."""
+
+        def work(inputs: slice) -> None:
+            self._second[inputs] += rows[:, inputs].T @ rows
+
+        _share(rows.shape[1], work)
+        self._first += rows.sum(axis=0, dtype=np.float64)
+        self._count += len(rows)
+
+    @property
+    def mean(self) -> Matrix:
+        """The mean row."""
+        return self._first / self._count
+
+    def planes(self, *, centred: bool) -> Planes:
+        """Return what rounds by these rows, or by these less their mean."""
+        if centred not in self._planes:
+            second = self._second
+            if centred:
+                second = second - np.outer(self._first, self.mean)
+            self._planes[centred] = Planes(second)
+        return self._planes[centred]
+
+
+def _round(network: Network, node: NodeProto, encoding: Encoding, moments: Moments) -> None:
+    """Round a node's weight, and correct its bias."""
+    name, (bias,) = node.input[1], [*node.input[2:3]] or [""]
+    weight = _columns(node, network.array(name))
+    planes = moments.planes(centred=bool(bias))
+    nearest = planes.nearest(weight, np.array(encoding.scales), encoding.bits)
+    rows = roles.output_axis(node, nearest.ndim) == 0
+    _overwrite(network, name, nearest.T if rows else nearest)
+    if bias:
+        lost = moments.mean @ (weight - nearest)
+        _overwrite(network, bias, np.asarray(network.array(bias), np.float64) + lost)
+
+
+def _rows(
+    network: Network,
+    extractor: Extractor,
+    piece: Piece,
+    source: str,
+    values: Sequence[NDArray[Any]],
+) -> Iterable[NDArray[Any]]:
+    """Return what linear layers of a piece read, one tensor a picture."""
+    if source == piece.source:
+        return values
+    place = next(i for i, node in enumerate(piece.nodes) if source in node.output)
+    before = Piece(piece.nodes[: place + 1], piece.source, source)
+    runner = Runner(before, extractor.model(before), network.folder)
+    return (outputs[source] for outputs in Relay(values).through(runner))
+
+
+def _by_input(piece: Piece, names: Collection[str]) -> dict[str, list[NodeProto]]:
+    """Return the layers of a piece whose weights are `names`, those together that read the same."""
+    made: dict[str, list[NodeProto]] = {}
+    for node in piece.nodes:
+        if node.op_type in LINEAR and node.input[1] in names:
+            made.setdefault(node.input[0], []).append(node)
+    return made
+
+
+def _columns(node: NodeProto, weight: NDArray[Any]) -> Matrix:
+    """Return a weight as [inputs, outputs]."""
+    values = np.asarray(weight, np.float64)
+    return np.ascontiguousarray(values.T if roles.output_axis(node, 2) == 0 else values)
+
+
+def _nearest(values: Matrix, steps: Matrix, bits: int) -> Matrix:
+    """Return the integers of `bits` nearest to values [..., outputs]."""
+    most = 2.0 ** (bits - 1)
+    return np.asarray(np.clip(np.rint(values / steps), -most, most - 1))
+
+
+def _overwrite(network: Network, name: str, values: NDArray[Any]) -> None:
+    """Replace a constant by another of its shape, where it lies."""
+    tensor, rounded = network.constants[name], np.asarray(values, np.float32)
+    if tensor.data_location != TensorProto.EXTERNAL:
+        tensor.CopyFrom(numpy_helper.from_array(rounded, name))
+        return
+    info = external_data_helper.ExternalDataInfo(tensor)
+    path, shape = network.folder / info.location, tuple(tensor.dims)
+    place = np.memmap(path, np.float32, "r+", info.offset or 0, shape)
+    place[:] = rounded
+    place.flush()
+
+
+def _share(count: int, work: Callable[[slice], None]) -> None:
+    """Share work on `count` things among the cores, always in the same portions."""
+    portions = [slice(first, first + SHARE) for first in range(0, count, SHARE)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(work, portions))
