@@ -127,7 +127,9 @@ def test_a_log_in_that_makes_no_sense_is_that_boards_error(
 
 
 PROGRAMS = {
-    "sha256sum": "kill -9 $$",
+    # It hashes a file that it is given by name, and dies when it is to check a list or read a
+    # stream: who takes its silence for "nothing is damaged" sees no fault.
+    "sha256sum": "[ $# -ne 1 ] || exec /usr/bin/sha256sum $1; kill -9 $$",
     "find": "echo Permission denied",
     "readlink": "echo /opt/other",
     "wc": "echo many",
