@@ -38,6 +38,7 @@ _IN_CONFIG = {
     "num_attention_heads": "heads",
     "num_hidden_layers": "layers",
     "patch_size": "patch_size",
+    "use_gated_mlp": "gated_mlp",
 }
 # What config.json says, and the tensor and axis that tell it.
 _IN_SHAPES = {
@@ -132,11 +133,11 @@ class Contents:
 
     def _require_config(self, model: Model) -> None:
         """Refuse a configuration of another network than the weights are of."""
-        for key, own in _IN_CONFIG.items():
-            value, right = self.config.get(key), getattr(model, own)
-            if value is not None and value != right:
+        for key, own in _IN_CONFIG.items() if self.config else ():
+            right = getattr(model, own)
+            if self._said(key) != right:
                 raise CheckpointError(
-                    f"{self.path}: {files.CONFIG} says {key} {value}, and the weights are of "
+                    f"{self.path}: {files.CONFIG} {self._saying(key)}, and the weights are of "
                     f"{model.name}, which has {right}.",
                     cause="config.json and weights of two models",
                     remedy=FETCH_AGAIN,
@@ -145,16 +146,25 @@ class Contents:
 
     def _require_shapes(self) -> None:
         """Refuse a configuration that says other sizes than those of the tensors that tell them."""
-        for key, (tensor, axis) in _IN_SHAPES.items():
-            value, stored = self.config.get(key), self.backbone.tensors.get(tensor)
+        for key, (tensor, axis) in _IN_SHAPES.items() if self.config else ():
+            stored = self.backbone.tensors.get(tensor)
             shape = stored.shape if stored else ()
-            if value is not None and shape and shape[axis : axis + 1] != (value,):
+            if shape and shape[axis : axis + 1] != (self._said(key),):
                 raise CheckpointError(
-                    f"{self.path}: {files.CONFIG} says {key} {value}, and {tensor} of the weights "
+                    f"{self.path}: {files.CONFIG} {self._saying(key)}, and {tensor} of the weights "
                     f"is {list(shape)}.",
                     cause="config.json and weights of two models",
                     remedy=FETCH_AGAIN,
                 )
+
+    def _said(self, key: str) -> object:
+        """Return what transformers takes from the configuration; a missing key has a default."""
+        return self.config.get(key, files.DEFAULTS[key])
+
+    def _saying(self, key: str) -> str:
+        if key in self.config:
+            return f"says {key} {self.config[key]}"
+        return f"lacks {key}, which stands for {files.DEFAULTS[key]}"
 
     def require(self, model: Model) -> None:
         """Refuse weights of another family member.

@@ -41,6 +41,17 @@ SIZES = {
     "num_register_tokens": 0,
     "patch_size": 1,
 }
+# What transformers' `DINOv3ViTConfig` takes for a key that is missing.
+DEFAULTS = {
+    "hidden_size": 384,
+    "intermediate_size": 1536,
+    "num_attention_heads": 6,
+    "num_channels": 3,
+    "num_hidden_layers": 12,
+    "num_register_tokens": 0,
+    "patch_size": 16,
+    "use_gated_mlp": False,
+}
 SCALES = {
     "layer_norm_eps": (math.ulp(0.0), sys.float_info.max, "a number above 0"),
     # 100 in DINOv3; one below 1 would turn the order of the frequencies round.

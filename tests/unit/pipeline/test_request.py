@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from scripts import width_pins
+from scripts.checkpoint import files
 from scripts.checkpoint.hub_id import HubId
 from scripts.errors import (
     CalibrationError,
@@ -205,6 +206,29 @@ def test_files_beside_the_weights_are_read_before_any_work(
             request.make(weights=str(tmp_path), **texts)
         assert says in refusal.value.what
         assert str(tmp_path) in refusal.value.what
+
+
+LACKING = sorted(files.DEFAULTS.keys() - {"num_channels"})  # whose default is that of digits
+
+
+@pytest.mark.parametrize("key", LACKING)
+def test_a_key_that_is_missing_has_the_default_of_transformers(tmp_path: Path, key: str) -> None:
+    shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config[key]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    for texts in ({}, {"model": "digits"}):
+        with pytest.raises(CheckpointError) as refusal:
+            request.make(weights=str(tmp_path), **texts)
+        assert f"lacks {key}, which stands for {files.DEFAULTS[key]}" in refusal.value.what
+
+
+@pytest.mark.torch
+def test_the_defaults_are_those_of_transformers() -> None:
+    from transformers import DINOv3ViTConfig
+
+    config = DINOv3ViTConfig()
+    assert {key: getattr(config, key) for key in files.DEFAULTS} == files.DEFAULTS
 
 
 @pytest.mark.parametrize(
