@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.errors import UsageError
+from scripts.json_object import Unfit, in_words, texts
 
 # Every tensor of a kind.
 ALL = "all"
@@ -41,13 +42,8 @@ def read(file: Path) -> Pins:
     try:
         document = json.loads(text, object_pairs_hook=_object)
         return _checked(document)
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise _refusal(file, f"it is not JSON at {place}") from None
-    except RecursionError:
-        raise _refusal(file, "it is nested too deeply") from None
-    except ValueError as error:
-        raise _refusal(file, str(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise _refusal(file, in_words(error)) from None
 
 
 def require_layers(file: Path, layers: int) -> None:
@@ -68,7 +64,10 @@ def require_layers(file: Path, layers: int) -> None:
 def _text(file: Path) -> str:
     if not file.is_file():
         what = "is a folder" if file.is_dir() else "is no file" if file.exists() else "is not there"
-        raise UsageError(f"The file of widths {file} {what}.", remedy="--widths FILE")
+        raise UsageError(
+            f"The file of widths {file} {what}.",
+            remedy="give --widths one that a build wrote, models/*.widths.json",
+        )
     if file.stat().st_size > _LARGEST:
         raise _refusal(file, f"it has more than {_LARGEST} bytes")
     try:
@@ -86,24 +85,27 @@ def _refusal(file: Path, reason: str) -> UsageError:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a name that is there twice: all but the last would be lost."""
+    """Refuse a name that is there twice, as all but the last would be lost, and strange texts."""
+    for text in (text for pair in pairs for text in texts(pair)):
+        if not text.isprintable():
+            raise Unfit(f"{_shown(text)} holds characters that no name has")
     if twice := _repeated(name for name, _ in pairs):
-        raise ValueError(f"{_shown(twice[0])} is there twice")
+        raise Unfit(f"{_shown(twice[0])} is there twice")
     return dict(pairs)
 
 
 def _checked(document: Any) -> Pins:
     if not isinstance(document, dict):
-        raise ValueError('it is not an object of "16" and "8"')
+        raise Unfit('it is not an object of "16" and "8"')
     if unknown := [name for name in document if name not in (*WIDTHS, _WHY)]:
-        raise ValueError(f'{_shown(unknown[0])} is no width: there are "16" and "8"')
+        raise Unfit(f'{_shown(unknown[0])} is no width: there are "16" and "8"')
     pins = {width: document[width] for width in WIDTHS if width in document}
     if not pins:
-        raise ValueError('it pins nothing: "16" and "8" are missing')
+        raise Unfit('it pins nothing: "16" and "8" are missing')
     for width, kinds in pins.items():
         _check_kinds(width, kinds)
     if not any(pins.values()):
-        raise ValueError("it pins nothing: no kind is there")
+        raise Unfit("it pins nothing: no kind is there")
     _require_one_width(pins)
     return pins
 
@@ -113,9 +115,9 @@ def _require_one_width(pins: Pins) -> None:
     whole = {width: {kind for kind in pins[width] if pins[width][kind] == ALL} for width in pins}
     for one, other in (WIDTHS, WIDTHS[::-1]):
         if both := sorted(whole.get(one, set()).intersection(pins.get(other, ()))):
-            raise ValueError(f'{_shown(both[0])} is all of "{one}", and in "{other}" as well')
+            raise Unfit(f'{_shown(both[0])} is all of "{one}", and in "{other}" as well')
     if twice := _repeated(_tensors(pins)):
-        raise ValueError(f"the tensor {_shown(twice[0])} is there twice")
+        raise Unfit(f"the tensor {_shown(twice[0])} is there twice")
 
 
 def _repeated(names: Iterable[str]) -> list[str]:
@@ -136,14 +138,14 @@ def _shown(name: str) -> str:
 
 def _check_kinds(width: str, kinds: Any) -> None:
     if not isinstance(kinds, dict):
-        raise ValueError(f'"{width}" is not an object of kinds')
+        raise Unfit(f'"{width}" is not an object of kinds')
     for kind, tensors in kinds.items():
         _check_kind(kind)
         is_list = isinstance(tensors, list) and all(isinstance(name, str) for name in tensors)
         if tensors != ALL and not is_list:
-            raise ValueError(f'{_shown(kind)} has neither a list of tensors nor "all"')
+            raise Unfit(f'{_shown(kind)} has neither a list of tensors nor "all"')
         if not tensors:
-            raise ValueError(f"{_shown(kind)} pins nothing: its list is empty")
+            raise Unfit(f"{_shown(kind)} pins nothing: its list is empty")
 
 
 def _check_kind(kind: str) -> None:
@@ -154,6 +156,6 @@ def _check_kind(kind: str) -> None:
     for name in (writer, *readers.split(" and ")):
         # ASCII first: onnx takes no text that is not UTF-8, such as half of a pair of surrogates.
         if name not in _OTHERS and not (name.isascii() and defs.has(name)):
-            raise ValueError(
+            raise Unfit(
                 f'{_shown(kind)} is no kind, such as "Add to Norm": {_shown(name)} is no operator'
             )

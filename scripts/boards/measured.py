@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from scripts import writing
+from scripts import json_object, writing
 from scripts.boards import shell
 from scripts.errors import DeviceError
 from scripts.package.manifest import Manifest
@@ -30,13 +30,13 @@ def report(said: str) -> dict[str, Any]:
     """
     line = said.strip().rpartition("\n")[2]
     try:
-        document = json.loads(line)
-        times = [float(document[name]) for name in TIMES]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        words = dict(json_object.parse(line))
+        times = [float(words[name]) for name in TIMES]
+    except (ValueError, KeyError, TypeError, OverflowError):
         raise shell.nonsense(line.encode(), "the package's runner is of an older build") from None
     if not all(0 < time < 1e12 for time in times):
         raise DeviceError(f"The board measures {', '.join(map(str, times))} us.")
-    return dict(document)
+    return words
 
 
 def beside(archive: Path) -> Path:
@@ -82,6 +82,6 @@ def _read(file: Path) -> dict[str, Any]:
     """Return what was noted; what is not ours to read counts as nothing."""
     try:
         runs = json.loads(file.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return runs if isinstance(runs, dict) else {}

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,11 +225,15 @@ def weight_files(directory: Path) -> list[Path]:
 
 
 def _shards(index: Path) -> list[Path]:
-    try:
-        names = sorted(set(json_object.parse(index.read_bytes())["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise CheckpointError(f"{index} is damaged: {error!r}.", remedy=FETCH_AGAIN) from error
-    if strange := [name for name in names if Path(str(name)).name != name]:
+    weight_map = json_object.read(index).get("weight_map")
+    names = sorted(set(weight_map.values())) if _names_files(weight_map) else []
+    if not names:
+        raise CheckpointError(
+            f"{index} is damaged: it does not say in which file each tensor is.",
+            cause="a cut download, or another program's file",
+            remedy=FETCH_AGAIN,
+        )
+    if strange := [name for name in names if Path(name).name != name]:
         raise CheckpointError(f"{index} names a file elsewhere: {strange[0]}.", remedy=FETCH_AGAIN)
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
@@ -239,6 +243,11 @@ def _shards(index: Path) -> list[Path]:
             remedy="fetch the missing files",
         )
     return [index.parent / name for name in names]
+
+
+def _names_files(weight_map: object) -> TypeGuard[dict[str, str]]:
+    names = weight_map.values() if isinstance(weight_map, dict) else [None]
+    return all(isinstance(name, str) for name in names)
 
 
 def _refuse_parts(directory: Path) -> None:

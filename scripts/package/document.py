@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from scripts.json_object import Unfit, in_words, texts
 from scripts.package import rule
 
 Shape = Mapping[str, Any]
@@ -28,53 +29,29 @@ def load(data: bytes, name: str, shape: Shape, *, shown: bool = True) -> dict[st
         _check(value, shape, "it")
         return dict(value)
     except (ValueError, RecursionError) as error:
-        reason = _in_words(error)
+        reason = in_words(error)
         raise rule.refusal(f"{name} is not a {_kind(name)} of ours: {reason}.") from error
-
-
-class _Unfit(ValueError):
-    """A document that JSON can say and we do not; its text is ours."""
 
 
 def _kind(name: str) -> str:
     return name.partition(".")[0]
 
 
-def _in_words(error: ValueError | RecursionError) -> str:
-    """Return what is wrong with a document, in other words than Python's."""
-    if isinstance(error, _Unfit):
-        return str(error)
-    if isinstance(error, json.JSONDecodeError):
-        return f"it is not JSON at line {error.lineno}, column {error.colno}"
-    if isinstance(error, RecursionError):
-        return "it is nested too deeply"
-    return "it is not text" if isinstance(error, UnicodeError) else "it is not JSON"
-
-
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise _Unfit("a name is there twice")
+        raise Unfit("a name is there twice")
     return made
 
 
 def _printable(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if not all(text.isprintable() for pair in pairs for text in _texts(pair)):
-        raise _Unfit("a text holds characters that cannot be shown")
+    if not all(text.isprintable() for pair in pairs for text in texts(pair)):
+        raise Unfit("a text holds characters that cannot be shown")
     return _object(pairs)
 
 
-def _texts(value: object) -> Iterator[str]:
-    """Yield the strings in a value, apart from those in objects."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _texts(item)
-
-
 def _refuse(constant: str) -> None:
-    raise _Unfit(f"{constant} is not JSON")
+    raise Unfit(f"{constant} is not JSON")
 
 
 def _check(value: object, shape: Any, name: str) -> None:
@@ -89,4 +66,4 @@ def _check(value: object, shape: Any, name: str) -> None:
         for item in value:
             _check(item, shape[0], name)
     elif not isinstance(value, shape) or isinstance(value, bool) is not (shape is bool):
-        raise _Unfit(f"{name} is not {_TYPES.get(shape, shape.__name__)}")
+        raise Unfit(f"{name} is not {_TYPES.get(shape, shape.__name__)}")

@@ -1,5 +1,6 @@
 """JSON of strangers is read or refused in words, wherever a checkpoint's files are read."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,12 +25,23 @@ DEEP = 100_000 * "["
         (b"[]", "holds no JSON object"),
         (DEEP.encode(), "it is nested too deeply"),
         (b'{"a": ' + DEEP.encode(), "it is nested too deeply"),
+        (b'{"a": ' + 5000 * b"1" + b"}", "a number in it has too many digits"),
+        (b'{"a": ["\\ud800"]}', "a text in it holds characters that cannot be shown"),
+        (b'{"\\u001b[2J": 1}', "a text in it holds characters that cannot be shown"),
+        (b'{"a\\nb": 1}', "a text in it holds characters that cannot be shown"),
+        (b'{\n"a": 1,}', "it is not JSON at line 2, column 8"),
+        (b'{"a": "\xff"}', "it is not text at byte 7"),
     ],
 )
 def test_what_is_no_object_is_refused_by_name(tmp_path: Path, content: bytes, says: str) -> None:
     (tmp_path / "some.json").write_bytes(content)
     with pytest.raises(CheckpointError, match=rf"some\.json.* {says}"):
         json_object.read(tmp_path / "some.json")
+
+
+def test_a_text_may_have_several_lines(tmp_path: Path) -> None:
+    (tmp_path / "some.json").write_text(json.dumps({"a": "one\n\ttwo é"}))
+    assert json_object.read(tmp_path / "some.json") == {"a": "one\n\ttwo é"}
 
 
 def test_no_file_says_nothing(tmp_path: Path) -> None:
@@ -95,8 +107,10 @@ def test_a_header_that_is_none_is_refused(tmp_path: Path, header: str) -> None:
             read(file)
 
 
-@pytest.mark.parametrize("names", ["[]", '{"weight_map": []}', '{"weight_map": {"a": []}}', "[1]"])
+@pytest.mark.parametrize(
+    "names", ["[]", '{"weight_map": []}', '{"weight_map": {"a": []}}', "[1]", "{}"]
+)
 def test_an_index_that_is_none_is_refused(tmp_path: Path, names: str) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(names)
-    with pytest.raises(CheckpointError, match=r"index\.json is damaged"):
+    with pytest.raises(CheckpointError, match=r"index\.json (is damaged|holds no)"):
         contents.look(tmp_path)

@@ -25,7 +25,11 @@ def test_the_runners_last_line_is_its_report() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["", "inference: 510 us", "[]", "{}", '{"p50_us": 1, "p90_us": 2, "p99_us": "x"}', "[" * 9999],
+    [
+        *("", "inference: 510 us", "[]", "{}", "[" * 9999),
+        *(json.dumps(RUN | change) for change in ({"p99_us": "x"}, {"p50_us": 10**400})),
+        *(json.dumps(RUN | change) for change in ({"perf": "\x1b[2J"}, {"\ud800": 1})),
+    ],
 )
 def test_another_line_is_none(line: str) -> None:
     with pytest.raises(DeviceError, match="none of our scripts says"):

@@ -112,7 +112,7 @@ def _quantised(folder: Path) -> None:
         (_lfs_pointer, "LFS"),
         (_lose_shard, "model-00002-of-00003.safetensors"),
         (_lose_weights, "model.safetensors"),
-        (_damage_index, "index.json is damaged"),
+        (_damage_index, "index.json cannot be read as JSON"),
         (_quantised, "I32"),
         (_without("layer.1.norm2.bias"), "layer.1.norm2.bias is missing"),
         (_with("layer.0.lora_a.weight", 10, 32), "lora_a.weight is not part"),
