@@ -135,6 +135,11 @@ def features(precision: str) -> Path:
     return Path(f"reports/{precision}/features.npz")
 
 
+def is_features(name: str) -> bool:
+    """Tell whether a file holds such features: float32, in whose last digits processors differ."""
+    return Path(name).parts[0] == "reports" and Path(name).name == "features.npz"
+
+
 def report_page(precision: str) -> Path:
     """Return the report that goes into the package: nothing in it was measured by a clock."""
     return Path(f"reports/{precision}/report.html")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -96,6 +96,19 @@ class DigestCache:
         files = files_below(path)
         return of_listing((str(file.relative_to(path)), self.file(file)) for file in files)
 
+    def carry(self, source: Path, target: Path, change: Callable[[], object]) -> None:
+        """Rename a file or make a hard link to it, and keep its digest for both names.
+
+        That moves the ctime and nothing else; a write meanwhile would move the mtime too.
+        """
+        source, target = source.resolve(), target.resolve()
+        before, entry = _stamp(source), self._entries.get(str(source))
+        change()
+        after = _stamp(target)
+        if entry and entry.stamp == before and _of_content(after) == _of_content(before):
+            carried = _Entry(after, entry.sha256)
+            self._entries |= {str(source): carried, str(target): carried}
+
     def save(self) -> None:
         """Write the cache to disk, without files that are gone; losing it only costs time."""
         self._watch_clock()
@@ -136,6 +149,12 @@ def _load(path: Path) -> tuple[float, dict[str, _Entry]]:
 def _stamp(path: Path) -> tuple[int, ...]:
     status = path.stat()
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+def _of_content(stamp: tuple[int, ...]) -> tuple[int, ...]:
+    """Return what of a stamp stays when a file gets another name."""
+    size, mtime, _, inode = stamp
+    return (size, mtime, inode)
 
 
 def _age(path: Path) -> float:

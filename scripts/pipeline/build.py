@@ -14,10 +14,11 @@ from scripts.console import Console
 from scripts.image.image import Image
 from scripts.package.runtime import texts
 from scripts.pipeline import container, facts, hub, plan, space
+from scripts.pipeline.cas import Manifest
 from scripts.pipeline.container import Mount, Program
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
-from scripts.pipeline.store import Manifest, Store
+from scripts.pipeline.store import Store
 from scripts.pipeline.variations import AS_IT_IS, Variation
 
 # What of a mounted SDK decides the result of some stage, apart from its Hexagon libraries.
@@ -29,11 +30,17 @@ _SDK_USED = (
 
 @dataclass(frozen=True)
 class Done:
-    """A stage that is whole, and whether it had to run."""
+    """A stage that is whole, and whether it had to run, or came from the store."""
 
     stage: Stage
     manifest: Manifest
     ran: bool
+    restored: bool = False
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the folder was another one before."""
+        return self.ran or self.restored
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,10 @@ class Builder:
         with space.watched(request), store.lock():
             # An earlier build that was killed may still write here.
             container.sweep(self.client)
-            return [self._bring(request, store, stage) for stage in stages]
+            steps = [self._bring(request, store, stage) for stage in stages]
+        if not store.contents.has_links:
+            self.console.note(f"no hard links there: {store.contents.root} holds copies")
+        return steps
 
     def _bring(self, request: Request, store: Store, stage: Stage) -> Done:
         description = self._facts(request, store) if stage.describes else ""
@@ -64,9 +74,15 @@ class Builder:
         if store.is_whole(stage.name, key):
             self.console.skipped(stage.name)
             store.forget_failed(stage.name)
+            if not store.contents.result_path(key).exists():
+                self._keep(store, stage)
             store.digests.save()
             return Done(stage, store.manifest(stage.name) or {}, ran=False)
         self._say_damage(store, stage)
+        if restored := store.restore(stage.name, key):
+            self.console.restored(stage.name)
+            store.digests.save()
+            return Done(stage, restored, ran=False, restored=True)
         seconds = self._run(request, store, stage, description)
         recorded = {
             "inputs": inputs,
@@ -77,7 +93,24 @@ class Builder:
         }
         manifest = store.commit(stage.name, key, recorded)
         self.console.finished(stage.name, seconds)
+        self._keep(store, stage)
+        store.digests.save()
         return Done(stage, manifest, ran=True)
+
+    def _keep(self, store: Store, stage: Stage) -> None:
+        """Keep a stage's result by its key, except what came from elsewhere and may differ there.
+
+        The result is whole without that: no room for it is no failure.
+        """
+        if stage.network:
+            return
+        try:
+            differing = store.keep(stage.name)
+        except OSError as error:
+            self.console.note(f"{stage.name} is not kept for other builds: {error}")
+            return
+        if differing:
+            self.console.note(f"{stage.name} gave other bytes than before: {', '.join(differing)}")
 
     def _facts(self, request: Request, store: Store) -> str:
         return json.dumps(facts.gather(request, self.image, store.digests.tree), sort_keys=True)
@@ -144,7 +177,7 @@ class Builder:
         for name in store.damaged(stage.name):
             if store.is_of_another(name):
                 continue
-            self.console.note(f"{name} is not what it was when it was built: building it again")
+            self.console.note(f"{name} is not what it was when it was built: making it again")
 
 
 def _refusal(

@@ -35,7 +35,7 @@ def write(
     if not any(step.stage.verb == "report" for step in steps):
         return None
     path = request.root / artefacts.build_page(request.precision.name)
-    if path.is_file() and not any(step.ran for step in steps) and SUMMARY not in os.environ:
+    if path.is_file() and not any(step.is_new for step in steps) and SUMMARY not in os.environ:
         return path
     report = _report(image, request, run=_run(request, steps))
     _add_summary(report, say)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from scripts import artefacts, catalog
+from scripts import artefacts
 from scripts.console import Console, size
 from scripts.errors import PipelineError, ReproducibilityError
 from scripts.pipeline import plan, summary
@@ -127,9 +127,8 @@ def _outputs(root: Path) -> dict[str, str]:
     store = Store(root)
     names = sorted(path.stem for path in (root / "manifests").glob("*.json"))
     manifests = {name: store.manifest(name) or {"outputs": {}} for name in names}
-    left_out = {str(artefacts.features(name)) for name in catalog.precisions()}
     outputs = {output: name for name in names for output in manifests[name]["outputs"]}
-    return {output: name for output, name in outputs.items() if output not in left_out}
+    return {output: name for output, name in outputs.items() if not artefacts.is_features(output)}
 
 
 def _show(console: Console, files: Sequence[tuple[str, int]], verdicts: Mapping[str, str]) -> None:

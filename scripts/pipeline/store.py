@@ -5,6 +5,9 @@ was killed may go on writing into the old one. To commit a stage, every file is 
 manifest makes way for a list of all files that it had and will have, the files are renamed into
 place, and the new manifest is written last. So a manifest on disk always speaks of files that were
 whole when it was written, and a file of no manifest is known and does not count.
+
+What was committed is kept by its key as well (`cas`): a stage's folder has room for one variant,
+and the next one to be asked for is taken from there.
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ from typing import Any, TextIO
 from scripts import artefacts, digests, writing
 from scripts.digests import DigestCache, files_below
 from scripts.errors import ArtefactError
+from scripts.pipeline import cas
+from scripts.pipeline.cas import ContentStore, Manifest
 
-Manifest = dict[str, Any]
 _NONE: Manifest = {"outputs": {}}
 
 
@@ -35,12 +39,12 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.digests = DigestCache(self.root / ".digests.json")
+        self.contents = ContentStore(self.root.parent / cas.NAME, self.digests)
         self._partials: dict[str, Path] = {}
 
     def manifest(self, stage: str) -> Manifest | None:
         """Return what a stage's last whole run recorded, or None."""
-        document = self._document(stage)
-        return document if "outputs" in document else None
+        return cas.manifest_at(self._manifest_path(stage))
 
     def is_whole(self, stage: str, key: str) -> bool:
         """Tell whether a stage ran with this key and every output still has its digest."""
@@ -107,7 +111,9 @@ class Store:
         _sync_tree(partial)
         self._retire(stage, names)
         for name in names:
-            _move(partial / name, self.root / name)
+            self._move(partial / name, self.root / name)
+        for folder in {(self.root / name).parent for name in names}:
+            _sync(folder)
         shutil.rmtree(partial, ignore_errors=True)
         self.forget_failed(stage)
         outputs = {name: self._describe(name) for name in names}
@@ -116,6 +122,30 @@ class Store:
         self._record(stage, manifest)
         self.digests.save()
         return manifest
+
+    def keep(self, stage: str) -> list[str]:
+        """Keep the result of a stage by its key, beside all that other builds made.
+
+        Returns:
+            The files that an earlier run with this key gave with other bytes; there is none.
+        """
+        manifest = self.manifest(stage) or _NONE
+        known = self.contents.result(manifest["key"]) or manifest
+        self.contents.keep(manifest, self.root)
+        return cas.differing(known, manifest)
+
+    def restore(self, stage: str, key: str) -> Manifest | None:
+        """Bring the result of a key back as if its stage had just run; None where none is whole."""
+        manifest = self.contents.result(key)
+        if manifest is None:
+            return None
+        partial = self.partial(stage)
+        if not self.contents.bring(manifest, partial):
+            shutil.rmtree(self._partials.pop(stage), ignore_errors=True)
+            return None
+        (partial / artefacts.USAGE_FILE).write_text(json.dumps(manifest["usage"]))
+        own = ("stage", "key", "usage", "outputs")
+        return self.commit(stage, key, {k: v for k, v in manifest.items() if k not in own})
 
     def set_aside(self, stage: str) -> Path | None:
         """Move what a stage that failed has written to where it counts for nothing.
@@ -210,6 +240,10 @@ class Store:
         for name in names:
             (self.root / name).with_name(artefacts.BUILD_PAGE).unlink(missing_ok=True)
 
+    def _move(self, source: Path, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.digests.carry(source, target, lambda: source.replace(target))
+
     def _describe(self, name: str) -> dict[str, Any]:
         path = self.root / name
         status = path.stat()
@@ -246,12 +280,6 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _move(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source.replace(target)
-    _sync(target.parent)
 
 
 def _write_synced(path: Path, text: str) -> None:

@@ -84,6 +84,7 @@ def _stage_record(step: Done) -> dict[str, Any]:
     return {
         "name": step.stage.name,
         "ran": step.ran,
+        "restored": step.restored,
         "seconds": step.manifest["seconds"],
         "peak_memory_bytes": usage.get("peak_memory_bytes", 0),
     }
@@ -92,7 +93,8 @@ def _stage_record(step: Done) -> dict[str, Any]:
 def _stage_row(step: Done) -> tuple[str | Text, ...]:
     cost = _stage_record(step)
     if not step.ran:
-        return (step.stage.name, Text("skipped", style="dim"), "")
+        how = "from the store" if step.restored else "skipped"
+        return (step.stage.name, Text(how, style="dim"), "")
     return (step.stage.name, f"{cost['seconds']:.1f} s", size(cost["peak_memory_bytes"]))
 
 

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from scripts import artefacts
+from scripts.pipeline import cas
 from scripts.pipeline.build import Builder, Done
+from scripts.pipeline.cas import Manifest
 from scripts.pipeline.request import Request
-from scripts.pipeline.store import Manifest, Store
+from scripts.pipeline.store import Store
 from scripts.source import ROOT
 
 pytestmark = pytest.mark.pipeline
@@ -80,6 +82,8 @@ def kill_once(root: Path, log: Path, seconds: dict[str, float], choice: random.R
     if not missing:
         missing = {choice.choice(sorted(seconds))}
         (root / "manifests" / f"{min(missing)}.json").unlink()
+        if choice.random() < 0.5:  # it is not taken from the store either
+            shutil.rmtree(root.parent / cas.NAME, ignore_errors=True)
     building = start(root, log)
     try:
         moment = choice.uniform(0, 3 + 1.5 * max(seconds[name] for name in missing))

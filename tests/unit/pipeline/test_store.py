@@ -171,6 +171,10 @@ def test_killed_between_any_two_steps_of_a_commit_nothing_half_is_taken_for_whol
             assert (root / "models" / "a").read_text() == "new"
         elif store.is_whole("export", "old"):
             assert (root / "models" / "b").read_text() == "old"
+        # What is kept of the killed one is whole, or not known.
+        if store.restore("export", "new"):
+            assert (root / "models" / "c").read_text() == "new"
+            assert not store.damaged("export")
         commit(store, "next", a="next")
         assert store.is_whole("export", "next")
         # What the killed one brought does not stay: a stage reads the folder.
@@ -201,7 +205,9 @@ def dying(call):
 os.fsync, os.rename, os.replace = dying(os.fsync), dying(os.rename), dying(os.replace)
 pathlib.Path.replace = dying(pathlib.Path.replace)
 pathlib.Path.unlink = dying(pathlib.Path.unlink)
+os.link = dying(os.link)
 store.commit("export", "new", {})
+store.keep("export")
 """
 
 
