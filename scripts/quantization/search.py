@@ -74,6 +74,11 @@ class Step:
     parts: tuple[Kind, ...]
 
     @property
+    def tensors(self) -> set[str]:
+        """Return its activations."""
+        return tensors((*self.whole, *self.parts))
+
+    @property
     def name(self) -> str:
         """Return the names of its kinds."""
         return ", ".join(kind.name for kind in (*self.whole, *self.parts))
@@ -243,23 +248,29 @@ class Search:
         say(f"  warning: {reason}; the gate is {gate:.5f}")
         return 1 - max(BESIDE_WEIGHTS * least, enough), reason
 
-    def _steps(self) -> Iterator[Step]:
+    def _steps(self, most: float) -> Iterator[Step]:
         """Yield what may be raised, the usual causes first.
 
-        Scores and probabilities go together: between 8 and 16 bits the HTP's softmax is slow.
+        Scores and probabilities go together: between 8 and 16 bits the HTP's softmax is slow. The
+        stream alone leaves at least what scores and probabilities lose, for losses add up.
         """
         softmax = tuple(kind for kind in self.kinds if widths.of_softmax(kind.name))
         stream = tuple(kind for kind in self.kinds if widths.of_stream(kind.name))
-        yield Step(softmax, ())
-        yield Step((), stream)
+        attention = Step(softmax, ())
+        yield attention
+        if self.loss(self.start) - self.loss(self._with(attention)) <= most:
+            yield Step((), stream)
         yield Step(softmax, stream)
+
+    def _with(self, step: Step) -> frozenset[str]:
+        """Return what has 16 bits when all of a step has."""
+        return frozenset(self.start | (step.tensors - self.pins.narrow))
 
     def _first(self, most: float) -> Step:
         """Return the first step with which no more than `most` is lost, else all kinds."""
-        for step in self._steps():
-            raised = self.start | (tensors((*step.whole, *step.parts)) - self.pins.narrow)
-            known = frozenset(raised) in self._losses
-            loss = self.loss(raised)
+        for step in self._steps(most):
+            known = self._with(step) in self._losses
+            loss = self.loss(self._with(step))
             if not known:
                 say(f"  16 bits for {step.name}: cosine {1 - loss:.5f}")
             if loss <= most:
