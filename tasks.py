@@ -20,7 +20,17 @@ from scripts.image import image as images
 from scripts.package import inspection, signature
 from scripts.package import weights as checkpoints
 from scripts.pipeline import doctor as examination
-from scripts.pipeline import engine, options, plan, recorded, session, space, suites, variations
+from scripts.pipeline import (
+    engine,
+    options,
+    plan,
+    recorded,
+    session,
+    space,
+    storage,
+    suites,
+    variations,
+)
 from scripts.pipeline import pages as report_pages
 from scripts.pipeline import reproduce as reproduction
 from scripts.pipeline import request as requests
@@ -168,6 +178,37 @@ def bench(
     benchmark.run(builder, request, names, file)
 
 
+@command(takes=("build_dir",), name="show", output=OUTPUT)
+def cache_show(console: Console, request: Request) -> None:
+    """Show what was built before and is kept, which of it is in use, and its size."""
+    storage.show(console, request.build_dir)
+
+
+@command(
+    takes=("build_dir",),
+    name="gc",
+    output=OUTPUT,
+    help={
+        "keep_days": "remove results that were last used longer ago",
+        "max_size": "remove the oldest until the rest takes so much: 500MB, 20GB",
+    },
+)
+def cache_gc(
+    console: Console,
+    request: Request,
+    keep_days: str | None = None,
+    max_size: str | None = None,
+) -> None:
+    """Remove what was built before; never what a network's folder uses."""
+    days = options.checked_text("keep_days", keep_days, options.number("0 or more", _is_count))
+    limit = options.checked_text("max_size", max_size, storage.parse_size)
+    storage.collect(console, request.build_dir, keep_days=days, max_size=limit)
+
+
+def _is_count(value: float) -> bool:
+    return value >= 0
+
+
 @command(takes=("lane",), name="build", help={"no_cache": "build every layer again"})
 def image_build(console: Console, request: Request, no_cache: bool = False) -> None:
     """Build the image of a lane."""
@@ -288,4 +329,8 @@ namespace.add_task(diff)
 namespace.add_collection(
     Collection(image_build, image_reproduce, image_lock, image_record, image_push), name="image"
 )
+_cache = Collection("cache")
+_cache.add_task(cache_show, default=True)
+_cache.add_task(cache_gc)
+namespace.add_collection(_cache)
 namespace.add_collection(Collection(device_status, device_trust), name="device")

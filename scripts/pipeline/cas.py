@@ -17,7 +17,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,8 @@ class ContentStore:
         for name, output in outputs.items():
             if not self._take(output, folder / name):
                 return False
+        with suppress(FileNotFoundError):  # when it was last of use
+            os.utime(self.result_path(manifest["key"]))
         # All of them are there before the first is read: a young file has to wait.
         return all(self._is_right(folder / name, outputs[name]["sha256"]) for name in outputs)
 

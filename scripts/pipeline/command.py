@@ -92,6 +92,8 @@ _OWN = {
     "out": "FILE",
     "only": "PATH",
     "device": "NAMES",
+    "keep_days": "DAYS",
+    "max_size": "SIZE",
 }
 
 

@@ -15,7 +15,8 @@ STAGES = {
     "synthetic": "whether the weights are random numbers",
     "archive": "`path`, `size` in bytes and `sha256` of the package, null without it",
     "artefacts": "the same of every file that the stages wrote, pictures left out",
-    "stages": "`name`, `ran` (false where it was whole already), `seconds`, `peak_memory_bytes`",
+    "stages": "`name`, `ran` (false where it was whole already), `restored` (from the store), "
+    "`seconds`, `peak_memory_bytes`",
     "verify, profile": "the reports of those stages, empty where they were not asked for",
     "report": "path of the page to look at, of a missed gate too; what was measured is beside it; "
     "null where the stages end before it",

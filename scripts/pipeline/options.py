@@ -73,11 +73,7 @@ class Option:
             UsageError: it stands for none.
             PipelineError: whatever else the check refuses, e.g. a folder without an SDK.
         """
-        try:
-            return self.check(text)
-        except ValueError as error:
-            shown = text if len(str(text)) <= _SHOWN else f"{str(text)[:_SHOWN]}..."
-            raise UsageError(f"{self.flag} {shown}: {error}.") from None
+        return checked_text(self.name, text, self.check)
 
 
 def option(
@@ -115,6 +111,19 @@ def checked(kind: type[Kind], texts: Mapping[str, Any]) -> Kind:
         raise TypeError(f"{kind.__name__} has no options {sorted(unknown)}")
     values = {name: entry.value(texts.get(name, entry.default)) for name, entry in known.items()}
     return kind(**values)
+
+
+def checked_text(name: str, text: Text | None, check: Check) -> Any:
+    """Return the value that the text of an option stands for, None where there is no text.
+
+    Raises:
+        UsageError: it stands for none.
+    """
+    try:
+        return None if text is None else check(text)
+    except ValueError as error:
+        shown = text if len(str(text)) <= _SHOWN else f"{str(text)[:_SHOWN]}..."
+        raise UsageError(f"{flag(name)} {shown}: {error}.") from None
 
 
 def _is_utf8(path: Path) -> bool:

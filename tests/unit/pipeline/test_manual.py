@@ -40,8 +40,8 @@ def test_the_record_of_a_build_names_its_archive(tmp_path: Path) -> None:
     ]
     cost = {"seconds": 1.5, "peak_memory_bytes": 7}
     assert record["stages"] == [
-        {"name": "images", "ran": False, **cost},
-        {"name": "package", "ran": True, **cost},
+        {"name": "images", "ran": False, "restored": False, **cost},
+        {"name": "package", "ran": True, "restored": False, **cost},
     ]
     assert summary.lines(build, steps) == f"{archive[::-1]}  {build.archive}"
 
