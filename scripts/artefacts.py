@@ -58,8 +58,13 @@ def ranges(model: str, precision: str) -> Path:
 
 
 def encodings(model: str, precision: str) -> Path:
-    """Return the quantisation encodings, in AIMET's format."""
+    """Return the quantisation encodings, as `qnn-onnx-converter` takes them (AIMET 0.6.1)."""
     return Path(f"models/dinov3_{model}_{precision}.encodings.json")
+
+
+def aimet_encodings(model: str, precision: str) -> Path:
+    """Return the same encodings in the newest version of AIMET's format, of `quantize`."""
+    return Path(f"models/dinov3_{model}_{precision}.aimet.encodings")
 
 
 def widths(model: str, precision: str) -> Path:

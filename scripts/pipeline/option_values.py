@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from scripts import catalog, width_pins
+from scripts import aimet_encodings, catalog, width_pins
 from scripts.catalog import Model, Precision, Target
 from scripts.checkpoint import contents
 from scripts.checkpoint.hub_id import SCHEME, HubId
@@ -106,6 +106,15 @@ def widths(text: str) -> Path | None:
         return None
     file = options.path(text)
     width_pins.read(file)
+    return file
+
+
+def encodings(text: str) -> Path | None:
+    """Return a file of AIMET's encodings that can be read, None where none is given."""
+    if not text:
+        return None
+    file = options.path(text)
+    aimet_encodings.read(file)
     return file
 
 

@@ -24,6 +24,8 @@ BUILD = PurePosixPath("/build")
 WEIGHTS = "/weights"
 # Where a stage sees the user's file of widths.
 WIDTHS = "/widths.json"
+# Where it sees AIMET's encodings.
+ENCODINGS = "/aimet.encodings"
 # Where `package` sees the licence of this project.
 OWN_NOTICES = "/notices"
 # The first picture of a set, as a network takes it.
@@ -199,6 +201,9 @@ def _quantize(request: Request) -> list[Stage]:
     mounts: tuple[Mount, ...] = ()
     if request.widths:
         mounts, arguments = (Mount(request.widths, WIDTHS),), (*arguments, "--widths", WIDTHS)
+    if request.encodings:
+        mounts = (Mount(request.encodings, ENCODINGS),)
+        arguments = (*arguments, "--encodings", ENCODINGS)
     return [Stage(f"quantize-{request.precision.name}", "quantize", arguments, inputs, mounts)]
 
 

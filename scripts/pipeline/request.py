@@ -113,6 +113,16 @@ class Request:
         "kinds of activations, all of one or some of its tensors. The `widths.json` of a build, "
         "which also says why it chose so, is such a file: it pins everything.",
     )
+    encodings: Path | None = option(
+        "",
+        "int8, w8a16: encodings that AIMET exported, in place of calibrated ones",
+        option_values.encodings,
+        metavar="FILE",
+        details="A file of `QuantizationSimModel.export`, version 0.6.1, 1.0.0, 2.0.0 or 2.1.0, "
+        "of the network `models/dinov3_<model>_<precision>_lowered.onnx` that a build writes "
+        "([accuracy.md](accuracy.md)). Weights have 8 bits, symmetric, by channel; activations the "
+        "precision's width or 16 bits.",
+    )
     target: Target = option(
         "iq9075",
         f"board: {', '.join(catalog.targets())}",
@@ -256,6 +266,7 @@ def make(**texts: Any) -> Request:
         raise UsageError(
             f"Precision {request.precision.name} has no ranges to calibrate: leave --method out."
         )
+    _require_free_encodings(request)
     if request.heldout and not request.images:
         raise UsageError("--heldout needs --images: give both, or --images alone.")
     if texts.get("model") or not request.is_open:
@@ -299,6 +310,20 @@ def _require_budget(request: Request) -> None:
         raise UsageError(
             f"Precision {name} has no widths to choose.", remedy="leave --widths out, or int8"
         )
+
+
+def _require_free_encodings(request: Request) -> None:
+    """Refuse what would choose ranges or widths where a file says them."""
+    name = request.precision.name
+    if not request.encodings:
+        return
+    if request.precision.weights == 16 or request.precision.budgeted:
+        raise UsageError(
+            f"Precision {name} takes no --encodings.", remedy="choose --precision int8 or w8a16"
+        )
+    others = {"--widths": request.widths, "--method": request.method != catalog.MIN_MAX}
+    if both := [name for name, is_set in others.items() if is_set]:
+        raise UsageError(f"--encodings says what {both[0]} chooses: give one of them.")
 
 
 def _with_size(request: Request) -> Request:

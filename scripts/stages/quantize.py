@@ -17,13 +17,13 @@ from openqnn.network.onnx_network import Network
 from openqnn.progress import say
 from openqnn.quantization import clipping
 from openqnn.quantization.encodings import Encodings
-from scripts import artefacts, catalog, program
+from scripts import aimet_encodings, artefacts, catalog, program
 from scripts.catalog import Precision
 from scripts.errors import UsageError
 from scripts.htp import simulation
 from scripts.pictures import image_set
 from scripts.pictures.picture_input import PictureInput
-from scripts.quantization import calibration, widths
+from scripts.quantization import aimet, calibration, widths
 from scripts.quantization.choice import Chooser
 from scripts.quantization.frontier import Budget
 from scripts.quantization.search import Pins
@@ -37,6 +37,9 @@ def main(arguments: argparse.Namespace) -> None:
             f"Precision {precision.name} has float weights: there is nothing to quantise.",
             remedy="go on with `invoke context`, or choose int8 or w8a16",
         )
+    if arguments.encodings:
+        _adopt(arguments, precision)
+        return
     if arguments.widths:  # refused before what takes long
         Pins.load(arguments.widths, Network.load(arguments.onnx))
     suffix = PictureInput.load(arguments.onnx).suffix
@@ -53,8 +56,30 @@ def main(arguments: argparse.Namespace) -> None:
     )
     if precision.activations == widths.NARROW:
         made = choose(arguments, precision, target, made, unseen)
-    made.save(arguments.out / artefacts.encodings(arguments.model, arguments.precision))
-    say(f"  {len(made.activations)} activations and {len(made.params)} constants have encodings")
+    _save(arguments, Network.load(target), made)
+
+
+def _adopt(arguments: argparse.Namespace, precision: Precision) -> None:
+    """Take the encodings of a file of AIMET's in place of calibrated ones."""
+    names = (arguments.model, arguments.precision)
+    target = arguments.out / artefacts.quantized_onnx(*names)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    encodings = aimet.adopted(arguments.onnx, target, arguments.encodings, precision)
+    network = Network.load(target)
+    if precision.activations == widths.NARROW:
+        report = json.dumps(aimet.widths_report(network, encodings), indent=1)
+        (arguments.out / artefacts.widths(*names)).write_text(report + "\n")
+    _save(arguments, network, encodings)
+
+
+def _save(arguments: argparse.Namespace, network: Network, encodings: Encodings) -> None:
+    """Write encodings as the converter takes them, and as AIMET reads them."""
+    names = (arguments.model, arguments.precision)
+    encodings.save(arguments.out / artefacts.encodings(*names))
+    grids = aimet.grids(network, encodings)
+    aimet_encodings.write(arguments.out / artefacts.aimet_encodings(*names), grids)
+    activations, constants = len(encodings.activations), len(encodings.params)
+    say(f"  {activations} activations and {constants} constants have encodings")
 
 
 def choose(
@@ -101,6 +126,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--widths", type=Path, help='pinned widths: {"16": {kind: [tensors] or "all"}, "8": {...}}'
     )
+    parser.add_argument("--encodings", type=Path, help="AIMET's, in place of calibrated ones")
     parser.add_argument("--max-ms", type=float, help="simulated milliseconds that mixed may take")
     parser.add_argument("--min-cosine", type=float, help="worst cosine that mixed must reach")
     return parser.parse_args()

@@ -88,6 +88,7 @@ def main(arguments: argparse.Namespace) -> None:
             calibration=out / artefacts.image_set("calibration"),
             method=catalog.MIN_MAX,
             equalise=True,
+            encodings=None,
             target=arguments.target,
             max_ms=None,
             min_cosine=None,

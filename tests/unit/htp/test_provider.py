@@ -77,6 +77,7 @@ class Build:
                     calibration=self.root / artefacts.image_set("calibration"),
                     method="min-max",
                     equalise=True,
+                    encodings=None,
                     target="iq9075",
                     widths=None,
                 )

@@ -95,3 +95,24 @@ def test_four_bits_are_seven_steps_to_either_side_and_read_back(tmp_path: Path) 
     assert (weight.limits, weight.offset, weight.dtype.name) == ((-8, 7), -8, "int4")
     made.save(tmp_path / "e.json")
     assert Encodings.load(tmp_path / "e.json") == made
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (
+            '{"version": "1.0.0", "activation_encodings": [], "param_encodings": []}',
+            "version 1.0.0",
+        ),
+        ('{"activation_encodings": [], "param_encodings": []}', "AttributeError"),
+        ("[]", "AttributeError"),
+        ("[" * 100_000, "RecursionError"),
+        ('{"activation_encodings": {"x": {}}, "param_encodings": {}}', "KeyError"),
+        ("{", "JSONDecodeError"),
+    ],
+)
+def test_another_form_or_version_is_refused(tmp_path: Path, document: str, reason: str) -> None:
+    path = tmp_path / "net.encodings.json"
+    path.write_text(document)
+    with pytest.raises(Refused, match=reason):
+        Encodings.load(path)

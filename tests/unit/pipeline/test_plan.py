@@ -83,6 +83,20 @@ def test_the_calibration_method_reaches_quantize() -> None:
     assert quantize.arguments[-4:] == ("--method", "mse", "--target", "iq9075")
 
 
+def test_encodings_of_aimet_reach_quantize(tmp_path: Path) -> None:
+    file = tmp_path / "aimet.encodings"
+    file.write_text('{"version": "2.0.0", "encodings": []}')
+    quantize = next(stage for stage in stages(encodings=str(file)) if stage.verb == "quantize")
+    assert quantize.arguments[-2:] == ("--encodings", "/aimet.encodings")
+    assert [mount.source for mount in quantize.mounts] == [file]
+    with pytest.raises(UsageError, match="takes no --encodings"):
+        stages(precision="fp16", encodings=str(file))
+    with pytest.raises(UsageError, match="says what --method chooses"):
+        stages(encodings=str(file), method="mse")
+    with pytest.raises(UsageError, match="is not there"):
+        stages(encodings=str(tmp_path / "other"))
+
+
 def test_pinned_widths_reach_quantize(tmp_path: Path) -> None:
     file = tmp_path / "pins.json"
     file.write_text('{"16": {"Add to Norm": "all"}}')

@@ -42,6 +42,7 @@ def _quantized(folder: Path, network: Path, precision: str, *, equal: bool) -> P
             calibration=folder / "calibration",
             method="min-max",
             equalise=equal,
+            encodings=None,
             target="iq9075",
             widths=None,
             out=folder,

@@ -76,6 +76,7 @@ def test_stand_ins_hold_through_lowering(
             calibration=root / artefacts.image_set("calibration"),
             method="min-max",
             equalise=True,
+            encodings=None,
             target="iq9075",
             widths=None,
             out=tmp_path,

@@ -64,6 +64,7 @@ def files(tmp_path: Path, request: pytest.FixtureRequest) -> Namespace:
             calibration=tmp_path / "calibration",
             method="min-max",
             equalise=True,
+            encodings=None,
             target="iq9075",
             widths=None,
             out=tmp_path,

@@ -32,6 +32,7 @@ def _quantize(
             calibration=raws,
             method=method,
             equalise=True,
+            encodings=None,
             target="iq9075",
             widths=widths,
             out=out,

@@ -39,6 +39,7 @@ def test_names_the_layer_that_was_spoilt(tmp_path: Path) -> None:
             calibration=tmp_path / "calibration",
             method="min-max",
             equalise=True,
+            encodings=None,
             target="iq9075",
             widths=None,
             out=tmp_path,

@@ -27,6 +27,8 @@ SMALLEST_RANGE = 1e-4
 SCALE_BITS = 8
 VERSION = "0.6.1"
 WIDTHS = 4, 8, 16, 32
+# What JSON of another form comes to where it is read.
+_MALFORMED = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -105,17 +107,19 @@ class Encodings:
         """Return the encodings of a file.
 
         Raises:
-            Refused: it is missing or not in AIMET's format.
+            Refused: it is missing, not in AIMET's format, or of another version than 0.6.1.
         """
         try:
             raw = json.loads(path.read_text())
+            if (version := raw.get("version", VERSION)) != VERSION:
+                raise ValueError(f"version {version}, and {VERSION} is read")
             return cls(
                 *(
                     {name: _parse(entries) for name, entries in raw[key].items()}
                     for key in ("activation_encodings", "param_encodings")
                 )
             )
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except _MALFORMED as error:
             raise Refused(
                 f"{path} is no encodings file in AIMET's format: {error!r}.",
                 remedy="quantise again",

@@ -1,0 +1,54 @@
+"""An environment with AIMET in it, made from a lock: `aimet.txt` beside this file.
+
+`python -m tests.aimet` makes the lock anew. AIMET is no part of the image: it is what our encodings
+are held against.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts import pip_settings
+from scripts.errors import ImageBuildError
+from scripts.image import wheels
+from scripts.image.buildlog import BuildLog
+from scripts.image.wheels import Platform
+
+LOCK = Path(__file__).with_suffix(".txt")
+CLIENT = Path(__file__).with_name("aimet_client.py")
+# torch without the libraries of a GPU's maker, 3 GB, as in the image's lock.
+REQUIREMENTS = ("aimet-onnx==2.42.0", "torch==2.13.0+cpu")
+PLATFORM = Platform("3.11", "x86_64", "2.36")
+
+
+def python(folder: Path) -> Path:
+    """Return the Python of a new environment in `folder` that has what the lock has.
+
+    The test is skipped where that cannot be had: by another Python, or without an index.
+    """
+    if f"{sys.version_info[0]}.{sys.version_info[1]}" != PLATFORM.python:
+        pytest.skip(f"the lock is for Python {PLATFORM.python}")
+    try:
+        found = wheels.download(LOCK, PLATFORM, BuildLog(folder / "fetch.log"))
+    except ImageBuildError as error:
+        pytest.skip(f"no AIMET: {error}")
+    subprocess.run([sys.executable, "-m", "venv", str(folder / "aimet")], check=True)
+    made = folder / "aimet" / "bin" / "python"
+    command = [str(made), "-I", "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    command += ["--require-hashes", "--find-links", str(found), "-r", str(LOCK)]
+    subprocess.run(command, check=True, env=pip_settings.FIXED)
+    return made
+
+
+def _lock() -> None:
+    pins = wheels.resolve(REQUIREMENTS, PLATFORM)
+    head = "# Made by `python -m tests.aimet`; do not edit.\n"
+    LOCK.write_text(head + "".join(pin.line() for pin in pins))
+
+
+if __name__ == "__main__":
+    _lock()

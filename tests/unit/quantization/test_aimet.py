@@ -1,0 +1,95 @@
+"""AIMET's encodings of a network become ours, and ours AIMET's, without a number changed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from openqnn.network.onnx_network import Network
+from openqnn.quantization import recipe
+from openqnn.quantization.encodings import Encodings
+from scripts import aimet_encodings, catalog
+from scripts.aimet_encodings import Grid
+from scripts.errors import UsageError
+from scripts.quantization import aimet
+from tests.networks import small_network
+
+Grids = dict[str, Grid]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    small_network.write_raws(tmp_path / "set")
+    return small_network.write(tmp_path)
+
+
+@pytest.fixture
+def ours(source: Path) -> Encodings:
+    samples = sorted((source.parent / "set").glob("*.raw"))
+    return recipe.calibrated(Network.load(source), samples, "min-max", 16)
+
+
+@pytest.fixture
+def grids(source: Path, ours: Encodings) -> Grids:
+    network = Network.load(source)
+    recipe.separate_constants(network)
+    return aimet.grids(network, ours)
+
+
+def adopted(source: Path, grids: Grids, precision: str = "w8a16") -> Encodings:
+    file = source.with_suffix(".encodings")
+    aimet_encodings.write(file, grids)
+    target = source.with_name("adopted.onnx")
+    return aimet.adopted(source, target, file, catalog.precisions()[precision])
+
+
+def test_what_aimet_derives_is_derived(source: Path, ours: Encodings, grids: Grids) -> None:
+    assert set(grids) < {*ours.activations, *ours.params}
+    assert adopted(source, grids) == ours
+
+
+def test_its_network_has_the_same_values(source: Path, grids: Grids) -> None:
+    adopted(source, grids)
+    before, after = Network.load(source), Network.load(source.with_name("adopted.onnx"))
+    for name in before.constants.keys() & after.constants.keys():
+        assert before.array(name).tobytes() == after.array(name).tobytes()
+
+
+def weight(grids: Grids) -> str:
+    return next(name for name, grid in grids.items() if len(grid.scales) > 1)
+
+
+def activation(grids: Grids) -> str:
+    return next(iter(grids))
+
+
+def changed(pick: Callable[[Grids], str], **changes: object) -> Callable[[Grids], Grids]:
+    def change(grids: Grids) -> Grids:
+        name = pick(grids)
+        return {**grids, name: replace(grids[name], **changes)}  # type: ignore[arg-type]
+
+    return change
+
+
+def without(pick: Callable[[Grids], str]) -> Callable[[Grids], Grids]:
+    return lambda grids: {name: grids[name] for name in grids if name != pick(grids)}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (without(activation), "has no grid"),
+        (without(weight), "has no grid"),
+        (changed(activation, bits=8), "has 8 bits, and w8a16 has 16"),
+        (changed(activation, offsets=(3,)), "has a range without zero"),
+        (changed(weight, bits=4), "has 4 bits: weights have 8"),
+        (changed(weight, axis=3), "has no scale for each of its"),
+        (lambda grids: {**grids, "elsewhere": grids[activation(grids)]}, "'elsewhere'"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(
+    source: Path, grids: Grids, change: Callable[[Grids], Grids], reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        adopted(source, change(grids))
