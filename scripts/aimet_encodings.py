@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scripts import json_object
 from scripts.errors import UsageError
 
 # The newest version that aimet-onnx 2.42 reads; it differs from 2.0.0 in blocks alone.
@@ -55,13 +56,7 @@ def read(file: Path) -> dict[str, Grid]:
             float16, blocks, or scales that are no positive numbers.
     """
     try:
-        document = json.loads(_text(file))
-        return dict(_grids(document))
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise _refusal(file, f"it is not JSON at {place}") from None
-    except RecursionError:
-        raise _refusal(file, "it is nested too deeply") from None
+        return dict(_grids(json_object.parse(_bytes(file))))
     except (ValueError, OverflowError) as error:
         raise _refusal(file, str(error)) from None
 
@@ -85,16 +80,13 @@ def _entry(name: str, grid: Grid) -> dict[str, object]:
     return {"name": name, "output_dtype": f"{kind}{grid.bits}", **rest}
 
 
-def _text(file: Path) -> str:
+def _bytes(file: Path) -> bytes:
     if not file.is_file():
         what = "is a folder" if file.is_dir() else "is no file" if file.exists() else "is not there"
         raise UsageError(f"The encodings {file} {what}.", remedy="--encodings FILE")
     if file.stat().st_size > _LARGEST:
         raise _refusal(file, f"it has more than {_LARGEST} bytes")
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _refusal(file, f"it is not text at byte {error.start}") from None
+    return file.read_bytes()
 
 
 def _refusal(file: Path, reason: str) -> UsageError:

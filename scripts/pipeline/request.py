@@ -317,7 +317,7 @@ def _require_free_encodings(request: Request) -> None:
     name = request.precision.name
     if not request.encodings:
         return
-    if request.precision.weights == 16 or request.precision.budgeted:
+    if request.precision.weights != 8 or request.precision.budgeted:
         raise UsageError(
             f"Precision {name} takes no --encodings.", remedy="choose --precision int8 or w8a16"
         )

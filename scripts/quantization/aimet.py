@@ -7,6 +7,7 @@ of a LayerNormalization, 2^-bits for a Sigmoid. There the file does not count.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +37,7 @@ def adopted(source: Path, target: Path, file: Path, precision: Precision) -> Enc
     Raises:
         UsageError: the file is of another network, or has what the HTP or the precision has not.
     """
+    target.parent.mkdir(parents=True, exist_ok=True)
     network, grids = Network.load(source), aimet_encodings.read(file)
     before = _constants(network)
     _require_own(grids, {*network.float_tensors(), *before}, file)
@@ -50,8 +52,8 @@ def adopted(source: Path, target: Path, file: Path, precision: Precision) -> Enc
     return encodings
 
 
-def widths_report(network: Network, encodings: Encodings) -> dict[str, object]:
-    """Return what `widths.json` says where nothing was chosen: the widths of every kind."""
+def save_widths(network: Network, encodings: Encodings, file: Path) -> None:
+    """Write what `widths.json` says where nothing was chosen: the widths of every kind."""
     by_width: dict[str, object] = {"why": {"reason": "the file of --encodings says so"}}
     for bits in (widths.WIDE, widths.NARROW):
         kinds = {
@@ -59,7 +61,12 @@ def widths_report(network: Network, encodings: Encodings) -> dict[str, object]:
             for kind, names in widths.kinds(network).items()
         }
         by_width[str(bits)] = {kind: names for kind, names in kinds.items() if names}
-    return by_width
+    file.write_text(json.dumps(by_width, indent=1) + "\n")
+
+
+def save(network: Network, encodings: Encodings, file: Path) -> None:
+    """Write a network's encodings in the newest version of AIMET's format."""
+    aimet_encodings.write(file, grids(network, encodings))
 
 
 def grids(network: Network, encodings: Encodings) -> dict[str, Grid]:

@@ -17,7 +17,7 @@ from openqnn.network.onnx_network import Network
 from openqnn.progress import say
 from openqnn.quantization import clipping
 from openqnn.quantization.encodings import Encodings
-from scripts import aimet_encodings, artefacts, catalog, program
+from scripts import artefacts, catalog, program
 from scripts.catalog import Precision
 from scripts.errors import UsageError
 from scripts.htp import simulation
@@ -46,38 +46,28 @@ def main(arguments: argparse.Namespace) -> None:
     pictures, unseen = calibration.split(image_set.raws(arguments.calibration, suffix))
     target = arguments.out / artefacts.quantized_onnx(arguments.model, arguments.precision)
     target.parent.mkdir(parents=True, exist_ok=True)
-    made = calibration.encoded(
-        arguments.onnx,
-        target,
-        pictures,
-        precision,
-        method=arguments.method,
-        equal=arguments.equalise,
-    )
+    how = {"method": arguments.method, "equal": arguments.equalise}
+    made = calibration.encoded(arguments.onnx, target, pictures, precision, **how)
     if precision.activations == widths.NARROW:
         made = choose(arguments, precision, target, made, unseen)
-    _save(arguments, Network.load(target), made)
+    _save(arguments, target, made)
 
 
 def _adopt(arguments: argparse.Namespace, precision: Precision) -> None:
     """Take the encodings of a file of AIMET's in place of calibrated ones."""
     names = (arguments.model, arguments.precision)
     target = arguments.out / artefacts.quantized_onnx(*names)
-    target.parent.mkdir(parents=True, exist_ok=True)
     encodings = aimet.adopted(arguments.onnx, target, arguments.encodings, precision)
-    network = Network.load(target)
     if precision.activations == widths.NARROW:
-        report = json.dumps(aimet.widths_report(network, encodings), indent=1)
-        (arguments.out / artefacts.widths(*names)).write_text(report + "\n")
-    _save(arguments, network, encodings)
+        aimet.save_widths(Network.load(target), encodings, arguments.out / artefacts.widths(*names))
+    _save(arguments, target, encodings)
 
 
-def _save(arguments: argparse.Namespace, network: Network, encodings: Encodings) -> None:
+def _save(arguments: argparse.Namespace, target: Path, encodings: Encodings) -> None:
     """Write encodings as the converter takes them, and as AIMET reads them."""
     names = (arguments.model, arguments.precision)
     encodings.save(arguments.out / artefacts.encodings(*names))
-    grids = aimet.grids(network, encodings)
-    aimet_encodings.write(arguments.out / artefacts.aimet_encodings(*names), grids)
+    aimet.save(Network.load(target), encodings, arguments.out / artefacts.aimet_encodings(*names))
     activations, constants = len(encodings.activations), len(encodings.params)
     say(f"  {activations} activations and {constants} constants have encodings")
 

@@ -27,7 +27,7 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def ours(source: Path) -> Encodings:
     samples = sorted((source.parent / "set").glob("*.raw"))
-    return recipe.calibrated(Network.load(source), samples, "min-max", 16)
+    return recipe.calibrated(Network.load(source), samples, "min-max", 16, 8)
 
 
 @pytest.fixture
