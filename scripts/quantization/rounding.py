@@ -16,8 +16,10 @@ H is that of X less its mean m, and b + m E takes up what the mean loses, E = W 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +46,12 @@ TINY = 1e-30
 BLOCK = 128
 # Outputs, or rows of H, in one core's work: whose results do not depend on the number of cores.
 SHARE = 256
+# The same where every portion should fit into a core's cache.
+FEW = 16
+# Pictures whose rows are multiplied at a time.
+PICTURES = 8
 # Scales that are tried, as shares of the one that holds the largest weight.
-SHRINKING = np.linspace(1.0, 0.5, 26)
+SHRINKING = np.linspace(1.0, 0.52, 17)
 
 
 def round_weights(
@@ -70,15 +76,16 @@ def round_weights(
 
 def least_squares(network: Network, node: NodeProto, bits: int) -> Encoding:
     """Return an encoding of a node's weight, whose scales leave the least squared error."""
-    weight = _columns(node, network.array(node.input[1]))
-    widest = np.array(encodings.symmetric(np.abs(weight).max(axis=0), bits).scales)
-    least, best = np.full(widest.size, np.inf), widest
-    for share in SHRINKING:
-        tried = (widest * share).astype(np.float32).astype(np.float64)
-        error = ((weight - _nearest(weight, tried, bits) * tried) ** 2).sum(axis=0)
-        best = np.where(error < least, tried, best)
-        least = np.minimum(error, least)
-    return Encoding(bits, tuple(best.tolist()), -(2 ** (bits - 1)), symmetric=True)
+    weight = np.asarray(network.array(node.input[1]), np.float32)
+    rows = weight if roles.output_axis(node, 2) == 0 else weight.T
+    widest = encodings.symmetric(np.abs(rows).max(axis=1), bits)
+    best = np.array(widest.scales, np.float32)
+
+    def work(outputs: slice) -> None:
+        best[outputs] = _least_squares(np.ascontiguousarray(rows[outputs]), best[outputs], bits)
+
+    _share(len(rows), work, FEW)
+    return replace(widest, scales=tuple(best.tolist()))
 
 
 class Planes:
@@ -103,7 +110,7 @@ class Planes:
                 weight[self._order, outputs], steps[outputs], bits
             )
 
-        _share(weight.shape[1], work)
+        _share(weight.shape[1], work, SHARE)
         return found
 
     def _rounded(self, weight: Matrix, steps: Matrix, bits: int) -> Matrix:
@@ -130,8 +137,8 @@ class Moments:
     def of(cls, pictures: Iterable[NDArray[Any]]) -> Moments:
         """Return the moments of all rows of some tensors [..., inputs]."""
         moments: Moments | None = None
-        for picture in pictures:
-            rows = picture.reshape(-1, picture.shape[-1])
+        for batch in _batches(pictures):
+            rows = np.concatenate([picture.reshape(-1, picture.shape[-1]) for picture in batch])
             moments = moments or cls(rows.shape[-1])
             moments.add(rows)
         assert moments
@@ -140,10 +147,10 @@ class Moments:
     def add(self, rows: NDArray[Any]) -> None:
         """Add rows [tokens, inputs]."""
 
-        def work(inputs: slice) -> None:
-            self._second[inputs] += rows[:, inputs].T @ rows
+        def work(inputs: slice) -> None:  # no more than the upper triangle
+            self._second[inputs, inputs.start :] += rows[:, inputs].T @ rows[:, inputs.start :]
 
-        _share(rows.shape[1], work)
+        _share(rows.shape[1], work, SHARE)
         self._first += rows.sum(axis=0, dtype=np.float64)
         self._count += len(rows)
 
@@ -155,7 +162,7 @@ class Moments:
     def planes(self, *, centred: bool) -> Planes:
         """Return what rounds by these rows, or by these less their mean."""
         if centred not in self._planes:
-            second = self._second
+            second = np.triu(self._second) + np.triu(self._second, 1).T
             if centred:
                 second = second - np.outer(self._first, self.mean)
             self._planes[centred] = Planes(second)
@@ -173,6 +180,18 @@ def _round(network: Network, node: NodeProto, encoding: Encoding, moments: Momen
     if bias:
         lost = moments.mean @ (weight - nearest)
         _overwrite(network, bias, np.asarray(network.array(bias), np.float64) + lost)
+
+
+def _least_squares(rows: NDArray[np.float32], widest: Any, bits: int) -> NDArray[np.float32]:
+    """Return for each row the scale whose multiples are nearest to it, none above `widest`."""
+    best, least = widest.copy(), np.full(len(rows), np.inf)
+    for share in SHRINKING:
+        tried = (widest * share).astype(np.float32)
+        steps = tried[:, None]
+        error = ((_nearest(rows, steps, bits) * steps - rows) ** 2).sum(axis=1)
+        best = np.where(error < least, tried, best)
+        least = np.minimum(error, least)
+    return best
 
 
 def _rows(
@@ -206,9 +225,9 @@ def _columns(node: NodeProto, weight: NDArray[Any]) -> Matrix:
     return np.ascontiguousarray(values.T if roles.output_axis(node, 2) == 0 else values)
 
 
-def _nearest(values: Matrix, steps: Matrix, bits: int) -> Matrix:
+def _nearest(values: NDArray[Any], steps: NDArray[Any], bits: int) -> NDArray[Any]:
     """Return the integers of `bits` nearest to values [..., outputs]."""
-    most = 2.0 ** (bits - 1)
+    most = 2 ** (bits - 1)
     return np.asarray(np.clip(np.rint(values / steps), -most, most - 1))
 
 
@@ -225,8 +244,14 @@ def _overwrite(network: Network, name: str, values: NDArray[Any]) -> None:
     place.flush()
 
 
-def _share(count: int, work: Callable[[slice], None]) -> None:
+def _batches(pictures: Iterable[NDArray[Any]]) -> Iterator[list[NDArray[Any]]]:
+    left = iter(pictures)
+    while batch := list(islice(left, PICTURES)):
+        yield batch
+
+
+def _share(count: int, work: Callable[[slice], None], size: int) -> None:
     """Share work on `count` things among the cores, always in the same portions."""
-    portions = [slice(first, first + SHARE) for first in range(0, count, SHARE)]
+    portions = [slice(first, first + size) for first in range(0, count, size)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(work, portions))
