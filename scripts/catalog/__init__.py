@@ -82,7 +82,7 @@ class Precision:
 
     `budgeted` ones have activations of two widths, as many wide ones as a budget allows or needs.
     `linears` says which linear layers have weights of less than 8 bits, `lowered_as` the precision
-    whose measurements choose the rewrites.
+    whose measurements choose the rewrites, `next` the one to try where a gate is missed.
     """
 
     name: str
@@ -92,6 +92,7 @@ class Precision:
     budgeted: bool = False
     linears: str = ""
     lowered_as: str = ""
+    next: str = ""
 
 
 @dataclass(frozen=True)

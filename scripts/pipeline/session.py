@@ -9,7 +9,16 @@ from scripts import catalog
 from scripts.console import Console
 from scripts.errors import GateError
 from scripts.image import image, lanes
-from scripts.pipeline import declared_size, engine, hub, pages, plan, recorded, summary
+from scripts.pipeline import (
+    alternatives,
+    declared_size,
+    engine,
+    hub,
+    pages,
+    plan,
+    recorded,
+    summary,
+)
 from scripts.pipeline.build import Builder
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
@@ -76,6 +85,8 @@ def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
     except GateError as error:
         if error.measured:
             _show_measured(builder, request, error.measured)
+            if text := alternatives.line(request):
+                builder.console.note(text)
         if request.archive.is_file():
             builder.console.note(f"{request.archive} is of a build before this one")
         raise
