@@ -93,7 +93,8 @@ def _refusal(file: Path, reason: str) -> UsageError:
     return UsageError(
         f"The encodings {file} cannot be used: {reason}.",
         cause="another file, or a simulation with number formats that the HTP v73 has not",
-        remedy="AIMET's `sim.export(...)` of integers: weights of 8 bits, activations of 8 or 16",
+        remedy="AIMET's `sim.export(...)` of integers: weights of 4 or 8 bits, "
+        "activations of 8 or 16",
     )
 
 

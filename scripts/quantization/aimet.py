@@ -130,10 +130,10 @@ class _Adoption:
     def _weight(self, name: str, grid: Grid | None, shape: Sequence[int], axis: int) -> Encoding:
         if grid is None:
             raise self._refusal(name, "has no grid")
-        if grid.bits != self.precision.weights:
-            raise self._refusal(
-                name, f"has {grid.bits} bits: weights have {self.precision.weights}"
-            )
+        allowed = sorted({self.precision.weights, recipe.WEIGHT_BITS})
+        if grid.bits not in allowed:
+            bits = " or ".join(map(str, allowed))
+            raise self._refusal(name, f"has {grid.bits} bits: weights have {bits}")
         if not grid.is_symmetric:
             raise self._refusal(name, "is not symmetric: a weight's zero is in the middle")
         channels = shape[axis]

@@ -49,6 +49,19 @@ def test_what_aimet_derives_is_derived(source: Path, ours: Encodings, grids: Gri
     assert adopted(source, grids) == ours
 
 
+def test_weights_of_four_bits_are_taken_where_the_precision_has_them(source: Path) -> None:
+    samples = sorted((source.parent / "set").glob("*.raw"))
+    ours = recipe.calibrated(Network.load(source), samples, "min-max", 16, 4)
+    network = Network.load(source)
+    recipe.separate_constants(network)
+    grids = aimet.grids(network, ours)
+    assert adopted(source, grids, "w4a16") == ours
+    with pytest.raises(UsageError, match="has 4 bits: weights have 8"):
+        adopted(source, grids)
+    grids[weight(grids)] = replace(grids[weight(grids)], bits=8)
+    assert adopted(source, grids, "w4a16").params != ours.params
+
+
 def test_its_network_has_the_same_values(source: Path, grids: Grids) -> None:
     adopted(source, grids)
     before, after = Network.load(source), Network.load(source.with_name("adopted.onnx"))
