@@ -27,11 +27,11 @@ from scripts.metrics import Features
 from scripts.quantization import widths
 from scripts.quantization.trial import Trial
 
-# Where 8-bit weights lose this share of what may be lost, more 16 bits buy next to nothing.
+# Where rounded weights lose this share of what may be lost, more 16 bits buy next to nothing.
 CEILING = 0.75
 # The share of the gate's loss that is then enough.
 SETTLED = 0.8
-# Where 8-bit weights alone lose more than the gate, activations may lose this much beside them.
+# Where rounded weights alone lose more than the gate, activations may lose this much beside them.
 BESIDE_WEIGHTS = 1.25
 # A trial takes time: a kind goes back to 8 bits only if it has this share of what 16 bits cost.
 WORTH = 0.1
@@ -213,7 +213,7 @@ class Search:
     def run(self, bound: float, gate: float) -> Found:
         """Return the activations to raise for a cosine of `bound`, or of about `gate` at least.
 
-        Where 8-bit weights alone come near the bound, more 16 bits would buy next to nothing for
+        Where rounded weights alone come near the bound, more 16 bits would buy next to nothing for
         much time: then what is enough for the gate is enough.
         """
         now = self.loss(self.start)
@@ -241,10 +241,10 @@ class Search:
             return bound, "the cheapest that reaches what is wanted"
         enough = max(SETTLED * (1 - gate), 1 - bound)
         if least <= CEILING * enough:
-            reason = f"with 8-bit weights it cannot be better than {1 - least:.5f}: settled"
+            reason = f"with these integer weights it cannot be better than {1 - least:.5f}: settled"
             say(f"  {reason} for {1 - enough:.5f}, within the gate of {gate:.5f}")
             return 1 - enough, reason
-        reason = f"with 8-bit weights it cannot be better than {1 - least:.5f}"
+        reason = f"with these integer weights it cannot be better than {1 - least:.5f}"
         say(f"  warning: {reason}; the gate is {gate:.5f}")
         return 1 - max(BESIDE_WEIGHTS * least, enough), reason
 

@@ -78,7 +78,7 @@ def test_where_weights_lose_too_much_activations_do_not_go_on(
     _pictures(tmp_path / "calibration", 10, seed=1)
     monkeypatch.setattr(choice, "MARGIN", 1e-6)
     _, encodings = _int8(tmp_path, vit.write(tmp_path))
-    assert "with 8-bit weights it cannot be better" in capsys.readouterr().out
+    assert "with these integer weights it cannot be better" in capsys.readouterr().out
     why = json.loads((tmp_path / artefacts.widths("digits", "int8")).read_text())["why"]
     assert why["reached"] > 0.99
     assert why["wanted"] < 1 - 1e-6
