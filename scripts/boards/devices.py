@@ -18,6 +18,9 @@ _JUMP = re.compile(
     r"(?P<user>[^@\s]+)@(?P<host>\[[0-9a-fA-F:.]+\]|[^@:\s]+)(?::(?P<port>\d{1,5}))?",
     re.ASCII,
 )
+# Of a device or group: also the name of a file, and one of a list with commas.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+_KINDS = {str: "a text", int: "a whole number", bool: "true or false"}
 _PORTS = range(1, 2**16)
 PERF = ("default", "burst", "balanced", "power-saver")
 _LOGINS = ("key", "password_env", "password_prompt")
@@ -90,17 +93,47 @@ def load(path: Path = FILE) -> tuple[dict[str, Device], dict[str, list[str]]]:
     Raises:
         UsageError: the file is missing or says something that this program does not know.
     """
+    document = _document(path)
+    tables, groups = (_table(path, document, key) for key in ("devices", "groups"))
+    for name, members in groups.items():
+        if not isinstance(members, list) or not all(isinstance(row, str) for row in members):
+            raise UsageError(f"{path.name}: group {name} is not a list of names of devices.")
+    return {name: _device(path, name, table) for name, table in tables.items()}, groups
+
+
+def _document(path: Path) -> dict[str, Any]:
     try:
-        document = tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(
             f"There is no {path}.", remedy="cp devices.example.toml devices.toml, then edit it"
         ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not TOML: {error}") from None
-    tables = document.get("devices", {})
-    devices = {name: _device(path, name, table) for name, table in tables.items()}
-    return devices, document.get("groups", {})
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f"{path} is not TOML: {_in_words(error)}.", remedy="see devices.example.toml"
+        ) from None
+
+
+def _in_words(error: ValueError | RecursionError) -> str:
+    if isinstance(error, tomllib.TOMLDecodeError):
+        return str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not text at byte {error.start}"
+    deep = isinstance(error, RecursionError)
+    return "it is nested too deeply" if deep else "a number in it has too many digits"
+
+
+def _table(path: Path, document: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the table of that key; its names are names of files, and stand in lists of them."""
+    table = document.get(key, {})
+    if not isinstance(table, dict):
+        raise UsageError(f"{path.name}: {key} is not a table.", remedy="see devices.example.toml")
+    if strange := [name for name in table if not _NAME.fullmatch(name)]:
+        raise UsageError(
+            f"{path.name}: [{key}] has the name {strange[0]!r}.",
+            remedy="names are letters, digits and . _ -, and begin with a letter or digit",
+        )
+    return table
 
 
 def select(names: Sequence[str], path: Path = FILE) -> list[Device]:
@@ -127,6 +160,8 @@ def select(names: Sequence[str], path: Path = FILE) -> list[Device]:
 
 def _device(file: Path, name: str, table: Mapping[str, Any]) -> Device:
     where = f"{file.name}: [devices.{name}]"
+    if not isinstance(table, dict):
+        raise UsageError(f"{where} is not a table.", remedy="see devices.example.toml")
     if "password" in table:
         raise UsageError(
             f"{where} holds a password, which belongs in no file.",
@@ -140,7 +175,8 @@ def _device(file: Path, name: str, table: Mapping[str, Any]) -> Device:
     device = Device(name=name, **table)
     for field in allowed:
         if type(getattr(device, field)) is not type(getattr(_SAMPLE, field)):
-            raise UsageError(f"{where}: {field} is a {type(getattr(_SAMPLE, field)).__name__}.")
+            kind = _KINDS[type(getattr(_SAMPLE, field))]
+            raise UsageError(f"{where}: {field} must be {kind}.")
     _check(where, device)
     return device
 
@@ -148,8 +184,11 @@ def _device(file: Path, name: str, table: Mapping[str, Any]) -> Device:
 def _check(where: str, device: Device) -> None:
     if len([way for way in _LOGINS if getattr(device, way)]) > 1:
         raise UsageError(f"{where} gives two ways to log in.", remedy=f"one of {_LOGINS}")
-    if not device.path.startswith("/") or device.path.rstrip("/") == "":
+    _check_texts(where, device)
+    if not device.path.startswith("/") or not set(device.path.split("/")) - {"", "."}:
         raise UsageError(f"{where}: path must be absolute, and a folder of its own.")
+    if ".." in device.path.split("/"):
+        raise UsageError(f"{where}: path has a part `..`.", remedy="give the folder itself")
     if device.skel not in ("package", "board"):
         raise UsageError(f"{where}: skel is neither 'package' nor 'board'.")
     if device.jump and not device.jump_hop:
@@ -171,6 +210,15 @@ def _check(where: str, device: Device) -> None:
         raise UsageError(f"{where}: npu is no number of an NPU, counted from 0.")
     if device.keep < 1:
         raise UsageError(f"{where}: keep must be at least 1, the release before the current one.")
+
+
+def _check_texts(where: str, device: Device) -> None:
+    texts = {row.name: getattr(device, row.name) for row in fields(device)}
+    for field, text in texts.items():
+        if isinstance(text, str) and not text.isprintable():
+            raise UsageError(f"{where}: {field} is {text!r}: it holds what cannot be shown.")
+        if not text and field in ("host", "user"):
+            raise UsageError(f"{where}: {field} is empty.")
 
 
 _SAMPLE = Device("name", "host", "user", "/path")

@@ -53,8 +53,8 @@ def test_a_missing_file_names_the_example(tmp_path: Path) -> None:
     [
         ('password = "x"', "holds a password"),
         ('hosts = "x"', r"unknown keys \['hosts'\]"),
-        ("port = 1\nkeep = true", "keep is a int"),
-        ('port = "22"', "port is a int"),
+        ("port = 1\nkeep = true", "keep must be a whole number"),
+        ('port = "22"', "port must be a whole number"),
         ('key = "k"\npassword_env = "E"', "two ways to log in"),
         ('skel = "mine"', "neither 'package' nor 'board'"),
         ("keep = 0", "at least 1"),
@@ -63,6 +63,15 @@ def test_a_missing_file_names_the_example(tmp_path: Path) -> None:
         ("port = 65536", "port has 65536, and ports go from 1 to 65535"),
         ("port = 0", "port has 0"),
         ("port = -22", "port has -22"),
+        (f"port = {'9' * 5000}", "a number in it has too many digits"),
+        (f"x = {'[' * 5000}", "nested too deeply"),
+        ('key = "a\\u001b[2J"', "key is .* cannot be shown"),
+        ("[groups]\nx = 1", "group x is not a list"),
+        ('[groups]\nx = "one"', "group x is not a list"),
+        ('[groups]\nx = [["one"]]', "group x is not a list"),
+        ('[devices."../../x"]', r"\[devices\] has the name '\.\./\.\./x'"),
+        ('[devices."a,b"]', "has the name 'a,b'"),
+        ('[groups]\n"" = []', "has the name ''"),
         ('jump = "u@h:0"', "jump has 0"),
         ('jump = "u@h:99999"', "jump has 99999"),
         ('jump = "u@h:٢٢"', "not user@host:port"),
@@ -72,6 +81,31 @@ def test_mistakes_are_named(tmp_path: Path, line: str, words: str) -> None:
     file = tmp_path / "devices.toml"
     file.write_text(f'[devices.one]\nhost = "h"\nuser = "u"\npath = "/p"\n{line}\n')
     with pytest.raises(UsageError, match=words):
+        devices.load(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("devices = 3", "devices is not a table"),
+        ("groups = 1", "groups is not a table"),
+        ("[devices]\none = 1", r"\[devices\.one\] is not a table"),
+        ('[devices.one]\nhost = ""\nuser = "u"\npath = "/p"', "host is empty"),
+        ('[devices.one]\nhost = "h"\nuser = "u\\n"\npath = "/p"', "cannot be shown"),
+        ('[devices.one]\nhost = "h"\nuser = "u"\npath = "/p/../.."', "a part `..`"),
+        ('[devices.one]\nhost = "h"\nuser = "u"\npath = "/./"', "a folder of its own"),
+    ],
+)
+def test_other_shapes_are_named(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "devices.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError, match=words):
+        devices.load(file)
+
+
+def test_what_is_no_text_is_named(tmp_path: Path) -> None:
+    (file := tmp_path / "devices.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="not text at byte 0"):
         devices.load(file)
 
 
