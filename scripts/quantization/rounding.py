@@ -176,10 +176,10 @@ def _round(network: Network, node: NodeProto, encoding: Encoding, moments: Momen
     planes = moments.planes(centred=bool(bias))
     nearest = planes.nearest(weight, np.array(encoding.scales), encoding.bits)
     rows = roles.output_axis(node, nearest.ndim) == 0
-    _overwrite(network, name, nearest.T if rows else nearest)
+    overwrite(network, name, nearest.T if rows else nearest)
     if bias:
         lost = moments.mean @ (weight - nearest)
-        _overwrite(network, bias, np.asarray(network.array(bias), np.float64) + lost)
+        overwrite(network, bias, np.asarray(network.array(bias), np.float64) + lost)
 
 
 def _least_squares(rows: NDArray[np.float32], widest: Any, bits: int) -> NDArray[np.float32]:
@@ -231,7 +231,7 @@ def _nearest(values: NDArray[Any], steps: NDArray[Any], bits: int) -> NDArray[An
     return np.asarray(np.clip(np.rint(values / steps), -most, most - 1))
 
 
-def _overwrite(network: Network, name: str, values: NDArray[Any]) -> None:
+def overwrite(network: Network, name: str, values: NDArray[Any]) -> None:
     """Replace a constant by another of its shape, where it lies."""
     tensor, rounded = network.constants[name], np.asarray(values, np.float32)
     if tensor.data_location != TensorProto.EXTERNAL:

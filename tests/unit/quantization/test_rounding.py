@@ -114,7 +114,7 @@ def _rounded(folder: Path, *, with_data: bool) -> tuple[Network, float]:
     else:
         for name, encoding in made.items():
             weight, steps = np.asarray(network.array(name)), np.array(encoding.scales)
-            rounding._overwrite(network, name, np.clip(np.rint(weight / steps), -8, 7) * steps)
+            rounding.overwrite(network, name, np.clip(np.rint(weight / steps), -8, 7) * steps)
     (found,) = observe.outputs(network, pictures[6:], "rounded").values()
     for name, encoding in made.items():
         numbers = np.asarray(network.array(name)) / np.array(encoding.scales)
