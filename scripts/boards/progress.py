@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from scripts.console import size
 
-_SECONDS_BETWEEN_LINES = 2.0 if sys.stdout.isatty() else 15.0
-
 
 @dataclass
 class Progress:
@@ -38,7 +36,7 @@ class Progress:
     def advance(self, count: int) -> None:
         """Note that `count` more bytes are sent; says so every now and then."""
         self._sent += count
-        if self.now() - self._told >= _SECONDS_BETWEEN_LINES:
+        if self.now() - self._told >= _seconds_between_lines():
             self._told = self.now()
             self.tell(self._line())
 
@@ -58,3 +56,7 @@ class Progress:
 
     def _bytes_per_second(self) -> float:
         return self._sent / max(self.now() - self._started, 1e-9)
+
+
+def _seconds_between_lines() -> float:
+    return 2.0 if sys.stdout.isatty() else 15.0

@@ -20,7 +20,7 @@ from invoke import Context, Exit, ParseError, Program, Task
 from invoke.parser import ParserContext
 from invoke.parser.context import to_flag
 
-from scripts import console, errors
+from scripts import console, errors, streams
 from scripts.pipeline import environment, interruption, options, request, usage
 from scripts.pipeline.options import Option, Text, flag, option
 
@@ -210,6 +210,7 @@ def _check_text(name: str, text: Text) -> None:
 @contextmanager
 def _errors_in_words() -> Iterator[None]:
     """End the program without a traceback where a user or the engine caused an error."""
+    streams.require()
     try:
         yield
     except BrokenPipeError:  # who reads, `head` for one, has seen enough

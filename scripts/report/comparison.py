@@ -111,14 +111,14 @@ def _page(path: Path) -> bytes:
             f"{path} holds {len(pages)} reports: {found}.",
             remedy="name one of them" if pages else "make one with `invoke report`",
         )
-    try:
-        with pages[0].open("rb") as file:
-            return file.read(_LARGEST)
-    except OSError as error:
+    if not pages[0].is_file():  # a pipe would be waited for
+        what = "is not a file" if pages[0].exists() else "is not there"
         raise ArtefactError(
-            f"There is no report {pages[0]}: {error.strerror}.",
+            f"The report {pages[0]} {what}.",
             remedy="name the folder of a build, an archive or a report.html",
-        ) from None
+        )
+    with pages[0].open("rb") as file:
+        return file.read(_LARGEST)
 
 
 def _pages(folder: Path) -> list[Path]:

@@ -9,7 +9,7 @@ def test_share_rate_and_time_left() -> None:
     time = [0.0]
     shown = Progress(said.append, lambda: time[0])
     shown.start(100_000_000, 20_000_000)
-    time[0] = progress._SECONDS_BETWEEN_LINES / 2
+    time[0] = progress._seconds_between_lines() / 2
     shown.advance(1)
     time[0] = 20.0
     shown.advance(39_999_999)

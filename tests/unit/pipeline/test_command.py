@@ -198,3 +198,24 @@ def test_help_whose_reader_has_seen_enough_ends_without_a_traceback() -> None:
         )
         os.close(writer)
         assert (done.returncode, done.stderr) == (UNREAD, b"")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_the_caller_closed_is_none_of_our_files(tmp_path: Path, closed: str) -> None:
+    """What is opened next would have its number, and get what is printed."""
+    program = """if True:
+        import sys
+        from pathlib import Path
+        from scripts.pipeline import command
+        with command._errors_in_words(), open(sys.argv[1], "w") as file:
+            print("for the user")
+            print("for the user", file=sys.stderr, flush=True)
+            sys.stdout.flush()
+            file.write(str(file.fileno()))
+    """
+    (file := tmp_path / "file").touch()
+    line = f'exec "$0" -c "$1" "$2" {closed}'
+    command = ["sh", "-c", line, sys.executable, program, str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(file.read_text()) > 2

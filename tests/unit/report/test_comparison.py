@@ -1,6 +1,7 @@
 """Two builds side by side, from pages, folders and archives; what is none is refused by name."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,3 +151,10 @@ def test_the_summary_of_a_build_says_its_verdict_first(tmp_path: Path) -> None:
     assert lines[0] == "## digits int8"
     assert lines[2] == "❌ misses its gate: cls_mean, cls_p1, patch_mean"
     assert any(line.startswith("| simulated time | ") for line in lines)
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "report.html")
+    for path, says in ((tmp_path / "report.html", "is not a file"), (tmp_path / "x", "not there")):
+        with pytest.raises(ArtefactError, match=says):
+            comparison.load(path)
