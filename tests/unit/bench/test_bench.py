@@ -3,7 +3,7 @@ from typing import cast
 
 import pytest
 
-from scripts import source
+from scripts import artefacts, source
 from scripts.bench import bench, gains, peer
 from scripts.bench.bench import Cost
 from scripts.errors import UsageError
@@ -26,6 +26,17 @@ def test_ratios_compare_what_makes_the_binary_with_the_whole_recipe() -> None:
     assert result["time_ratio"] == pytest.approx(0.5)
     assert result["peak_memory_ratio"] == pytest.approx(0.5)
     assert result["warm_rebuild_seconds"] == 1.23
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_what_is_timed_reads_nothing_of_what_is_left_out(precision: str) -> None:
+    build = request.make(model="vits16", weights="random", precision=precision)
+    read = {str(path) for stage in bench.timed(build) for path in stage.inputs}
+    assert str(artefacts.context_binary(precision)) in read
+    assert not read.intersection(
+        str(path(precision))
+        for path in (artefacts.verify_report, artefacts.features, artefacts.report_page)
+    )
 
 
 def test_the_gains_are_a_row_a_rewrite() -> None:
