@@ -80,9 +80,9 @@ class Console:
         """Say that a stage's outputs were whole already."""
         self._line("dim", "same", f"{stage}: nothing changed, skipped")
 
-    def restored(self, stage: str) -> None:
-        """Say that an earlier run had the same key, and its outputs are back."""
-        self._line("dim", "have", f"{stage}: built before, taken from the store")
+    def restored(self, stage: str, place: str) -> None:
+        """Say that an earlier run had the same key, and its outputs are back from a place."""
+        self._line("dim", "have", f"{stage}: built before, taken from {place}")
 
     def note(self, text: str) -> None:
         """Say something a user should know."""

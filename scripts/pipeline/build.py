@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import docker
 from scripts import artefacts, digests, errors, refusal, source
@@ -18,6 +19,7 @@ from scripts.pipeline.cas import Manifest
 from scripts.pipeline.container import Mount, Program
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
+from scripts.pipeline.shared import SharedCache
 from scripts.pipeline.store import Store
 from scripts.pipeline.variations import AS_IT_IS, Variation
 
@@ -63,54 +65,57 @@ class Builder:
         with space.watched(request), store.lock():
             # An earlier build that was killed may still write here.
             container.sweep(self.client)
-            steps = [self._bring(request, store, stage) for stage in stages]
+            shared = SharedCache.of(request, store, self.console)
+            steps = [self._bring(request, store, shared, stage) for stage in stages]
         if not store.contents.has_links:
             self.console.note(f"no hard links there: {store.contents.root} holds copies")
+        shared.require_same()
         return steps
 
-    def _bring(self, request: Request, store: Store, stage: Stage) -> Done:
+    def _bring(self, request: Request, store: Store, shared: SharedCache, stage: Stage) -> Done:
         description = self._facts(request, store) if stage.describes else ""
         key, inputs = self._key(request, store, stage, description)
-        if store.is_whole(stage.name, key):
-            self.console.skipped(stage.name)
-            store.forget_failed(stage.name)
-            if not store.contents.result_path(key).exists():
-                self._keep(store, stage)
-            store.digests.save()
-            return Done(stage, store.manifest(stage.name) or {}, ran=False)
-        self._say_damage(store, stage)
-        if restored := store.restore(stage.name, key):
-            self.console.restored(stage.name)
-            store.digests.save()
-            return Done(stage, restored, ran=False, restored=True)
-        seconds = self._run(request, store, stage, description)
-        recorded = {
+        known = {
             "inputs": inputs,
+            "code": source.digest(stage.module),
             "image": self.image.content_digest,
             "sdk": _sdk_id(request),
-            "seconds": round(seconds, 2),
             "synthetic": request.synthetic,
         }
-        manifest = store.commit(stage.name, key, recorded)
-        self.console.finished(stage.name, seconds)
-        self._keep(store, stage)
+        done = self._whole(store, stage, key) or self._back(store, shared, stage, key, known)
+        if done is None:
+            seconds = self._run(request, store, stage, description)
+            manifest = store.commit(stage.name, key, {**known, "seconds": round(seconds, 2)})
+            self.console.finished(stage.name, seconds)
+            self._keep(store, stage)
+            done = Done(stage, manifest, ran=True)
+        if not stage.network:
+            shared.offer(stage.name, key, known, ran=done.ran)
         store.digests.save()
-        return Done(stage, manifest, ran=True)
+        return done
 
-    def _keep(self, store: Store, stage: Stage) -> None:
-        """Keep a stage's result by its key, except what came from elsewhere and may differ there.
+    def _whole(self, store: Store, stage: Stage, key: str) -> Done | None:
+        """Return a stage whose outputs are what they have to be, or None."""
+        if not store.is_whole(stage.name, key):
+            return None
+        self.console.skipped(stage.name)
+        store.forget_failed(stage.name)
+        if not store.contents.result_path(key).exists():
+            self._keep(store, stage)
+        return Done(stage, store.manifest(stage.name) or {}, ran=False)
 
-        The result is whole without that: no room for it is no failure.
-        """
-        if stage.network:
-            return
-        try:
-            differing = store.keep(stage.name)
-        except OSError as error:
-            self.console.note(f"{stage.name} is not kept for other builds: {error}")
-            return
-        if differing:
-            self.console.note(f"{stage.name} gave other bytes than before: {', '.join(differing)}")
+    def _back(
+        self, store: Store, shared: SharedCache, stage: Stage, key: str, known: Mapping[str, Any]
+    ) -> Done | None:
+        """Return a stage that was built before, here or elsewhere, or None."""
+        self._say_damage(store, stage)
+        manifest, place = store.restore(stage.name, key), "the store"
+        if manifest is None and not stage.network:
+            manifest, place = shared.bring(stage.name, key, known), "the shared cache"
+        if manifest is None:
+            return None
+        self.console.restored(stage.name, place)
+        return Done(stage, manifest, ran=False, restored=True)
 
     def _facts(self, request: Request, store: Store) -> str:
         return json.dumps(facts.gather(request, self.image, store.digests.tree), sort_keys=True)
@@ -132,6 +137,21 @@ class Builder:
             **{f"input {name}": value for name, value in inputs.items()},
         }
         return digests.of_listing(parts.items()), inputs
+
+    def _keep(self, store: Store, stage: Stage) -> None:
+        """Keep a stage's result by its key, except what came from elsewhere and may differ there.
+
+        The result is whole without that: no room for it is no failure.
+        """
+        if stage.network:
+            return
+        try:
+            differing = store.keep(stage.name)
+        except OSError as error:
+            self.console.note(f"{stage.name} is not kept for other builds: {error}")
+            return
+        if differing:
+            self.console.note(f"{stage.name} gave other bytes than before: {', '.join(differing)}")
 
     def _run(self, request: Request, store: Store, stage: Stage, description: str) -> float:
         self.console.started(stage.name)

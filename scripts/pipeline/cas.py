@@ -54,6 +54,10 @@ class ContentStore:
         """Keep a stage's outputs, which lie in a folder, and then its manifest."""
         for name, output in manifest["outputs"].items():
             self._put(folder / name, output["sha256"])
+        self.record(manifest)
+
+    def record(self, manifest: Manifest) -> None:
+        """Keep a manifest whose files are kept."""
         self.result_path(manifest["key"]).parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(manifest, indent=1, sort_keys=True)
         writing.replace(self.result_path(manifest["key"]), text.encode())

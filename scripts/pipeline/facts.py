@@ -21,7 +21,7 @@ from scripts.pipeline.request import HUB, Request
 
 A_FOLDER, A_FILE, MOUNTED = "a folder", "a file", "mounted"
 # Options that say where a build runs, and what is done with it: nothing that comes of it differs.
-HOW = ("build_dir", "memory", "sign")
+HOW = ("build_dir", "memory", "sign", "cache", "cache_write")
 
 
 def gather(request: Request, image: Image, digest: Callable[[Path], str]) -> dict[str, Any]:

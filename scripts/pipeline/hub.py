@@ -16,7 +16,7 @@ from scripts.pipeline.container import PRIVATE
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _SETTINGS = ("HF_ENDPOINT", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT")
-_CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _ENDPOINT = "HF_ENDPOINT"
 _SCHEMES = ("http", "https")
 _LOOPBACK = ("127.", "localhost", "::1")
@@ -73,7 +73,7 @@ def private() -> dict[str, bytes]:
         variables["HF_TOKEN_PATH"] = f"{PRIVATE}/token"
     if bundle := _certificates():
         files["certificates.pem"] = bundle
-        variables |= dict.fromkeys(_CERTIFICATES, f"{PRIVATE}/certificates.pem")
+        variables |= dict.fromkeys(CERTIFICATES, f"{PRIVATE}/certificates.pem")
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in sorted(variables.items())]
     return {**files, "environment": "".join(lines).encode()}
 
@@ -130,7 +130,7 @@ def _certificates() -> bytes:
     Raises:
         UsageError: the variable names no file that can be read.
     """
-    name = next((name for name in _CERTIFICATES if os.environ.get(name)), "")
+    name = next((name for name in CERTIFICATES if os.environ.get(name)), "")
     if not name:
         return b""
     try:

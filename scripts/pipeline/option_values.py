@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from scripts import aimet_encodings, catalog, width_pins
 from scripts.catalog import Model, Precision, Target
@@ -116,6 +117,28 @@ def encodings(text: str) -> Path | None:
     file = options.path(text)
     aimet_encodings.read(file)
     return file
+
+
+def cache(text: str) -> str:
+    """Return the address of a shared cache without a slash at its end, empty where none is given.
+
+    Raises:
+        ValueError: it is none.
+        UsageError: it holds a password.
+    """
+    if not text:
+        return ""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not text.isprintable():
+        raise ValueError("must be an address: https://host/path")
+    if "@" in parts.netloc:
+        raise UsageError(
+            "--cache holds a password, which others on this machine can see.",
+            remedy="keep it in ~/.netrc, or a token in DINOV3_QNN_CACHE_TOKEN",
+        )
+    if parts.query or parts.fragment:
+        raise ValueError("must end with its path: https://host/path")
+    return text.rstrip("/")
 
 
 def build_dir(text: str | Path) -> Path:

@@ -27,7 +27,7 @@ from scripts.pipeline.request import Request
 
 RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 # What must not reach the other version: it would change what is built.
-_SETTINGS = ("QAIRT_SDK_ROOT", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+_SETTINGS = ("QAIRT_SDK_ROOT", "DINOV3_QNN_CACHE", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 # By the role of a file, in the order in which a build makes them: what a difference means.
 _MEANINGS = {
     "runtime": "Qualcomm's libraries are of another SDK than the package says",

@@ -15,7 +15,7 @@ from scripts.image import lanes, locks
 from scripts.image.image import Image
 from scripts.package import package, provenance, sbom
 from scripts.package.manifest import MANIFEST, PAGE, SUMS
-from scripts.pipeline import plan
+from scripts.pipeline import facts, plan
 from scripts.pipeline import request as requests
 from scripts.pipeline.build import Builder, Done
 from scripts.pipeline.request import Request
@@ -81,7 +81,7 @@ def record(builder: Builder, build_dir: Path) -> Path:
 def _is_plain(request: Request) -> bool:
     """Tell whether a build is of digits, with every option that changes a byte at its default."""
     plain = requests.make(precision=request.precision.name)
-    where = {name: getattr(plain, name) for name in ("build_dir", "lane", "memory", "sign", "gate")}
+    where = {name: getattr(plain, name) for name in (*facts.HOW, "lane", "gate")}
     return replace(request, **where) == plain
 
 

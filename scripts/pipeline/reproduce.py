@@ -109,7 +109,8 @@ def _common_length(left: bytes, right: bytes) -> int:
 
 
 def _build(builder: Builder, request: Request, folder: Path, variation: Variation) -> Path:
-    fresh = replace(request, build_dir=folder)
+    # What comes from a cache was not built here.
+    fresh = replace(request, build_dir=folder, cache="", cache_write=False)
     before = os.umask(variation.umask)
     try:
         replace(builder, variation=variation).build(fresh, plan.stages(fresh))

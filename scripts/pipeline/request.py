@@ -176,6 +176,18 @@ class Request:
         option_values.build_dir,
         metavar="DIR",
     )
+    cache: str = option(
+        "",
+        "cache that machines share, http(s)://host/path; without it, $DINOV3_QNN_CACHE",
+        option_values.cache,
+        metavar="URL",
+        details="Results of stages that others built are taken from there, and nothing is written "
+        "([cache.md](cache.md)).",
+        variable="DINOV3_QNN_CACHE",
+    )
+    cache_write: bool = option(
+        False, "give the cache what is built here, and compare with what it has: for CI"
+    )
     sdk: Path | None = option(
         "",
         "official QAIRT SDK to use instead of openqnn; without it, $QAIRT_SDK_ROOT",
@@ -267,6 +279,8 @@ def make(**texts: Any) -> Request:
             f"Precision {request.precision.name} has no ranges to calibrate: leave --method out."
         )
     _require_free_encodings(request)
+    if request.cache_write and not request.cache:
+        raise UsageError("--cache-write needs a cache: give --cache, or set DINOV3_QNN_CACHE.")
     if request.heldout and not request.images:
         raise UsageError("--heldout needs --images: give both, or --images alone.")
     if texts.get("model") or not request.is_open:

@@ -157,6 +157,11 @@ def _outdated(storage: Storage, keep_days: float | None) -> list[Result]:
     return [result for result in storage.results if not result.in_use and result.used_at < since]
 
 
+def _is_coming(path: Path) -> bool:
+    """Tell whether a file is being written or downloaded, or was within a day."""
+    return "." in path.name and path.stat().st_mtime > time.time() - _DAY
+
+
 def _too_much(storage: Storage, gone: list[Result], limit: int) -> list[Result]:
     """Return the results to remove, oldest first, so that the files of the rest fit."""
     left = [result for result in storage.results if result not in gone]
@@ -180,7 +185,7 @@ def _sweep(storage: Storage, left: list[Result]) -> int:
     held = storage.used.union(*(result.digests for result in left))
     removed = 0
     for path, count in storage.files.items():
-        if path.name not in held:
+        if path.name not in held and not _is_coming(path):
             path.unlink(missing_ok=True)
             removed += count
     return removed

@@ -46,7 +46,7 @@ def test_token_and_certificates_of_this_machine_reach_the_hub(
     published = shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path / "published")
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "token").write_text(f"{TOKEN}\n")
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", *access._CERTIFICATES):
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", *access.CERTIFICATES):
         monkeypatch.delenv(name, raising=False)
     for name in access._PROXIES:
         monkeypatch.delenv(name, raising=False)

@@ -87,6 +87,17 @@ def test_files_of_no_result_go(store: Store) -> None:
     assert storage.look(store.root.parent).size == 1900
 
 
+def test_a_download_that_was_ended_stays_for_a_day(store: Store) -> None:
+    begun = store.contents.blob("0" * 64).with_name(f"{64 * '0'}.incoming")
+    begun.parent.mkdir(exist_ok=True)
+    begun.write_bytes(b"half")
+    collect(store)
+    assert begun.is_file()
+    os.utime(begun, (time.time() - 2 * DAY,) * 2)
+    collect(store)
+    assert not begun.exists()
+
+
 def test_a_folder_of_builds_without_a_store(tmp_path: Path) -> None:
     storage.show(Console(), tmp_path)
     storage.collect(Console(), tmp_path, keep_days=0, max_size=0)
