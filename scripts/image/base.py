@@ -9,6 +9,7 @@ hook drops what is local to the machine.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -80,7 +81,7 @@ def tarball(
     Raises:
         ImageBuildError: a pin cannot be met; the message names the package.
     """
-    path = CACHE / f"base-{lane.name}-{_key(lane, packages.versions)}.tar"
+    path = CACHE / f"base-{lane.name}-{_key(lane, packages)}.tar"
     if not fresh and _is_whole(path):
         return path
     with _scratch(lane) as work:
@@ -269,6 +270,7 @@ def _failed(lane: Lane, log: BuildLog) -> ImageBuildError:
     )
 
 
-def _key(lane: Lane, pins: Mapping[str, str]) -> str:
-    parts = [*command(lane, pins, Path("/base")), HOOK.read_text(), str(lane.source_date_epoch)]
+def _key(lane: Lane, packages: Packages) -> str:
+    parts = [*command(lane, packages.versions, Path("/base")), HOOK.read_text()]
+    parts += [str(lane.source_date_epoch), json.dumps(dict(packages.hashes), sort_keys=True)]
     return digests.of_bytes("\0".join(parts).encode())[:12]

@@ -63,6 +63,7 @@ def ensure(client: docker.DockerClient, lane: str) -> Image:
     """
     require_reference(lane)
     described = load(lane)
+    locks.recorded(described)  # a damaged file is refused before an hour's work, not after it
     if present := find(client, lane):
         return present
     log = BuildLog()
@@ -71,13 +72,13 @@ def ensure(client: docker.DockerClient, lane: str) -> Image:
         return find(client, lane) or _pull(client, described, log) or _build(client, described, log)
 
 
-def require_reference(lane: str) -> None:
-    """Refuse a wrong name of an image to pull, even where none is to be pulled.
+def require_reference(lane: str) -> str:
+    """Return the name of the image to pull, if any; refuse a wrong one, even where none is pulled.
 
     Raises:
         UsageError: it is no digest: what it names can change.
     """
-    _reference(load(lane))
+    return _reference(load(lane))
 
 
 def build(client: docker.DockerClient, lane: str, *, no_cache: bool = False) -> Image:
@@ -188,10 +189,15 @@ def _label(
     built = _read(client, tag)
     if built is None:
         raise ImageNotFound(f"{tag} was built, but is gone")
-    # Two checkouts with one engine keep an image each.
-    client.images.get(tag).tag(REPOSITORY, f"{lane.name}-{_short(inputs)}")
+    _tag_both(client.images.get(tag), lane, inputs)
     log.say(f"{tag} is built: {size(built.size)}, content {built.content_digest}")
     return built
+
+
+def _tag_both(image: DockerImage, lane: Lane, inputs: str) -> None:
+    """Tag an image as the lane's, and by its inputs: two checkouts on one engine keep one each."""
+    image.tag(REPOSITORY, lane.name)
+    image.tag(REPOSITORY, f"{lane.name}-{_short(inputs)}")
 
 
 def _reference(lane: Lane) -> str:
@@ -231,7 +237,7 @@ def _pull(client: docker.DockerClient, lane: Lane, log: BuildLog) -> Image | Non
         log.say(f"it cannot be pulled, building instead: {error}")
         return None
     _prove(client, lane, image, inputs, log)
-    image.tag(REPOSITORY, lane.name)
+    _tag_both(image, lane, inputs)
     return find(client, lane.name)
 
 

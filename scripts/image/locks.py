@@ -19,7 +19,7 @@ import tomllib
 
 import docker
 from scripts import writing
-from scripts.errors import ImageBuildError
+from scripts.errors import ImageBuildError, UsageError
 from scripts.image import base, wheels
 from scripts.image.base import Packages
 from scripts.image.buildlog import BuildLog
@@ -138,9 +138,24 @@ def recorded(lane: Lane) -> Mapping[str, Any]:
 
     `inputs` and `content` are digests of its image; a table for each precision has the SHA-256 of
     what digits comes to, by name.
+
+    Raises:
+        UsageError: the file is damaged.
     """
     path = lane.lock("digest")
-    return tomllib.loads(path.read_text()) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        digests = tomllib.loads(path.read_text())
+        if not all(str(digests[name]).startswith("sha256:") for name in ("inputs", "content")):
+            raise ValueError("`inputs` or `content` is no digest")
+    except (ValueError, LookupError) as error:
+        raise UsageError(
+            f"{path.name} is damaged: {error}",
+            cause="an edit or a merge that left its marks",
+            remedy=f"`git checkout -- docker/locks/{path.name}`, or `invoke image.record`",
+        ) from error
+    return digests
 
 
 def record(

@@ -27,6 +27,7 @@ _OLDEST_MANYLINUX = 5
 # Wheels of local versions, torch's for CPUs, are on no default index: its makers have one for them.
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 _LOCAL_VERSION = "+cpu"
+_OTHER_BYTES = "DO NOT MATCH THE HASHES"
 _UNMET = re.compile(r"No matching distribution found for (\S+)|^\s+(\S+==\S+) from ", re.MULTILINE)
 
 
@@ -124,7 +125,11 @@ def download(lock: Path, platform: Platform, log: BuildLog) -> Path:
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    _fetch(lock, pins, platform, partial, log)
+    try:
+        _fetch(lock, pins, platform, partial, log)
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
     for old in CACHE.glob(f"{family}-????????????"):
         shutil.rmtree(old)
     partial.replace(folder)
@@ -200,6 +205,14 @@ def _unmet(lock: Path, log: BuildLog) -> ImageBuildError:
     tail = log.tail()
     names: Sequence[str] = [first or second for first, second in _UNMET.findall(tail)]
     named = ", ".join(dict.fromkeys(names)) or "a package"
+    if _OTHER_BYTES in tail:
+        return ImageBuildError(
+            f"{lock.name}: what was fetched has other bytes than locked."
+            f" The last lines of pip:\n{tail}",
+            cause="an index or a mirror that has another file under this name, or a damaged lock",
+            remedy="find out who changed it before you build (`git log` of the lock,"
+            " `pip config list`)",
+        )
     return ImageBuildError(
         f"{lock.name}: {named} cannot be fetched as locked. The last lines of pip:\n{tail}",
         cause="the index is out of reach, or has no such file"

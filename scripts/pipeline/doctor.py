@@ -87,10 +87,12 @@ def _engine(lane: str) -> list[Finding]:
 
 def _image(client: docker.DockerClient, lane: str) -> Finding:
     try:
-        image.require_reference(lane)
+        reference = image.require_reference(lane)
     except PipelineError as error:
         return Finding("image", False, error.what, error.remedy)
     present = image.find(client, lane)
+    if present is None and reference:
+        return Finding("image", True, f"lane {lane}: will be pulled, {reference}")
     if present is None:
         return Finding("image", False, f"lane {lane}: not built yet", "`invoke image.build`")
     return Finding("image", True, f"{present.tag}, {size(present.size)}, {present.content_digest}")

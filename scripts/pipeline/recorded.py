@@ -52,8 +52,10 @@ def verdict(image: Image, request: Request, steps: Sequence[Done]) -> str:
             f" {known['content']}; something that the locks do not hold is in it:"
             " `invoke image.reproduce` finds whether it is this machine"
         )
+    if request.precision.name not in known:
+        return f"nothing is recorded for {request.precision.name}: `invoke image.record`"
     found = artefacts(request, steps)
-    if name := difference(known.get(request.precision.name, {}), found):
+    if name := difference(known[request.precision.name], found):
         return (
             f"{name} differs from what is recorded: a stage was edited since, or this machine"
             " computes otherwise (`invoke reproduce` tells whether it repeats itself)."

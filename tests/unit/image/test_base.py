@@ -99,6 +99,14 @@ def test_a_base_is_made_once(log: BuildLog, mirror: Mirror) -> None:
     assert len(mirror.sources) == 2
 
 
+def test_a_base_of_other_hashes_is_made_again(log: BuildLog, mirror: Mirror) -> None:
+    make(log)
+    mirror.hashes = {**HASHES, "make": "c" * 64}
+    lock = base.Packages(LOCK.date, PINS, mirror.hashes)
+    base.tarball(None, BOOKWORM, lock, log, fresh=False)  # type: ignore[arg-type]
+    assert len(mirror.sources) == 2
+
+
 @pytest.mark.parametrize("harm", ["flip", "truncate", "forget"])
 def test_a_base_that_was_touched_is_made_again(log: BuildLog, mirror: Mirror, harm: str) -> None:
     path = make(log)

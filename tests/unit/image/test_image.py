@@ -135,6 +135,9 @@ def named(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def test_an_image_is_pulled_where_one_is_named(engine: Engine, named: SimpleNamespace) -> None:
     assert ensure(engine).id == named.id
     assert engine.built == []
+    # Another checkout builds its own: this one's is still there.
+    engine.present["dinov3-qnn:bookworm"] = engine.holds("sha256:other")
+    assert ensure(engine).id == named.id
 
 
 @pytest.mark.parametrize("reference", ["registry.test/x", "registry.test/x:bookworm", "x@sha256:1"])

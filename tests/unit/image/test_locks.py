@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.errors import ImageBuildError
+from scripts.errors import ImageBuildError, UsageError
 from scripts.image import lanes, locks
 from scripts.image.base import Packages
 from scripts.image.wheels import Pin
@@ -92,3 +92,17 @@ def test_recorded_digest_is_read_back(tmp_path: Path, monkeypatch: pytest.Monkey
     assert locks.recorded(BOOKWORM) == {}
     locks.record(BOOKWORM, "sha256:in", "sha256:out")
     assert locks.recorded(BOOKWORM) == {"inputs": "sha256:in", "content": "sha256:out"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['inputs = "sha256:in"\n', "<<<<<<< HEAD\n", 'inputs = "sha256:in"\ncontent = sha256:out"\n'],
+)
+def test_a_damaged_file_of_digests_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(lanes, "DOCKER", tmp_path)
+    (tmp_path / "locks").mkdir()
+    BOOKWORM.lock("digest").write_text(text)
+    with pytest.raises(UsageError, match=r"bookworm.digest is damaged"):
+        locks.recorded(BOOKWORM)

@@ -76,6 +76,15 @@ def test_a_proxy_that_cannot_be_used_is_found(monkeypatch: pytest.MonkeyPatch) -
     assert finding.remedy
 
 
+def test_an_image_that_will_be_pulled_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = f"registry.test/x@sha256:{'1' * 64}"
+    monkeypatch.setenv(image.REFERENCE_VARIABLE, reference)
+    monkeypatch.setattr(image, "find", lambda client, lane: None)
+    finding = doctor._image(docker.DockerClient("tcp://127.0.0.1:1", version="1.41"), "bookworm")
+    assert finding.well
+    assert reference in finding.state
+
+
 def test_an_image_that_build_refuses_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(image.REFERENCE_VARIABLE, "x")
     monkeypatch.setattr(image, "find", lambda client, lane: Image("id", "t", lane, "c", "i", 1))

@@ -50,6 +50,11 @@ def test_another_image_of_the_same_inputs_is_a_difference(monkeypatch: pytest.Mo
     assert said.startswith("the image differs from what is recorded: sha256:content")
 
 
+def test_a_precision_that_is_not_recorded_is_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = verdict(monkeypatch, {name: KNOWN[name] for name in ("inputs", "content")})
+    assert said.startswith("nothing is recorded for int8")
+
+
 @pytest.mark.parametrize("known", [{}, {**KNOWN, "inputs": "sha256:older"}])
 def test_of_other_inputs_nothing_is_recorded(
     monkeypatch: pytest.MonkeyPatch, known: dict[str, Any]
