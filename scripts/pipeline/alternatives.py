@@ -23,7 +23,7 @@ class Passing:
     milliseconds: float | None
 
     def __str__(self) -> str:
-        time = "" if self.milliseconds is None else f", {self.milliseconds:.1f} ms"
+        time = "" if self.milliseconds is None else f", {self.milliseconds:.3g} ms"
         return f"passes at: {self.precision}{time}"
 
 
