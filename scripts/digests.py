@@ -64,9 +64,21 @@ def _leads_back(path: Path) -> bool:
 
 
 def of_listing(entries: Iterable[tuple[str, str]]) -> str:
-    """Return one digest for a set of (name, digest) pairs, whatever their order."""
-    listing = "".join(f"{digest}  {name}\n" for name, digest in sorted(entries))
+    """Return one digest for a set of (name, digest) pairs, whatever their order.
+
+    A name or a digest may hold any character: two sets never come to the same text.
+    """
+    listing = "".join(f"{_line(name, digest)}\n" for name, digest in sorted(entries))
     return of_bytes(listing.encode(errors="surrogateescape"))
+
+
+def _line(name: str, digest: str) -> str:
+    """Return a pair as `sha256sum` has it, in JSON after a backslash if that reads otherwise."""
+    line = f"{digest}  {name}"
+    is_plain = line.partition("  ") == (digest, "  ", name)
+    if is_plain and "\n" not in line and not line.startswith("\\"):
+        return line
+    return f"\\{json.dumps([digest, name])}"
 
 
 @dataclass(frozen=True)

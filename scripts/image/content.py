@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from scripts import digests
+from scripts.errors import ImageBuildError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -36,19 +37,25 @@ _CONFIGURATION = (
     *("StopSignal", "User", "Volumes", "WorkingDir"),
 )
 _LABELS = "dinov3-qnn."
+# No path of a listing begins with a slash.
+_OF_CONFIGURATION = "/(configuration)"
 
 Listing = Mapping[str, str]
 
 
 def listing(stream: IO[bytes]) -> Listing:
-    """Read an exported root file system (a tar) and return a description of each path in it."""
-    found: dict[str, str] = {}
+    """Read an exported root file system (a tar) and return a description of each path in it.
+
+    Raises:
+        ImageBuildError: a hard link is to what is not listed.
+    """
+    descriptions: dict[str, str] = {}
     with tarfile.open(fileobj=stream, mode="r|*") as archive:
         for member in archive:
-            path = member.name.removeprefix("./").strip("/")
+            path = _path(member.name)
             if _is_ours(path):
-                found[path] = _description(archive, member, found)
-    return found
+                descriptions[path] = _description(archive, member, descriptions)
+    return descriptions
 
 
 def configuration(config: Mapping[str, Any], told: Iterable[str]) -> Listing:
@@ -63,7 +70,11 @@ def configuration(config: Mapping[str, Any], told: Iterable[str]) -> Listing:
     ours = (key for key in labels if key.startswith(_LABELS) and key not in told)
     values |= {f"label {key}": labels[key] for key in ours}
     # An engine says "nothing" in several ways, another in none.
-    return {f"(configuration) {k}": json.dumps(v, sort_keys=True) for k, v in values.items() if v}
+    return {
+        f"{_OF_CONFIGURATION} {key}": json.dumps(value, sort_keys=True)
+        for key, value in values.items()
+        if value
+    }
 
 
 def stream(chunks: Iterable[bytes]) -> IO[bytes]:
@@ -106,23 +117,42 @@ def _is_ours(path: str) -> bool:
     return path not in _ENGINES_OWN and path.split("/", 1)[0] not in ("", *_ENGINES_FOLDERS)
 
 
-def _description(
-    archive: tarfile.TarFile, member: tarfile.TarInfo, found: Mapping[str, str]
-) -> str:
+def _path(name: str) -> str:
+    return name.removeprefix("./").strip("/")
+
+
+def _description(archive: tarfile.TarFile, member: tarfile.TarInfo, descriptions: Listing) -> str:
+    """Return a path's properties as a list in JSON: no name or target can look like another."""
     if member.islnk():
-        # Which of its names a file goes by first is chance: each is described as the file.
-        return found[member.linkname.removeprefix("./").strip("/")]
+        return _of_hard_link(member, descriptions)
     # Some engines repeat the kind in the upper bits of the mode.
-    parts = [_KINDS.get(member.type, str(member.type)), f"{member.mode & 0o7777:04o}"]
-    parts += [f"{member.uid}:{member.gid}"]
-    parts += [f"{key}={value!r}" for key, value in sorted(_attributes(member).items())]
+    mode, owner = f"{member.mode & 0o7777:04o}", f"{member.uid}:{member.gid}"
+    parts: list[Any] = [_KINDS.get(member.type, str(member.type)), mode, owner]
+    parts += sorted(_attributes(member).items())
     if member.issym():
-        parts.append(f"-> {member.linkname}")
+        parts.append(member.linkname)
     if member.ischr() or member.isblk():
         parts.append(f"{member.devmajor},{member.devminor}")
     if member.isfile():
         parts.append(_sha256(archive, member))
-    return " ".join(parts)
+    return json.dumps(parts)
+
+
+def _of_hard_link(member: tarfile.TarInfo, descriptions: Listing) -> str:
+    """Return the description of the file: which of its names comes first is chance.
+
+    Raises:
+        ImageBuildError: the file is not listed.
+    """
+    file = _path(member.linkname)
+    if file not in descriptions:
+        raise ImageBuildError(
+            f"{_path(member.name)!r} in the image is a hard link to {file!r}, which is not looked"
+            " at.",
+            cause="the image was made or changed by something else than our build",
+            remedy="`invoke image.build` makes it here",
+        )
+    return descriptions[file]
 
 
 def _attributes(member: tarfile.TarInfo) -> dict[str, str]:

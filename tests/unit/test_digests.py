@@ -53,6 +53,26 @@ def test_memory_survives_a_save_and_a_damaged_file_is_only_forgotten(tmp_path: P
     assert DigestCache(cache_file).file(path) == digest
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"b": "1  a\n2"}, {"a": "1", "b": "2"}),
+        ({"a\n2  b": "1"}, {"a": "1", "b": "2"}),
+        ({"b  a": "1"}, {"a": "1  b"}),
+        ({" a": "1"}, {"a": "1 "}),
+        ({"a": '\\["1", "a"]'}, {"a\n": "1"}),
+    ],
+)
+def test_no_two_listings_read_the_same(first: dict[str, str], second: dict[str, str]) -> None:
+    assert digests.of_listing(first.items()) != digests.of_listing(second.items())
+
+
+def test_a_listing_of_common_names_is_that_of_sha256sum() -> None:
+    text = f"{'1' * 64}  a b\n{'2' * 64}  c\\d\n"
+    listing = {"c\\d": "2" * 64, "a b": "1" * 64}
+    assert digests.of_listing(listing.items()) == digests.of_bytes(text.encode())
+
+
 def test_tree_digest_sees_names_and_contents(tmp_path: Path, cache: DigestCache) -> None:
     (tmp_path / "t" / "sub").mkdir(parents=True)
     (tmp_path / "t" / "sub" / "a").write_text("1")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from scripts.errors import ImageBuildError
 from scripts.image import content
 
 Entry = tuple[tarfile.TarInfo, bytes]
@@ -89,6 +90,26 @@ def test_either_name_of_a_hard_link_may_come_first() -> None:
     assert first == digest(file("a"), file("b"))
 
 
+@pytest.mark.parametrize("target", ["dev/x", "./dev/x", "etc/hosts", "opt/later", ""])
+def test_a_hard_link_to_what_is_not_looked_at_is_refused(target: str) -> None:
+    entries = [file("dev/x"), file("etc/hosts"), link("opt/b", target, tarfile.LNKTYPE)]
+    with pytest.raises(ImageBuildError, match=r"'opt/b' .* is a hard link to"):
+        digest(*entries, file("opt/later"))
+
+
+def test_a_link_target_cannot_stand_for_another_path() -> None:
+    for sides in ("{a}\nlink 0644 0:0 -> {b}", "{a}  opt/a\n{text}"):
+        before = content.listing(tar(link("opt/a", "x"), link("opt/b", "y")))
+        forged = sides.format(a="x", b="y", text=before["opt/b"])
+        assert digest(link("opt/b", forged)) != content.digest(before)
+
+
+def test_a_file_cannot_stand_for_the_configuration() -> None:
+    started = content.configuration(CONFIG, [])
+    names = [name.strip("/") for name in started]
+    assert not content.listing(tar(*map(file, names))).keys() & started.keys()
+
+
 def test_differences_name_the_first_paths() -> None:
     first = content.listing(tar(file("a"), file("b"), file("d")))
     second = content.listing(tar(file("a"), file("b", b"other"), file("c")))
@@ -125,9 +146,9 @@ CONFIG = {
 def test_how_an_image_is_started_is_part_of_it() -> None:
     before = content.configuration(CONFIG, ["dinov3-qnn.lane"])
     assert before == {
-        "(configuration) Env": '["PATH=/bin"]',
-        "(configuration) WorkingDir": '"/src"',
-        "(configuration) label dinov3-qnn.stage": '"true"',
+        "/(configuration) Env": '["PATH=/bin"]',
+        "/(configuration) WorkingDir": '"/src"',
+        "/(configuration) label dinov3-qnn.stage": '"true"',
     }
 
 
