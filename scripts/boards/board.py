@@ -191,7 +191,7 @@ def losses(device: Device) -> Iterator[None]:
     try:
         yield
     except (asyncssh.Error, OSError) as error:
-        raise lost(device, str(error)) from error
+        raise lost(device, shell.why(error)) from error
 
 
 def lost(device: Device, why: str) -> TransferError:

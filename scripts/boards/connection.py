@@ -17,7 +17,7 @@ from scripts.boards import shell
 from scripts.boards.board import Board
 from scripts.boards.devices import Hop
 from scripts.boards.login import Login
-from scripts.errors import DeviceError, HostKeyError, reason
+from scripts.errors import DeviceError, HostKeyError
 
 _CONNECT_SECONDS = 20
 # A board that answers none of four of these is taken for gone.
@@ -132,7 +132,7 @@ def _refusals(hop: Hop, guard: _Guard) -> Iterator[None]:
         raise _changed(hop, guard.shown) from error
     except (asyncssh.PermissionDenied, asyncssh.KeyImportError) as error:
         raise DeviceError(
-            f"{address} refuses to log in {hop.user}: {_in_words(error)}",
+            f"{address} refuses to log in {hop.user}: {shell.why(error)}",
             cause="the key or password is wrong, or the key has a passphrase and no agent holds it",
             remedy=f"try `ssh` by hand; set {hop.logins} in devices.toml",
         ) from error
@@ -140,16 +140,10 @@ def _refusals(hop: Hop, guard: _Guard) -> Iterator[None]:
         raise _unknown_name(hop, error) from error
     except (asyncssh.Error, OSError) as error:
         raise DeviceError(
-            f"{address} cannot be reached: {_in_words(error)}",
+            f"{address} cannot be reached: {shell.why(error)}",
             cause="it is off, on another network, or devices.toml has another address",
             remedy=f"ping {hop.host}; check its address in devices.toml",
         ) from error
-
-
-def _in_words(error: Exception) -> str:
-    """Return why, in one line that a terminal can be given: a server says a part of it."""
-    text = shell.printable(reason(error).encode(errors="replace"))
-    return " ".join(text.split()) or type(error).__name__
 
 
 def _unknown_name(hop: Hop, error: socket.gaierror) -> DeviceError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from scripts.errors import ArtefactError, DeviceError
+from scripts.errors import ArtefactError, DeviceError, reason
 from scripts.package import rule
 
 # The end of all orders, which the prelude's `orders` waits for.
@@ -123,6 +123,12 @@ def printable(text: bytes) -> str:
     """Return text from a board as it may be shown: without what steers a terminal."""
     characters = text.decode(errors="replace").replace("\r", "").expandtabs()
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in characters)
+
+
+def why(error: Exception) -> str:
+    """Return why a connection failed, in one line that may be shown: a server says a part of it."""
+    text = printable(reason(error).encode(errors="replace"))
+    return " ".join(text.split()) or type(error).__name__
 
 
 def document(orders: Iterable[str]) -> bytes:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncssh
 import pytest
 
-from scripts.boards import connection
-from scripts.boards.devices import Hop
-from scripts.errors import DeviceError
+from scripts.boards import board, connection
+from scripts.boards.devices import Device, Hop
+from scripts.errors import DeviceError, TransferError
 
 HOP = Hop("bench", "bench", "192.0.2.1", 22, "root", "", "key")
 
@@ -27,3 +27,10 @@ def test_a_reason_is_one_line_of_words(error: Exception, says: str) -> None:
     assert says in caught.value.what
     assert caught.value.what.isprintable()
     assert "Errno" not in caught.value.what and "call failed" not in caught.value.what
+
+
+def test_a_connection_that_is_lost_says_why_in_the_same_way() -> None:
+    device = Device("bench", "192.0.2.1", "root", "/p")
+    with pytest.raises(TransferError) as caught, board.losses(device):
+        raise asyncssh.ConnectionLost("\x1b[2J\ngone")
+    assert "was lost: ?[2J gone." in caught.value.what
