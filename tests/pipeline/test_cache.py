@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import os
+import random
 import socket
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scripts.digests import of_file as digest_of
 from scripts.errors import ReproducibilityError, UsageError
 from scripts.pipeline import plan
 from scripts.pipeline.build import Builder, Done
@@ -21,6 +25,7 @@ from scripts.pipeline.remote import Remote
 from scripts.pipeline.request import Request
 from scripts.pipeline.shared import SharedCache
 from scripts.pipeline.store import Store
+from scripts.source import ROOT
 from tests.pipeline import nginx
 from tests.pipeline.nginx import Nginx
 from tests.pipeline.test_kill import digests
@@ -74,7 +79,7 @@ class Machine:
 @pytest.fixture
 def key(server: Nginx, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """The key of a result that another machine gave the cache."""
-    key = base64.b16encode(os.urandom(32)).decode().lower()
+    key = os.urandom(32).hex()
     other = Machine(tmp_path / "other", server.url, writes=True)
     other.run(key)
     assert not other.notes
@@ -282,3 +287,36 @@ def test_a_build_of_nothing_but_the_cache(
         done.manifest["outputs"] for done in written
     ], stages
     assert set(digests(asked.root).items()) <= set(digests(ask().root).items())
+
+
+TAKE = """
+import sys
+from pathlib import Path
+from tests.pipeline.test_cache import Machine
+ours = Machine(Path(sys.argv[1]), sys.argv[2])
+print("begins", flush=True)
+assert ours.takes(sys.argv[3])
+"""
+
+
+@pytest.mark.parametrize("moments", [4, pytest.param(60, marks=pytest.mark.slow)])
+def test_killed_while_it_downloads_the_next_one_goes_on(
+    server: Nginx, tmp_path: Path, moments: int
+) -> None:
+    key = os.urandom(32).hex()
+    files = {**FILES, **{f"models/{count}": os.urandom(1 << 20) for count in range(30)}}
+    Machine(tmp_path / "other", server.url, writes=True).run(key, files)
+    command = [sys.executable, "-c", TAKE, str(tmp_path / "ours"), server.url, key]
+    choice = random.Random(0)
+    for _ in range(moments):
+        taking = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
+        assert taking.stdout and taking.stdout.readline() == b"begins\n"
+        time.sleep(choice.uniform(0, 0.4))
+        taking.kill()
+        taking.communicate()
+        ours = Store(tmp_path / "ours" / "digits")
+        assert not ours.damaged("export")
+    assert machine(server, tmp_path).takes(key)
+    assert digests(tmp_path / "ours" / "digits") == digests(tmp_path / "other" / "digits")
+    blobs = (tmp_path / "ours" / ".store" / "cas").glob("*/[0-9a-f]*")
+    assert all(digest_of(path) == path.name for path in blobs if "." not in path.name)
