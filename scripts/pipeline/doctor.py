@@ -10,12 +10,13 @@ from pathlib import Path
 from rich.text import Text
 
 import docker
-from scripts import errors
+from scripts import digests, errors
 from scripts.checkpoint import contents
 from scripts.console import Console, size
 from scripts.errors import PipelineError, UsageError
 from scripts.image import image
 from scripts.pipeline import engine, fitness, hub, space
+from scripts.pipeline.remote import Remote
 from scripts.pipeline.request import Request
 
 # Per parameter, in the largest stage: measured on ViT-H+ (docs/figures.md).
@@ -50,7 +51,7 @@ def examine(request: Request) -> list[Finding]:
         )
     machine = (_memory(request), _processor(_processor_flags()), _disk(request))
     build = (_sdk(request), _weights(request), _board(request))
-    return [*_engine(request.lane), *machine, *build]
+    return [*_engine(request.lane), *machine, *build, *_cache(request)]
 
 
 def show(console: Console, findings: Sequence[Finding]) -> None:
@@ -162,6 +163,15 @@ def _weights(request: Request) -> Finding:
         return Finding("weights", True, contents.look(path).summary(request.model))
     except PipelineError as error:
         return Finding("weights", False, error.what, error.remedy)
+
+
+def _cache(request: Request) -> list[Finding]:
+    """Whether the shared cache answers; a build does without it."""
+    if not request.cache:
+        return []
+    notes: list[str] = []
+    Remote(request.cache, notes.append).has_file(digests.of_bytes(b""))
+    return [Finding("cache", True, next(iter(notes), f"{request.cache} answers"))]
 
 
 def _board(request: Request) -> Finding:

@@ -18,7 +18,7 @@ import pytest
 
 from scripts.digests import of_file as digest_of
 from scripts.errors import ReproducibilityError, UsageError
-from scripts.pipeline import plan
+from scripts.pipeline import doctor, plan
 from scripts.pipeline.build import Builder, Done
 from scripts.pipeline.hub import CERTIFICATES
 from scripts.pipeline.remote import Remote
@@ -239,6 +239,17 @@ def test_who_it_does_not_know_is_told_how(
     ours = machine(server, tmp_path)
     assert ours.takes(key)
     assert nginx.TOKEN not in repr(ours.shared)
+
+
+def test_doctor_says_whether_it_answers(
+    server: Nginx, ask: Callable[..., Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert doctor._cache(ask()) == []
+    (finding,) = doctor._cache(ask(cache=server.url))
+    assert (finding.well, finding.state) == (True, f"{server.url} answers")
+    monkeypatch.setenv("DINOV3_QNN_CACHE_TOKEN", "another")
+    (finding,) = doctor._cache(ask(cache=server.url))
+    assert finding.well and "it does not know us (401 " in finding.state
 
 
 def test_a_certificate_of_nobody_is_a_note(
