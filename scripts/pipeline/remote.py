@@ -187,6 +187,7 @@ def _session(url: str) -> requests.Session:
     # A server that says when to come back is not waited for: stages can run instead.
     again = Retry(
         total=_TRIES,
+        read=1,  # each of them takes a minute
         backoff_factor=0.5,
         status_forcelist=(429, 502, 503, 504),
         allowed_methods=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import socket
 import subprocess
@@ -26,7 +27,7 @@ http {{
     listen 127.0.0.1:{port} ssl;
     ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
     root {folder}/data;
-    if ($http_authorization != "Bearer {token}") {{ return 401; }}
+    if ($http_authorization !~ "^(Bearer {token}|Basic {password})$") {{ return 401; }}
     location /cache/ {{ dav_methods PUT; create_full_put_path on; }}
     location /small/ {{ dav_methods PUT; create_full_put_path on; client_max_body_size 1k; }}
   }}
@@ -90,7 +91,8 @@ def running(folder: Path) -> Iterator[Nginx]:
         server = Nginx(folder, free.getsockname()[1])
     certify(folder)
     (folder / "data").mkdir()
-    config = CONFIG.format(folder=folder, port=server.port, token=TOKEN)
+    password = base64.b64encode(f"me:{TOKEN}".encode()).decode()
+    config = CONFIG.format(folder=folder, port=server.port, token=TOKEN, password=password)
     (folder / "nginx.conf").write_text(config)
     command = [str(program(folder)), "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
     process = subprocess.Popen(command)

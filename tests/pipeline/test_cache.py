@@ -241,6 +241,17 @@ def test_who_it_does_not_know_is_told_how(
     assert nginx.TOKEN not in repr(ours.shared)
 
 
+def test_a_password_is_in_netrc(
+    server: Nginx, tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DINOV3_QNN_CACHE_TOKEN")
+    file = tmp_path / "netrc"
+    file.write_text(f"machine 127.0.0.1 login me password {nginx.TOKEN}\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(file))
+    assert machine(server, tmp_path).takes(key)
+
+
 def test_doctor_says_whether_it_answers(
     server: Nginx, ask: Callable[..., Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,7 +321,7 @@ assert ours.takes(sys.argv[3])
 """
 
 
-@pytest.mark.parametrize("moments", [4, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("moments", [3, pytest.param(60, marks=pytest.mark.slow)])
 def test_killed_while_it_downloads_the_next_one_goes_on(
     server: Nginx, tmp_path: Path, moments: int
 ) -> None:
