@@ -1,4 +1,4 @@
-"""Numbers with their nouns."""
+"""Numbers with their nouns, and names of files as they may be shown."""
 
 from __future__ import annotations
 
@@ -6,3 +6,12 @@ from __future__ import annotations
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun, e.g. `1 picture`, `2 pictures`; `plural` is an unusual one."""
     return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"
+
+
+def shown(text: str, *, lines: bool = False) -> str:
+    """Return a text with what cannot be shown escaped: it is no text, or a terminal obeys it.
+
+    `lines` says that it may have several.
+    """
+    plain = "\n" if lines else ""
+    return "".join(c if c.isprintable() or c in plain else ascii(c)[1:-1] for c in text)

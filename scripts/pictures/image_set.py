@@ -29,7 +29,7 @@ from scripts.metrics import Features
 from scripts.picture_size import PictureSize
 from scripts.pictures import content, decoding, preprocess
 from scripts.pictures.preprocess import Preprocessing
-from scripts.words import counted
+from scripts.words import counted, shown
 
 CALIBRATION = "calibration"
 FEW = 16
@@ -315,4 +315,4 @@ def _warn_of_strange(collector: Collector) -> None:
     why = f"{EMPTY}, of nearly one colour or transparent"
     for sources, what in ((empty, why), (collector.masks, "with few values, as in masks")):
         if sources:
-            say(f"  warning: {counted(len(sources), 'picture')} {what}, first {sources[0]}")
+            say(f"  warning: {counted(len(sources), 'picture')} {what}, first {shown(sources[0])}")

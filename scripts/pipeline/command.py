@@ -23,6 +23,7 @@ from invoke.parser.context import to_flag
 from scripts import console, errors, streams
 from scripts.pipeline import environment, interruption, options, request, usage
 from scripts.pipeline.options import Option, Text, flag, option
+from scripts.words import shown
 
 # As of a program that the signal SIGPIPE ended.
 UNREAD = 141
@@ -221,4 +222,4 @@ def _errors_in_words() -> Iterator[None]:
     except Exception as error:
         if (named := errors.named(error)) is None:
             raise
-        raise Exit(f"error: {named}", code=named.exit_code) from error
+        raise Exit(f"error: {shown(str(named), lines=True)}", code=named.exit_code) from error

@@ -26,6 +26,7 @@ from scripts.report.record import (
     Tensor,
     Verdict,
 )
+from scripts.words import shown
 
 WORST = 5
 # Calibration pictures on the contact sheet.
@@ -119,7 +120,7 @@ def _pictures(held_out: _Pictures, verdict: Verdict, cosines: Any) -> Iterator[P
     places = {image["source"]: place for place, image in enumerate(held_out.manifest["images"])}
     for row, (source, cosine) in enumerate(verdict.by_picture.items()):
         patches = cosines[row].astype(np.float64) if row < len(cosines) else None
-        yield Picture(source, held_out.pixels(places[source]), cosine, patches)
+        yield Picture(shown(source), held_out.pixels(places[source]), cosine, patches)
 
 
 def _samples(pictures: tuple[Picture, ...], features: Any) -> Iterator[Sample]:

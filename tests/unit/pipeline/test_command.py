@@ -219,3 +219,9 @@ def test_a_stream_that_the_caller_closed_is_none_of_our_files(tmp_path: Path, cl
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(file.read_text()) > 2
+
+
+def test_a_name_in_an_error_steers_no_terminal(tmp_path: Path) -> None:
+    said_of = said("build", "--images", str(tmp_path / "\x1b[2J\x07"))
+    assert r"\x1b[2J\x07 is not there" in said_of.stderr
+    assert "\x1b[2J" not in said_of.stderr

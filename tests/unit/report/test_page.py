@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scripts import artefacts
-from scripts.report import judged, reading
+from scripts.report import comparison, files, judged, reading
 from scripts.report.record import Artefact, Layer, Run, Stage, Verdict
 from tests import reports
 
@@ -195,3 +195,16 @@ def test_the_residual_stream_is_drawn_where_it_was_compared(tmp_path: Path) -> N
     text = reports.html(reports.build(tmp_path))
     assert "steepest: -2.5 dB" in text
     assert "6 held-out pictures, 2 in the simulator and 4 by the integer network on the CPU" in text
+
+
+def test_a_picture_may_have_any_name(tmp_path: Path) -> None:
+    build = reports.build(tmp_path / "build")
+    at = {name: build / path for name, path in files.paths(reports.names("int8")).items()}
+    for file in (at["verify"], at["heldout"] / "manifest.json"):
+        text = file.read_text()
+        assert "0/<0>.png" in text
+        file.write_text(text.replace("0/<0>.png", r"\udcff\u001b[2J\n.png"))
+    path = tmp_path / "report.html"
+    path.write_text(reports.html(build), encoding="utf-8")
+    assert r"\udcff\x1b[2J\n.png" in path.read_text()
+    assert comparison.load(path)
