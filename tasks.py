@@ -17,6 +17,7 @@ from scripts.bench import bench as benchmark
 from scripts.console import Console
 from scripts.errors import UsageError
 from scripts.image import image as images
+from scripts.image import publication
 from scripts.package import inspection, signature
 from scripts.package import weights as checkpoints
 from scripts.pipeline import doctor as examination
@@ -241,7 +242,7 @@ def image_record(console: Console, request: Request) -> None:
 )
 def image_push(console: Console, request: Request, reference: str) -> None:
     """Push the image to a registry with its bill of materials, and print what it is pulled by."""
-    pulled_by = images.push(engine.connect(), request.lane, reference, request.sign)
+    pulled_by = publication.push(engine.connect(), request.lane, reference, request.sign)
     console.note(f"pushed; to pull it: DINOV3_QNN_IMAGE={pulled_by}")
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from oras import oci
@@ -19,12 +20,14 @@ from oras.client import OrasClient
 from oras.defaults import annotation_title
 
 from docker import auth
-from scripts import digests
+from scripts import digests, json_object
 from scripts.attestation import MEDIA_TYPE, PROVENANCE
 from scripts.errors import ImageBuildError
+from scripts.loopback import is_loopback
 
-_LOOPBACK = ("127.", "localhost", "[::1]")
 _CONFIG = "application/vnd.oci.image.config.v1+json"
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_LAYER = {"mediaType": str, "digest": str, "size": int}
 _SECONDS = 30
 # What the engine calls by a short name answers under another.
 _HUB = {"docker.io": "registry-1.docker.io"}
@@ -32,13 +35,17 @@ _HUB = {"docker.io": "registry-1.docker.io"}
 
 @dataclass(frozen=True)
 class Document:
-    """A document to put beside an image: `kind` ends its tag, `name` is its file's."""
+    """A document to put beside an image: `kind` ends its tag, `name` is its file's.
+
+    One that is `appended` stands beside those that are under its tag already, as cosign has it.
+    """
 
     kind: str
     name: str
     media_type: str
     content: bytes
     annotations: Mapping[str, str] = field(default_factory=dict)
+    appended: bool = False
 
 
 def sbom(content: bytes) -> Document:
@@ -49,7 +56,7 @@ def sbom(content: bytes) -> Document:
 def provenance(envelope: bytes) -> Document:
     """Return signed provenance as a document of an image, labelled as cosign looks for it."""
     annotations = {"dev.cosignproject.cosign/signature": "", "predicateType": PROVENANCE}
-    return Document("att", "image.intoto.jsonl", MEDIA_TYPE, envelope, annotations)
+    return Document("att", "image.intoto.jsonl", MEDIA_TYPE, envelope, annotations, appended=True)
 
 
 def attach(pulled_by: str, document: Document) -> str:
@@ -79,17 +86,42 @@ def attach(pulled_by: str, document: Document) -> str:
 
 def _push(client: OrasClient, target: str, document: Document) -> None:
     container = client.get_container(target)
-    layer = _upload(client, container, document.media_type, document.content)
-    config = {
-        "architecture": "",
-        "os": "",
-        "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
-    }
-    manifest = oci.NewManifest()
     annotations = {annotation_title: document.name, **document.annotations}
-    manifest["layers"] = [{**layer, "annotations": annotations}]
+    uploaded = _upload(client, container, document.media_type, document.content)
+    present = _layers(client, container) if document.appended else []
+    others = [layer for layer in present if layer["digest"] != uploaded["digest"]]
+    layers = [*others, {**uploaded, "annotations": annotations}]
+    diff_ids = [layer["digest"] for layer in layers]
+    rootfs = {"type": "layers", "diff_ids": diff_ids}
+    config = {"architecture": "", "os": "", "rootfs": rootfs}
+    manifest = oci.NewManifest()
+    manifest["layers"] = layers
     manifest["config"] = _upload(client, container, _CONFIG, json.dumps(config).encode())
     client._check_200_response(client.upload_manifest(manifest, container))
+
+
+def _layers(client: OrasClient, container: Any) -> list[dict[str, Any]]:
+    """Return the layers under a tag, none where there is no such tag.
+
+    Raises:
+        ValueError: the registry refuses to say, or something else is under the tag.
+    """
+    place = f"{client.prefix}://{container.manifest_url()}"
+    answer = client.do_request(place, "GET", headers={"Accept": _MANIFEST})
+    if answer.status_code == requests.codes.not_found:
+        return []
+    client._check_200_response(answer)
+    manifest = json_object.parse(answer.content)
+    layers = manifest.get("layers") if isinstance(manifest, dict) else None
+    if not isinstance(layers, list) or not all(map(_is_layer, layers)):
+        raise ValueError(f"something else than attestations is under {container.tag}")
+    return layers
+
+
+def _is_layer(layer: object) -> bool:
+    return isinstance(layer, dict) and all(
+        isinstance(layer.get(name), kind) for name, kind in _LAYER.items()
+    )
 
 
 def _upload(client: OrasClient, container: Any, media_type: str, content: bytes) -> dict[str, Any]:
@@ -125,7 +157,7 @@ def _asked(registry: str) -> tuple[str, str]:
     try:
         answer = requests.get(f"https://{registry}/v2/", timeout=_SECONDS)
     except requests.RequestException:
-        if not registry.startswith(_LOOPBACK):
+        if not is_loopback(urlsplit(f"//{registry}").hostname or ""):
             raise
         answer = requests.get(f"http://{registry}/v2/", timeout=_SECONDS)
         if answer.status_code == requests.codes.bad_request:  # it speaks TLS, and was not believed

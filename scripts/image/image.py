@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 from docker.errors import DockerException, ImageNotFound
 from docker.models.images import Image as DockerImage
@@ -30,8 +29,6 @@ LABEL_LANE = "dinov3-qnn.lane"
 LABEL_INPUTS = "dinov3-qnn.inputs"
 LABEL_CONTENT = "dinov3-qnn.content"
 _LABELS = (LABEL_LANE, LABEL_INPUTS, LABEL_CONTENT)
-_REPOSITORY = re.compile(r"([\w.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*", re.ASCII)
-_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 _BY_DIGEST = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 
 
@@ -258,54 +255,6 @@ def _prove(
             "The image that was pulled says of itself what it is not: its labels are forged.",
             remedy=f"unset {REFERENCE_VARIABLE} to build it here",
         )
-
-
-def push(client: docker.DockerClient, lane: str, reference: str, key: Path | None = None) -> str:
-    """Push the lane's image and its bill of materials; return what it can be pulled by: its digest.
-
-    With a `key`, its provenance is signed and pushed, too.
-
-    Raises:
-        UsageError: the reference is not a repository, or a repository and a tag.
-        ImageBuildError: the registry refuses it.
-        KeyFileError: the key cannot be used.
-    """
-    from scripts import attestation  # their libraries are slow to import, too
-    from scripts.image import attachments, provenance
-
-    signer = attestation.required(key) if key else None
-    repository, tag = _split(reference)
-    image = ensure(client, lane)
-    client.images.get(image.id).tag(repository, tag)
-    digest = ""
-    for event in client.api.push(repository, tag=tag, stream=True, decode=True):
-        if "error" in event:
-            raise ImageBuildError(
-                f"{reference} cannot be pushed: {event['error']}",
-                cause="not logged in (`docker login`), or no right to write there",
-            )
-        digest = event.get("aux", {}).get("Digest", digest)
-    pulled_by = f"{repository}@{digest}"
-    attachments.attach(pulled_by, attachments.sbom(locks.bill(load(lane))))
-    if signer:
-        made_from = provenance.make(image, load(lane), pulled_by)
-        document = attachments.provenance(attestation.envelope(made_from, signer))
-        attachments.attach(pulled_by, document)
-    return pulled_by
-
-
-def _split(reference: str) -> tuple[str, str]:
-    """Return repository and tag of a reference; a port's colon stands before a slash."""
-    repository, colon, tag = reference.rpartition(":")
-    if not colon or "/" in tag:
-        repository, tag = reference, "latest"
-    if not _REPOSITORY.fullmatch(repository) or not _TAG.fullmatch(tag):
-        raise UsageError(
-            f"{reference} is not a place to push to.",
-            cause="a scheme in front, a capital letter or a digest",
-            remedy="HOST/NAME:TAG, e.g. registry.test:5000/team/dinov3-qnn:1",
-        )
-    return repository, tag
 
 
 def _short(digest: str) -> str:

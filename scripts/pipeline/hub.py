@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from scripts.errors import UsageError
+from scripts.loopback import is_loopback
 from scripts.pipeline.container import PRIVATE
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -19,7 +20,6 @@ _SETTINGS = ("HF_ENDPOINT", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT")
 CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _ENDPOINT = "HF_ENDPOINT"
 _SCHEMES = ("http", "https")
-_LOOPBACK = ("127.", "localhost", "::1")
 
 
 def token() -> str:
@@ -60,7 +60,7 @@ def network() -> str:
     """
     require_ways()
     hosts = [_host(address) for address in (os.environ.get(_ENDPOINT, ""), *_ways().values())]
-    return "host" if any(host.startswith(_LOOPBACK) for host in hosts) else "bridge"
+    return "host" if any(map(is_loopback, hosts)) else "bridge"
 
 
 def private() -> dict[str, bytes]:

@@ -20,8 +20,9 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
 import docker
+from scripts import source
 from scripts.errors import ImageBuildError, KeyFileError
-from scripts.image import builder, content, lanes, locks, recipe
+from scripts.image import builder, content, lanes, locks, publication, recipe
 from scripts.image import image as images
 from scripts.image.buildlog import BuildLog
 from scripts.image.lanes import DEFAULT
@@ -123,6 +124,7 @@ def made(
     recipe.label(client, unlabelled, labels, tag, log)
     recorded = {"inputs": INPUTS, "content": digest}
     monkeypatch.setattr(locks, "recorded", lambda lane: recorded)
+    monkeypatch.setattr(source, "revision", lambda: {"gitCommit": f"{7:040x}"})
     found = images.find(client, DEFAULT)
     assert found
     yield found
@@ -147,7 +149,7 @@ def test_what_is_pushed_is_pulled_by_its_digest(
     made: images.Image,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    reference = images.push(logged_in, DEFAULT, f"{registry}/image:today")
+    reference = publication.push(logged_in, DEFAULT, f"{registry}/image:today")
     assert reference.startswith(f"{registry}/image@sha256:")
     again = pulled(logged_in, reference, monkeypatch)
     assert (again.content_digest, again.inputs_digest) == (made.content_digest, INPUTS)
@@ -162,18 +164,29 @@ def fetched(registry: str, path: str) -> requests.Response:
     return answer
 
 
-def attached(registry: str, reference: str, kind: str) -> tuple[dict[str, str], bytes]:
-    """Return the one layer of a document beside an image, as its manifest has it, and its bytes."""
+def layers(registry: str, reference: str, kind: str) -> list[dict[str, str]]:
     name, _, digest = reference.removeprefix(f"{registry}/").partition("@sha256:")
     manifest = fetched(registry, f"{name}/manifests/sha256-{digest}.{kind}").json()
-    (layer,) = manifest["layers"]
+    return list(manifest["layers"])
+
+
+def new_key(path: Path) -> Path:
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+def attached(registry: str, reference: str, kind: str) -> tuple[dict[str, str], bytes]:
+    """Return the one layer of a document beside an image, as its manifest has it, and its bytes."""
+    (layer,) = layers(registry, reference, kind)
+    name = reference.removeprefix(f"{registry}/").partition("@")[0]
     return layer, fetched(registry, f"{name}/blobs/{layer['digest']}").content
 
 
 def test_the_bill_of_materials_stands_beside_what_is_pushed(
     registry: str, logged_in: docker.DockerClient, made: images.Image, tmp_path: Path
 ) -> None:
-    reference = images.push(logged_in, DEFAULT, f"{registry}/billed")
+    reference = publication.push(logged_in, DEFAULT, f"{registry}/billed")
     layer, document = attached(registry, reference, "sbom")
     assert layer["mediaType"] == "application/vnd.cyclonedx+json"
     assert document == locks.bill(lanes.load(DEFAULT))
@@ -185,16 +198,14 @@ def test_the_bill_of_materials_stands_beside_what_is_pushed(
     assert Path(file).name == "image.cdx.json"
     assert Path(file).read_bytes() == document
     # Nothing is in the way of pushing it again.
-    assert images.push(logged_in, DEFAULT, f"{registry}/billed") == reference
+    assert publication.push(logged_in, DEFAULT, f"{registry}/billed") == reference
 
 
 def test_signed_provenance_stands_beside_what_is_pushed_with_a_key(
     registry: str, logged_in: docker.DockerClient, made: images.Image, tmp_path: Path
 ) -> None:
-    key = tmp_path / "key"
-    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)]
-    subprocess.run(command, check=True)
-    reference = images.push(logged_in, DEFAULT, f"{registry}/signed", key)
+    key = new_key(tmp_path / "key")
+    reference = publication.push(logged_in, DEFAULT, f"{registry}/signed", key)
     layer, document = attached(registry, reference, "att")
     assert layer["mediaType"] == "application/vnd.dsse.envelope.v1+json"
     envelope = Envelope.from_dict(json.loads(document))
@@ -202,13 +213,18 @@ def test_signed_provenance_stands_beside_what_is_pushed_with_a_key(
     envelope.verify([SSlibKey.from_crypto(public)], 1)
     (subject,) = json.loads(envelope.payload)["subject"]
     assert f"{subject['name']}@sha256:{subject['digest']['sha256']}" == reference
+    # Another's signature stands beside it; the same again does not.
+    other = new_key(tmp_path / "other")
+    for again in (other, key):
+        assert publication.push(logged_in, DEFAULT, f"{registry}/signed", again) == reference
+    assert len(layers(registry, reference, "att")) == 2
 
 
 def test_nothing_is_pushed_where_the_key_is_none(
     registry: str, logged_in: docker.DockerClient, made: images.Image, certificate: Path
 ) -> None:
     with pytest.raises(KeyFileError, match="no private key"):
-        images.push(logged_in, DEFAULT, f"{registry}/keyless", certificate)
+        publication.push(logged_in, DEFAULT, f"{registry}/keyless", certificate)
     with pytest.raises(requests.HTTPError):
         fetched(registry, "keyless/manifests/latest")
 
@@ -221,7 +237,7 @@ def test_a_certificate_that_only_the_engine_believes_is_named(
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with pytest.raises(ImageBuildError, match="is pushed, but not its sbom") as caught:
-        images.push(logged_in, DEFAULT, f"{registry}/image")
+        publication.push(logged_in, DEFAULT, f"{registry}/image")
     assert "REQUESTS_CA_BUNDLE" in str(caught.value)
 
 
@@ -233,7 +249,7 @@ def test_a_registry_that_does_not_know_us_is_named(
 ) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path_factory.mktemp("empty")))
     with pytest.raises(ImageBuildError, match="cannot be pushed") as caught:
-        images.push(engine.connect(), DEFAULT, f"{registry}/image")
+        publication.push(engine.connect(), DEFAULT, f"{registry}/image")
     assert "docker login" in str(caught.value)
 
 
@@ -257,7 +273,7 @@ def test_an_image_with_our_labels_that_is_another_is_refused(
 ) -> None:
     files: builder.Context = {"Dockerfile": f"FROM {made.tag}\n{line}\n".encode()}
     builder.build(logged_in, files, BuildLog(tmp_path / "log"), tag=made.tag)
-    reference = images.push(logged_in, DEFAULT, f"{registry}/forged:x")
+    reference = publication.push(logged_in, DEFAULT, f"{registry}/forged:x")
     with pytest.raises(ImageBuildError, match="changed after the build"):
         pulled(logged_in, reference, monkeypatch)
     assert images.find(logged_in, DEFAULT) is None

@@ -184,28 +184,6 @@ def test_one_that_cannot_be_proved_or_pulled_is_built(
     assert "building" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    ("reference", "parts"),
-    [
-        ("host:5000/a/b:c", ("host:5000/a/b", "c")),
-        ("host:5000/a", ("host:5000/a", "latest")),
-        ("a", ("a", "latest")),
-    ],
-)
-def test_a_place_to_push_to_has_a_repository_and_a_tag(
-    reference: str, parts: tuple[str, str]
-) -> None:
-    assert image._split(reference) == parts
-
-
-@pytest.mark.parametrize(
-    "reference", ["", ":a", REFERENCE, "https://host/a", "host/A", "host/a:b c", "host/"]
-)
-def test_a_place_to_push_to_is_no_digest(reference: str) -> None:
-    with pytest.raises(UsageError, match="not a place to push to"):
-        image._split(reference)
-
-
 def reproduce(engine: Engine) -> image.Image:
     return image.reproduce(engine, LANE)  # type: ignore[arg-type]
 

@@ -80,6 +80,8 @@ def test_certificates_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPat
         ("HTTPS_PROXY", "http://proxy.test:3128", "bridge"),
         ("HTTPS_PROXY", "http://127.0.0.1:3128", "host"),
         ("https_proxy", "localhost:3128", "host"),
+        ("HTTPS_PROXY", "http://127.0.0.1.proxy.test:3128", "bridge"),
+        ("HTTPS_PROXY", "http://localhost.proxy.test:3128", "bridge"),
         ("HF_ENDPOINT", "http://[::1]:8000", "host"),
         ("NO_PROXY", "localhost,127.0.0.1", "bridge"),
     ],
