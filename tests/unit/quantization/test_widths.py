@@ -11,7 +11,7 @@ from openqnn.quantization.encodings import Encodings
 from scripts import artefacts, catalog, metrics
 from scripts.quantization import calibration, choice, widths
 from scripts.quantization.calibration import Unseen
-from scripts.quantization.search import Search, tensors
+from scripts.quantization.search import Group, Search, tensors
 from scripts.stages import quantize
 from tests.networks import outliers, vit
 from tests.unit.quantization.test_equalise import _features, _pictures
@@ -160,6 +160,25 @@ def test_attention_over_many_tokens_gets_16_bits_at_once(
     assert found.eight_bits < 0.99
     assert found.wide == softmax
     assert found.cosine >= 0.99
+
+
+@pytest.mark.parametrize("needed", [1, 77, 128])
+def test_the_groups_that_are_needed_are_found_in_few_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needed: int
+) -> None:
+    search = _searched(tmp_path, vit.write(tmp_path), seed=1)
+    groups = [Group("kind", (f"tensor{index}",), 1.0, 1.0) for index in range(128)]
+    trials: list[int] = []
+
+    def loss(_: Search, wide: set[str]) -> float:
+        trials.append(len(wide))
+        return float(len(wide) < needed)
+
+    monkeypatch.setattr(Search, "groups", lambda *_: groups)
+    monkeypatch.setattr(Search, "loss", loss)
+    enough = search._enough(search.kinds, 0.5)
+    assert needed <= len(enough) < needed + 16
+    assert len(trials) <= 6  # the first is without any group
 
 
 def test_losses_of_one_pass_put_a_massive_stream_first(tmp_path: Path) -> None:
