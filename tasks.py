@@ -120,6 +120,7 @@ def reproduce(console: Console, request: Request, vary: bool = False) -> None:
         "archive": "published archive",
         "inputs": "folders with its weights and pictures, found by SHA-256, separated by commas",
         "signers": SIGNERS,
+        "fetch": "fetch its weights from the hub even where no model of the catalog has them there",
     },
 )
 def rebuild(
@@ -128,13 +129,14 @@ def rebuild(
     archive: str,
     inputs: str | None = None,
     signers: str | None = None,
+    fetch: bool = False,
 ) -> None:
     """Rebuild a published archive by the commit that made it, and compare file by file."""
     from scripts.pipeline import rebuild as rebuilding  # slow to import, too
 
     places = [options.path(text) for text in (inputs or "").split(",") if text]
     allowed = [options.path(signers)] if signers else []
-    rebuilding.run(console, request, options.path(archive), places, allowed)
+    rebuilding.run(console, request, options.path(archive), places, allowed, fetches=fetch)
 
 
 @command(takes=UNSIGNED, output=OUTPUT)

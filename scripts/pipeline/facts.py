@@ -19,7 +19,10 @@ from scripts.package import weights
 from scripts.pipeline import options
 from scripts.pipeline.request import HUB, Request
 
-A_FOLDER, A_FILE, MOUNTED = "a folder", "a file", "mounted"
+A_FOLDER, A_FILE = "a folder", "a file"
+EMBEDDED, MOUNTED = "openqnn", "mounted"
+# What begins so is said of a build to which no pictures were given.
+BUILT_IN = "built-in: "
 # Options that say where a build runs, and what is done with it: nothing that comes of it differs.
 HOW = ("build_dir", "memory", "sign", "cache", "cache_write")
 
@@ -49,7 +52,7 @@ def _bill(image: Image) -> dict[str, str]:
 def _parameters(request: Request, image: Image) -> dict[str, Any]:
     """Return what was asked for; what is a path is named by its content, among the materials."""
     words = {name: _in_words(value) for name, value in _asked(request).items()}
-    usual = {"images": f"built-in: {request.model.images}", "sdk": "openqnn"}
+    usual = {"images": f"{BUILT_IN}{request.model.images}", "sdk": EMBEDDED}
     asked = {name: word for name, word in words.items() if word not in ("", None)}
     return {**usual, **asked, "lane": image.lane}
 

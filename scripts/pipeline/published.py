@@ -9,17 +9,21 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
-from scripts import digests
+from scripts import catalog, digests
+from scripts.checkpoint.hub_id import SCHEME, HubId
 from scripts.digests import DigestCache
 from scripts.errors import ArtefactError, UsageError
 from scripts.outputs import TOKENS_ALONE, Outputs
 from scripts.package import document, package, provenance
 from scripts.package.manifest import MANIFEST
 from scripts.package.package import Package
-from scripts.pipeline import facts
+from scripts.pipeline import facts, options
+from scripts.pipeline.option_values import RANDOM
+from scripts.pipeline.request import Request
 
 _DEFINITION = {"externalParameters": {}, "resolvedDependencies": [{"name": str}]}
 _MANIFEST: document.Shape = {
@@ -28,10 +32,11 @@ _MANIFEST: document.Shape = {
     "weights": {"files": [{"name": str, "sha256": str}]},
 }
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_OPTION = re.compile(r"[a-z][a-z_]*")
+# What options that take no file have: names, numbers, sizes and lists of outputs.
+_VALUE = re.compile(r"[\w.,=+-]+", re.ASCII)
+# Characters of a value that a refusal repeats.
+_SHOWN = 200
 _STATEMENT: document.Shape = {"predicate": {"buildDefinition": _DEFINITION}}
-# What begins so is said of a build to which no option was given.
-_UNNAMED = "built-in"
 
 
 @dataclass(frozen=True)
@@ -77,31 +82,95 @@ def read(archive: Path) -> Published:
     return Published(*names, content, commit, definition["externalParameters"], materials)
 
 
-def arguments(published: Published, inputs: Mapping[str, Path], sdk: Path | None) -> list[str]:
+def arguments(
+    published: Published, inputs: Mapping[str, Path], sdk: Path | None, *, fetches: bool = False
+) -> list[str]:
     """Return the options of `invoke build` that a package's parameters stand for.
+
+    The archive may be a stranger's: it has no say in what is read from this machine, where a build
+    goes, who signs it, and, unless `fetches`, what comes from the hub besides our models.
 
     Raises:
         UsageError: it was built with a mounted SDK, and none is given.
+        ArtefactError: it names what no build records, or what may not be had on its word alone.
     """
-    if published.parameters.get("sdk") == facts.MOUNTED and sdk is None:
-        raise UsageError("The package was built with an official SDK.", remedy="give it with --sdk")
-    # The archive may be a stranger's: it has no say in where a build goes and who signs it.
-    parameters = {
-        name: value
-        for name, value in published.parameters.items()
-        if _OPTION.fullmatch(name) and name not in (*facts.HOW, "sdk")
-    }
-    options = [f"--sdk={sdk}"] if published.parameters.get("sdk") == facts.MOUNTED else []
-    for name, value in parameters.items():
-        flag = name.replace("_", "-")
-        if name in inputs:
-            options.append(f"--{flag}={inputs[name]}")
-        elif value is False:
-            options.append(f"--no-{flag}")
-        elif value is not True and not str(value).startswith(_UNNAMED):
-            options.append(f"--{flag}={value}")
-    # Built-in weights are a model's own, and named by no option.
-    return [option for option in options if option != "--weights=builtin"]
+    words = [
+        f"--{_flag(name)}={inputs[name]}" if name in inputs else _word(published, name, fetches)
+        for name in published.parameters
+    ]
+    if published.parameters.get("sdk") == facts.MOUNTED:
+        if sdk is None:
+            raise UsageError(
+                "The package was built with an official SDK.", remedy="give it with --sdk"
+            )
+        words.append(f"--sdk={sdk}")
+    return [word for word in words if word]
+
+
+def _word(published: Published, name: str, fetches: bool) -> str:
+    """Return the option that a parameter stands for, nothing where it is the default.
+
+    Raises:
+        ArtefactError: it stands for none, or for what this machine does not give on its word.
+    """
+    value, known = published.parameters[name], options.of(Request).get(name)
+    if name == "sdk" and value in (facts.EMBEDDED, facts.MOUNTED):
+        return ""
+    if known is None or name in (*facts.HOW, "sdk"):
+        raise _refused(published, name)
+    if isinstance(known.default, bool) != isinstance(value, bool):
+        raise _refused(published, name)
+    if isinstance(value, bool):
+        return "" if value else f"--no-{_flag(name)}"
+    if name == "weights":
+        return _weights_word(published, fetches)
+    if name in _paths():
+        if str(value).startswith(facts.BUILT_IN):
+            return ""
+        raise _refused(published, name)
+    if not _VALUE.fullmatch(str(value)):
+        raise _refused(published, name)
+    return f"--{_flag(name)}={value}"
+
+
+def _weights_word(published: Published, fetches: bool) -> str:
+    text = str(published.parameters["weights"])
+    if text == "builtin":  # a model's own, and named by no option
+        return ""
+    hub_id = HubId.parse(text) if text.startswith(SCHEME) else None
+    if hub_id and _COMMIT.fullmatch(hub_id.revision):
+        ours = {model.weights for model in catalog.models().values()}
+        if not (fetches or hub_id.repository in ours):
+            raise ArtefactError(
+                f"{published.name} is not rebuilt: its weights are {hub_id}, a repository that is"
+                " not of our catalog.",
+                remedy="--fetch, if its owner may be asked for them",
+            )
+    elif not RANDOM.fullmatch(text):
+        raise _refused(published, "weights")
+    return f"--weights={text}"
+
+
+def _refused(published: Published, name: str) -> ArtefactError:
+    shown = str(published.parameters[name])[:_SHOWN]
+    return ArtefactError(
+        f"{published.name} cannot be rebuilt: its {name} is {shown!r}, which no build records.",
+        cause="it was changed by hand, or another release made it: a package names its inputs by"
+        " their hash alone, and has no say in paths, keys and addresses",
+        remedy="ask who made it, and hold it against --signers; one of another release is rebuilt"
+        f" in a checkout of its commit, {published.commit}",
+    )
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
+
+
+@cache
+def _paths() -> frozenset[str]:
+    """Return the options that take a file or a folder: it is looked for by its hash."""
+    kinds = get_type_hints(Request)
+    return frozenset({"weights"} | {name for name in kinds if Path in get_args(kinds[name])})
 
 
 def find(published: Published, places: Sequence[Path]) -> dict[str, Path]:
@@ -120,7 +189,7 @@ def find(published: Published, places: Sequence[Path]) -> dict[str, Path]:
         heads = {name: _by_hash(name, sums[name], candidates, cache) for name in sums}
         inputs["outputs"] = Path(str(outputs.at(heads)))
     for name, value in published.parameters.items():
-        if value not in (facts.A_FOLDER, facts.A_FILE):
+        if name not in _paths() or value not in (facts.A_FOLDER, facts.A_FILE):
             continue
         if name == "weights":
             inputs[name] = _weights(published, candidates, cache)

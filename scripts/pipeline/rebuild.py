@@ -24,6 +24,7 @@ from scripts.package.package import Package
 from scripts.pipeline import interruption
 from scripts.pipeline.published import Published, arguments, find, read
 from scripts.pipeline.request import Request
+from scripts.pipeline.store import held
 
 RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 # What must not reach the other version: it would change what is built.
@@ -72,6 +73,8 @@ def run(
     archive: Path,
     places: Sequence[Path],
     signers: Sequence[Path] = (),
+    *,
+    fetches: bool = False,
 ) -> None:
     """Rebuild an archive, show how its files compare, and sign that with the request's key.
 
@@ -81,14 +84,20 @@ def run(
         archive: the published package.
         places: where weights, pictures and other inputs are, or folders above.
         signers: files of allowed signers, by one of each the archive must be signed.
+        fetches: whether repositories of the hub that are not of our catalog may be fetched from.
 
     Raises:
+        UsageError: an input is in none of `places`, or no SDK is given for a build with one.
+        ArtefactError: it names inputs otherwise than by their hash; see `arguments`.
         ReproducibilityError: a file differs, or the image; see `rebuilt`.
     """
     signer = attestation.required(request.sign) if request.sign else None
     with signature.verified(archive, signers) as (own, _):
         published = read(own)
-    rows = rebuilt(console, published, places, request.sdk, request.build_dir)
+    words = arguments(published, find(published, places), request.sdk, fetches=fetches)
+    # Two of one archive would build in one folder.
+    with held(request.build_dir / ".rebuild.lock", f"rebuild in {request.build_dir}"):
+        rows = rebuilt(console, published, words, request.build_dir)
     show(console, published, rows)
     if signer:
         digest = {"sha256": published.sha256}
@@ -104,22 +113,22 @@ def path_of(archive: Path) -> Path:
 
 
 def rebuilt(
-    console: Console, published: Published, places: Sequence[Path], sdk: Path | None, folder: Path
+    console: Console, published: Published, words: Sequence[str], folder: Path
 ) -> list[Row]:
     """Rebuild an archive below a folder, and return how the files compare, in a build's order.
+
+    `words` are the options of `invoke build`, as `arguments` gives them.
 
     What was built stays there where a file differs; the next run goes on from it.
 
     Raises:
-        UsageError: an input is in none of `places`, or no SDK is given for a build with one.
         ArtefactError: the commit is not in this repository.
         ReproducibilityError: the image comes to another digest.
         PipelineError: the class with which a stage of the other version ended.
     """
-    command = arguments(published, find(published, places), sdk)
     work = folder / f"rebuild-{published.commit[:12]}-{published.package.manifest.name}"
     checkout = _checkout(console, published.commit, work / "source")
-    build = [*command, f"--build-dir={work / 'build'}"]
+    build = [*words, f"--build-dir={work / 'build'}"]
     _invoke(checkout, ["calibrate", *build])
     _require_image(published, work / "build")
     _invoke(checkout, ["build", *build])

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import fcntl
-import ipaddress
 import json
 import os
 import re
@@ -32,6 +31,7 @@ from urllib3.util import Retry
 
 from scripts import digests
 from scripts.errors import UsageError
+from scripts.loopback import is_loopback
 from scripts.pipeline.cas import Manifest
 from scripts.pipeline.hub import CERTIFICATES
 
@@ -224,12 +224,7 @@ def _token() -> str:
 
 def _is_private(url: str) -> bool:
     parts = urlsplit(url)
-    if parts.scheme == "https" or parts.hostname == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(parts.hostname or "").is_loopback
-    except ValueError:
-        return False
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
 def _certificates() -> str | bool:

@@ -174,16 +174,7 @@ class Store:
 
         Of another precision too: most stages are the same for all of them.
         """
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".lock").open("a+") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                handle.seek(0)
-                holder = handle.read().strip()
-                print(f"waiting for another build in {self.root} ({holder})", flush=True)
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            _sign(handle)
+        with held(self.root / ".lock", f"build in {self.root}"):
             yield
 
     def _manifest_path(self, stage: str) -> Path:
@@ -252,6 +243,21 @@ class Store:
             "mode": f"{status.st_mode & 0o7777:04o}",
             "sha256": self.digests.file(path),
         }
+
+
+@contextmanager
+def held(lock: Path, activity: str) -> Iterator[None]:
+    """Hold a lock for this process; a second one says who has it, and waits."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            print(f"waiting for another {activity} ({handle.read().strip()})", flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        _sign(handle)
+        yield
 
 
 def _sign(lock: TextIO) -> None:

@@ -7,8 +7,10 @@ import dataclasses
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -23,9 +25,11 @@ from scripts.image.image import Image
 from scripts.outputs import Outputs
 from scripts.pipeline import facts, published, rebuild, request
 from scripts.pipeline.published import Published
+from scripts.pipeline.store import held
 from tests import packages
 
 COMMIT = f"{5:040x}"
+OURS = catalog.models()["vits16"].weights
 IMAGE = f"sha256:{packages.IMAGE}"
 PARAMETERS = {"weights": "random:0", "images": "built-in: digits", "sdk": "openqnn", "gate": True}
 
@@ -61,9 +65,9 @@ def tree(path: Path) -> str:
     return digests.DigestCache(Path("none")).tree(path)
 
 
-def options(path: Path, *places: Path, sdk: Path | None = None) -> list[str]:
+def options(path: Path, *places: Path, sdk: Path | None = None, fetches: bool = False) -> list[str]:
     what = published.read(path)
-    return published.arguments(what, published.find(what, places), sdk)
+    return published.arguments(what, published.find(what, places), sdk, fetches=fetches)
 
 
 @pytest.fixture
@@ -107,7 +111,7 @@ def test_equal_files_are_said_to_be_equal(
     assert console.document["equal"] is True
     assert console.document["commit"] == COMMIT
     assert "differs" not in capsys.readouterr().out
-    assert not list((tmp_path / "build").iterdir())
+    assert not list((tmp_path / "build").glob("rebuild-*"))
 
 
 def test_a_file_that_differs_is_named_with_what_it_means(
@@ -217,15 +221,84 @@ def test_options_are_those_of_the_build(tmp_path: Path) -> None:
     assert "--weights=builtin" not in options(archive(tmp_path / "b", weights="builtin"))
 
 
-def test_an_archive_has_no_say_in_keys_folders_and_programs(tmp_path: Path) -> None:
-    hostile: dict[str, Any] = {
-        "sign": "/root/key",
-        "build_dir": "/",
-        "sdk": "/evil",
-        "x=1 --sign": "y",
-    }
-    path = archive(tmp_path / "a", **hostile)
-    assert not [word for word in options(path) if "sign" in word or "dir" in word or "sdk" in word]
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sign", "/root/key"),
+        ("build_dir", "/"),
+        ("cache", "http://evil.test"),
+        ("sdk", "/evil"),
+        ("x=1 --sign", "y"),
+        ("images", "/etc"),
+        ("images", "etc"),
+        ("heldout", "../pictures"),
+        ("widths", "/etc/passwd"),
+        ("encodings", "encodings.json"),
+        ("outputs", "cls,head=/etc/passwd"),
+        ("method", "/etc/passwd"),
+        ("method", "a folder"),
+        ("gate", "yes"),
+        ("size", True),
+        ("size", ["/etc"]),
+        ("weights", "/etc/passwd"),
+        ("weights", "weights"),
+        ("weights", "hf"),
+        ("weights", "random:/etc"),
+        ("weights", "owner/evil"),
+        ("weights", "owner/evil@main"),
+        ("weights", "hf://owner/evil@main"),
+        ("weights", f"hf://{OURS}@main"),
+        ("weights", f"owner/evil@{COMMIT}"),
+    ],
+)
+def test_an_archive_has_no_say_in_what_this_machine_reads_and_gives(
+    tmp_path: Path, name: str, value: Any
+) -> None:
+    path = archive(tmp_path / "a", **{name: value})
+    with pytest.raises((ArtefactError, UsageError)) as caught:
+        options(path, tmp_path, fetches=True)
+    assert name.split("=")[0] in str(caught.value) or "head" in str(caught.value)
+    assert COMMIT in str(caught.value) or "--inputs" in str(caught.value)
+
+
+def test_only_our_models_are_fetched_unless_it_is_asked_for(tmp_path: Path) -> None:
+    ours, other = f"hf://{OURS}@{COMMIT}", f"hf://owner/other@{COMMIT}"
+    assert f"--weights={ours}" in options(archive(tmp_path / "a", weights=ours))
+    path = archive(tmp_path / "b", weights=other)
+    with pytest.raises(ArtefactError, match=f"{other}, a repository that is not of our") as caught:
+        options(path)
+    assert "--fetch" in str(caught.value)
+    assert f"--weights={other}" in options(path, fetches=True)
+
+
+def test_what_is_refused_is_refused_before_anything_is_run(
+    tmp_path: Path, builds: Callable[..., Any]
+) -> None:
+    path = archive(tmp_path / "a", images="/etc")
+    called = builds(path)
+    with pytest.raises(ArtefactError, match="its images is '/etc'"):
+        run(path, tmp_path / "build")
+    assert not called and not (tmp_path / "build").exists()
+
+
+def test_a_second_rebuild_in_a_folder_waits_for_the_first(
+    tmp_path: Path, builds: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = archive(tmp_path / "a")
+    called = builds(path)
+    folder = request.make(build_dir=str(tmp_path / "build")).build_dir
+    second = Thread(target=run, args=(path, folder))
+    with held(folder / ".rebuild.lock", "test"):
+        second.start()
+        for _ in range(1000):
+            if "waiting for another rebuild in" in capsys.readouterr().out:
+                break
+            time.sleep(0.01)
+        else:
+            pytest.fail("it does not wait")
+        assert not called
+    second.join()
+    assert called
 
 
 @pytest.mark.parametrize("commit", ["HEAD", "--upload-pack=evil", "", 7, None])
