@@ -53,6 +53,8 @@ class Build:
     library: Path | None = None
     page: Path | None = None
     golden: tuple[Path, ...] = ()
+    # The runner's library for programs of one's own, and its header.
+    client: tuple[Path, ...] = ()
     notices: Path = source.ROOT
 
 
@@ -88,7 +90,7 @@ def _payload(build: Build) -> list[Item]:
     made += runtime.libraries(build.sdk, build.target)
     made.append(Item(f"bin/{build.runner.name}", build.runner, "runner", PROGRAM))
     made += _golden(*build.golden) if build.golden else []
-    made.append(Item("samples/features.py", Path(__file__).with_name("sample.py"), "sample"))
+    made += _samples(*build.client)
     made += [Item(f"reports/{name}.json", path, "report") for name, path in build.reports.items()]
     made += [
         Item(f"licences/dinov3-qnn/{name}", build.notices / name, "licence")
@@ -103,6 +105,15 @@ def _for_onnx_runtime(build: Build, facts: Mapping[str, Any]) -> Item:
     interface = Interface.read(build.sdk, build.context)
     content = epcontext.dump(interface, build.context.name, facts)
     return Item(epcontext.path(interface), content, epcontext.ROLE)
+
+
+def _samples(*client: Path) -> list[Item]:
+    """Return programs to start from, the one in C++ where its library is there."""
+    own = Path(__file__)
+    made = [Item("samples/features.py", own.with_name("sample.py"), "sample")]
+    if client:
+        made.append(Item("samples/features.cpp", own.with_name("sample.cpp"), "sample"))
+    return made + [Item(f"samples/{path.name}", path, "runner library") for path in client]
 
 
 def _golden(source: Path, *outputs: Path) -> list[Item]:

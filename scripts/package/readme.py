@@ -46,6 +46,15 @@ same network: one EPContext node around the context binary, which has to stay be
 
     python samples/features.py picture.jpg --output features.npz
 
+`samples/features.cpp` does so without Python, on `samples/libdinov3.a`, the library of `dinov3-run`:
+
+    aarch64-linux-gnu-g++ -std=c++17 -Isamples samples/features.cpp samples/libdinov3.a \\
+        -pthread -ldl -o features
+    ./features {context} picture.ppm outputs
+
+qai-appbuilder takes the context as it is, after `QNNConfig.Config(runtime=Runtime.HTP)`:
+`QNNContext("dinov3", "{context}").Inference([pixels])`.
+
 `manifest.json` says what is inside, `{sbom}` lists it as CycloneDX, `{provenance}` says from what
 it was made. Licence texts: `licences/`.
 """

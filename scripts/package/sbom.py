@@ -18,10 +18,12 @@ _TYPES = {
     "model library": "library",
     "runtime": "library",
     "runner": "application",
+    "runner library": "library",
 }
 _LICENCES = {
     "runtime": "Qualcomm's terms, see licences/qualcomm",
     "runner": "Apache-2.0, with MIT parts, see licences/dinov3-qnn",
+    "runner library": "Apache-2.0, with MIT parts, see licences/dinov3-qnn",
 }
 
 

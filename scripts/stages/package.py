@@ -19,6 +19,7 @@ from scripts.pictures.picture_input import PictureInput
 from scripts.words import counted
 
 RUNNER = sdk.EMBEDDED / "bin" / sdk.DEVICE / "dinov3-run"
+CLIENT = (sdk.EMBEDDED / "include/dinov3.hpp", sdk.EMBEDDED / "lib" / sdk.DEVICE / "libdinov3.a")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -51,6 +52,7 @@ def _build(arguments: argparse.Namespace) -> Build:
         page=arguments.report,
         library=arguments.library,
         runner=arguments.runner,
+        client=CLIENT,
         golden=tuple(arguments.golden or ()),
         notices=arguments.notices,
     )

@@ -9,6 +9,7 @@ from tarfile import open as open_tar
 
 import pytest
 
+from scripts.htp import sdk
 from scripts.package import epcontext
 from scripts.package.package import Unpacked
 from scripts.pipeline import plan, request, session
@@ -86,5 +87,34 @@ def onnx_runtime(builder: Builder, tmp_path: Path) -> Callable[[Unpacked], dict[
         program = Program(["python", "/client.py", *files], mounts)
         assert run_program(builder.client, builder.image.id, program).exit_code == 0
         return {file.stem: file.read_bytes() for file in (tmp_path / "outputs").iterdir()}
+
+    return run
+
+
+COMPILE = """
+cp -r /package/samples /tmp && cd /tmp &&
+aarch64-linux-gnu-g++ -std=c++17 -Wall -Wextra -Werror -Isamples samples/features.cpp \\
+    samples/libdinov3.a -pthread -ldl -o /out/board &&
+clang++-14 -std=c++17 -Isamples samples/features.cpp "$1/libdinov3.a" -pthread -ldl -o simulated &&
+./simulated "/package/$2" /picture.ppm /out/features "$1"
+"""
+
+
+@pytest.fixture
+def cpp_sample(builder: Builder, tmp_path: Path) -> Callable[[Unpacked, bytes], str]:
+    """Compiles a package's C++ sample for the board and for the simulator; what the latter says."""
+
+    def run(unpacked: Unpacked, ppm: bytes) -> str:
+        (tmp_path / "picture.ppm").write_bytes(ppm)
+        (context,) = unpacked.package.manifest.role("context binary")
+        mounts = [
+            Mount(unpacked.folder, "/package"),
+            Mount(tmp_path / "picture.ppm", "/picture.ppm"),
+            Mount(tmp_path, "/out", writable=True),
+        ]
+        command = ["sh", "-c", COMPILE, "sh", str(sdk.EMBEDDED / "lib" / sdk.HOST), context]
+        outcome = run_program(builder.client, builder.image.id, Program(command, mounts))
+        assert outcome.exit_code == 0, outcome.tail
+        return outcome.tail
 
     return run

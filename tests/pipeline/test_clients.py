@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from scripts import artefacts, metrics
+from scripts.htp import elf
 from scripts.package import epcontext, package
 from scripts.package.package import Unpacked
 from scripts.package.sample import BEST
@@ -82,6 +83,19 @@ def test_the_sample_takes_a_jpeg_to_features_and_a_label(
     golden = np.fromfile(int8.folder / "golden/output.raw", np.float32).reshape(21, 96)
     (features,) = np.load(tmp_path / "features.npz").values()
     assert metrics.cosine(golden, features[0]).min() > 0.98
+
+
+def test_the_sample_in_cpp_gives_the_golden_features(
+    ask: Callable[..., Request],
+    int8: Unpacked,
+    cpp_sample: Callable[[Unpacked, bytes], str],
+    tmp_path: Path,
+) -> None:
+    pixels = (ask().root / artefacts.image_set("heldout") / "000000.rgb").read_bytes()
+    assert "last_hidden_state [1, 21, 96]" in cpp_sample(int8, b"P6 32 32 255\n" + pixels)
+    golden = (int8.folder / "golden/output.raw").read_bytes()
+    assert (tmp_path / "features/last_hidden_state.raw").read_bytes() == golden
+    assert elf.read(tmp_path / "board").machine == "EM_AARCH64"
 
 
 def test_a_viewer_shows_what_it_is_and_whose(int8: Unpacked) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from scripts import artefacts
 from scripts.package import package
+from scripts.package.package import Unpacked
 from scripts.pipeline.build import Builder, Done
 from scripts.pipeline.container import Mount, Program, run
 from scripts.pipeline.request import BUILTIN_WEIGHTS, Request
@@ -35,6 +36,7 @@ def test_every_output_is_judged_packed_and_written(
     build: Callable[..., list[Done]],
     ask: Callable[..., Request],
     builder: Builder,
+    cpp_sample: Callable[[Unpacked, bytes], str],
     tmp_path: Path,
     texts: dict[str, str],
 ) -> None:
@@ -65,3 +67,7 @@ def test_every_output_is_judged_packed_and_written(
         for name in SHAPES:
             written = (tmp_path / "outputs" / f"{name}.raw").read_bytes()
             assert written == (unpacked.folder / "golden" / f"{name}.raw").read_bytes()
+        root = request.root / artefacts.image_set("heldout")
+        said = cpp_sample(unpacked, b"P6 32 32 255\n" + (root / "000000.rgb").read_bytes())
+        (first, *_) = json.loads((root / "manifest.json").read_text())["images"]
+        assert f"head [1, 10]\n{first['label']}: " in said

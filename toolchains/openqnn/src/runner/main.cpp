@@ -8,12 +8,9 @@
 
 #include "arguments.hpp"
 #include "board.hpp"
-#include "build_id.hpp"
-#include "digest.hpp"
+#include "engine.hpp"
 #include "location.hpp"
 #include "manifest.hpp"
-#include "network.hpp"
-#include "npu.hpp"
 #include "picture.hpp"
 #include "tensor.hpp"
 #include "timing.hpp"
@@ -22,14 +19,7 @@ namespace openqnn {
 namespace {
 
 constexpr const char* kProgram = "dinov3-run";
-constexpr const char* kBackend = "libQnnHtp.so";
 constexpr const char* kNoVote = "default";
-
-#if defined(__aarch64__)
-constexpr bool kOnBoard = true;
-#else
-constexpr bool kOnBoard = false;
-#endif
 
 Arguments parse(int argc, char** argv) {
   std::vector<Option> options;
@@ -66,21 +56,11 @@ std::vector<float> rawInput(const std::string& path, const Qnn_Tensor_t& tensor)
 
 std::vector<float> picture(const Arguments& arguments, const Qnn_Tensor_t& tensor) {
   const std::string& path = arguments.value("rgb");
-  const Qnn_TensorV1_t& t = common(tensor);
-  const bool isPicture = t.rank == 4;
-  const bool takesBytes = isPicture && t.dimensions[3] == 3 && elementSize(t.dataType) == 1;
-  if (!takesBytes && !(isPicture && t.dimensions[1] == 3)) {
-    throw Failure(Exit::input, std::string("--rgb needs a network whose input is one picture, "
-                                           "planes [1, 3, height, width] or bytes [1, height, "
-                                           "width, 3]; this one takes ") +
-                                   shapeOf(tensor) + ".");
-  }
+  sizeOf(tensor);  // what takes no picture is said before what the file lacks
   const MappedFile file(path);
-  if (takesBytes) return numbers(file.data(), file.size(), t.dimensions[1], t.dimensions[2], path);
   const std::string manifest =
       arguments.value("manifest", manifestOf(arguments.value("context")));
-  return planes(file.data(), file.size(), t.dimensions[2], t.dimensions[3],
-                readNormalisation(manifest), path);
+  return pixels(tensor, file.data(), file.size(), manifest, path);
 }
 
 std::string placeOfRun() { return kOnBoard ? "NPU of " + socOfBoard() : "the HTP simulator"; }
@@ -134,63 +114,40 @@ void printJson(const Network& network, const BinaryInfo& info, const std::string
   std::printf("%s\n", report.dump(-1, ' ', true, Json::error_handler_t::replace).c_str());
 }
 
-/** Make something that the board may refuse; add to a refusal what most likely is wrong. */
-template <typename Made, typename... Parts>
-std::unique_ptr<Made> made(std::string (*why)(), Parts&&... parts) {
-  try {
-    return std::make_unique<Made>(std::forward<Parts>(parts)...);
-  } catch (const Failure& failure) {
-    if (!kOnBoard) throw;
-    throw Failure(Exit::target, why() + " " + failure.what());
-  }
-}
-
-/** The context's build, after a look at the libraries that are to run it. */
-std::string checkedBuild(const BinaryInfo& info, const std::string& context,
-                         const std::string& backend) {
-  const char* written = info.get().buildId == nullptr ? "" : info.get().buildId;
-  const std::string buildId = buildIdIn(written, std::strlen(written));
-  checkBuild(backend, buildId, context);
-  return buildId;
-}
-
-/** The simulator has to be told which SoC it is; a board knows, and may have more than one NPU. */
-HtpDeviceConfigs deviceConfigs(const BinaryInfo& info, Npu* npu) {
-  if (!kOnBoard) return HtpDeviceConfigs(DeviceConfig{info.socModel(), info.dspArch()});
-  return npu == nullptr ? HtpDeviceConfigs(DeviceConfig{}) : HtpDeviceConfigs(npu->alone());
+Setting settingOf(const Arguments& arguments, const std::string& perf) {
+  Setting setting;
+  setting.context = arguments.value("context");
+  setting.libraries = libraryFolder();
+  setting.logLevel = arguments.value("log_level", "error");
+  setting.ownSkel = !arguments.has("board_skel");
+  setting.needsNpu = perf != kNoVote;
+  setting.choosesNpu = arguments.has("npu");
+  setting.npu = arguments.number("npu", 0, 0);
+  return setting;
 }
 
 void body(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
-  const std::string& path = arguments.value("context");
-  const std::string libraries = libraryFolder();
-  const MappedFile file(path);
-  checkDigest(path, file.data(), file.size());
-  const BinaryInfo info(file.data(), file.size(), path);
-  const std::string buildId = checkedBuild(info, path, libraries + "/" + kBackend);
-  if (kOnBoard) prepareBoard({libraries, buildId, info.dspArch()}, !arguments.has("board_skel"));
-  const auto backend = made<Backend>(whyNoBackend, libraries + "/" + kBackend,
-                                     arguments.value("log_level", "error"));
   const std::string perf = arguments.choice("perf", profileNames(), kNoVote);
-  const unsigned number = arguments.number("npu", 0, 0);
-  const auto npu = perf != kNoVote || arguments.has("npu")
-                       ? made<Npu>(whyNoNpu, *backend, number)
-                       : std::unique_ptr<Npu>();
-  HtpDeviceConfigs configs = deviceConfigs(info, arguments.has("npu") ? npu.get() : nullptr);
-  const auto network = made<Network>(whyNoNpu, *backend, path, file, info, configs.list());
-  network->load(arguments.has("rgb") ? picture(arguments, network->input())
-                                     : rawInput(arguments.value("input"), network->input()));
+  const Setting setting = settingOf(arguments, perf);
+  const Engine engine(setting);
+  Network& network = engine.network();
+  network.load(arguments.has("rgb") ? picture(arguments, network.input())
+                                    : rawInput(arguments.value("input"), network.input()));
   std::vector<double> times(arguments.number("repeat", arguments.number("runs", 1, 1), 1));
   {
-    const auto vote = perf != kNoVote ? std::make_unique<ClockVote>(*backend, *npu, profileOf(perf))
+    const auto vote = perf != kNoVote ? std::make_unique<ClockVote>(engine.backend(), engine.npu(),
+                                                                    profileOf(perf))
                                       : std::unique_ptr<ClockVote>();
-    for (double& time : times) time = network->run();
+    for (double& time : times) time = network.run();
   }
-  network->save(arguments.value("output"));
+  network.save(arguments.value("output"));
   const Timing timing(std::move(times));
-  describe(*network, info, buildId, perf);
+  describe(network, engine.info(), engine.buildId(), perf);
   printTimes(timing);
-  if (arguments.has("repeat")) printJson(*network, info, buildId, perf, number, timing);
+  if (arguments.has("repeat")) {
+    printJson(network, engine.info(), engine.buildId(), perf, setting.npu, timing);
+  }
 }
 
 }  // namespace

@@ -6,6 +6,12 @@
 
 namespace openqnn {
 
+std::vector<float> values(const Qnn_Tensor_t& tensor) {
+  std::vector<float> numbers(elementCount(tensor));
+  toFloat(tensor, common(tensor).clientBuf.data, numbers.data());
+  return numbers;
+}
+
 Network::Network(const Backend& backend, const std::string& path, const MappedFile& file,
                  const BinaryInfo& info, const QnnDevice_Config_t** configs) {
   const QnnSystemContext_GraphInfoV3_t& graph = info.get().graphs[0].graphInfoV3;
@@ -33,15 +39,13 @@ double Network::run() {
 }
 
 void Network::save(const std::string& path) const {
-  if (outputCount() > 1) {
+  if (outputs().size() > 1) {
     makeFolders(path);
     runner_->save(path);
     return;
   }
-  const Qnn_Tensor_t& output = runner_->outputs().front();
-  std::vector<float> values(elementCount(output));
-  toFloat(output, common(output).clientBuf.data, values.data());
-  writeFile(path, values.data(), values.size() * sizeof(float));
+  const std::vector<float> numbers = values(outputs().front());
+  writeFile(path, numbers.data(), numbers.size() * sizeof(float));
 }
 
 }  // namespace openqnn

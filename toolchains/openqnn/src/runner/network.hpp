@@ -13,6 +13,9 @@
 
 namespace openqnn {
 
+/** The real numbers that a tensor holds. */
+std::vector<float> values(const Qnn_Tensor_t& tensor);
+
 class Network {
  public:
   /** `file` and `info`, of the context binary at `path`, must outlive this. */
@@ -21,7 +24,7 @@ class Network {
 
   const std::string& name() const { return runner_->name(); }
   const Qnn_Tensor_t& input() const { return runner_->inputs().front(); }
-  size_t outputCount() const { return runner_->outputs().size(); }
+  const std::vector<Qnn_Tensor_t>& outputs() const { return runner_->outputs(); }
 
   void load(const std::vector<float>& values);
   /** Run once; return what it took, in microseconds. */

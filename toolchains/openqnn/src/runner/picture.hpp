@@ -5,24 +5,27 @@
 #include <string>
 #include <vector>
 
-#include "manifest.hpp"
+#include "QnnTypes.h"
 
 namespace openqnn {
 
-/**
- * Turn interleaved RGB bytes of `height` by `width` into numbers, as they are.
- *
- * @param name of the picture's file, for messages
- */
-std::vector<float> numbers(const uint8_t* bytes, size_t size, uint32_t height, uint32_t width,
-                           const std::string& name);
+/** What a picture has to have, in pixels. */
+struct PictureSize {
+  uint32_t height;
+  uint32_t width;
+};
+
+/** The size that an input takes; raises an input failure where it takes no picture. */
+PictureSize sizeOf(const Qnn_Tensor_t& input);
 
 /**
- * Turn interleaved RGB bytes of `height` by `width` into planes of normalised float32.
+ * Turn interleaved RGB bytes into what an input takes: the bytes as numbers, or planes of
+ * normalised float32.
  *
+ * @param manifest of the package, which says mean and deviation; read for planes alone
  * @param name of the picture's file, for messages
  */
-std::vector<float> planes(const uint8_t* bytes, size_t size, uint32_t height, uint32_t width,
-                          const Normalisation& how, const std::string& name);
+std::vector<float> pixels(const Qnn_Tensor_t& input, const uint8_t* bytes, size_t size,
+                          const std::string& manifest, const std::string& name);
 
 }  // namespace openqnn
