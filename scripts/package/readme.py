@@ -46,7 +46,7 @@ same network: one EPContext node around the context binary, which has to stay be
 
     python samples/features.py picture.jpg --output features.npz
 
-`samples/features.cpp` does so without Python, on `samples/libdinov3.a`, the library of `dinov3-run`:
+`samples/features.cpp` does so without Python, on `samples/libdinov3.a`, which `dinov3-run` uses:
 
     aarch64-linux-gnu-g++ -std=c++17 -Isamples samples/features.cpp samples/libdinov3.a \\
         -pthread -ldl -o features
