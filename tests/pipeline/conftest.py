@@ -93,7 +93,7 @@ def onnx_runtime(builder: Builder, tmp_path: Path) -> Callable[[Unpacked], dict[
 
 COMPILE = """
 cp -r /package/samples /tmp && cd /tmp &&
-aarch64-linux-gnu-g++ -std=c++17 -Wall -Wextra -Werror -Isamples samples/features.cpp \\
+aarch64-linux-gnu-g++-11 -std=c++17 -Wall -Wextra -Werror -Isamples samples/features.cpp \\
     samples/libdinov3.a -pthread -ldl -o /out/board &&
 clang++-14 -std=c++17 -Isamples samples/features.cpp "$1/libdinov3.a" -pthread -ldl -o simulated &&
 ./simulated "/package/$2" /picture.ppm /out/features "$1"

@@ -85,7 +85,7 @@ def test_the_sample_takes_a_jpeg_to_features_and_a_label(
     assert metrics.cosine(golden, features[0]).min() > 0.98
 
 
-def test_the_sample_in_cpp_gives_the_golden_features(
+def test_the_sample_in_cpp_takes_a_picture_to_features(
     ask: Callable[..., Request],
     int8: Unpacked,
     cpp_sample: Callable[[Unpacked, bytes], str],
@@ -93,8 +93,9 @@ def test_the_sample_in_cpp_gives_the_golden_features(
 ) -> None:
     pixels = (ask().root / artefacts.image_set("heldout") / "000000.rgb").read_bytes()
     assert "last_hidden_state [1, 21, 96]" in cpp_sample(int8, b"P6 32 32 255\n" + pixels)
-    golden = (int8.folder / "golden/output.raw").read_bytes()
-    assert (tmp_path / "features/last_hidden_state.raw").read_bytes() == golden
+    golden = np.fromfile(int8.folder / "golden/output.raw", np.float32).reshape(21, 96)
+    features = np.fromfile(tmp_path / "features/last_hidden_state.raw", np.float32)
+    assert metrics.cosine(golden, features.reshape(21, 96)).min() > 0.99
     assert elf.read(tmp_path / "board").machine == "EM_AARCH64"
 
 

@@ -9,8 +9,6 @@ namespace openqnn {
 
 namespace {
 
-constexpr const char* kLibrary = "libQnnSystem.so";
-
 QnnSystemInterface_t provider(const SharedLibrary& library) {
   const auto getProviders =
       library.function<QnnSystemInterface_GetProvidersFn_t>("QnnSystemInterface_getProviders");
@@ -118,11 +116,12 @@ const HtpGraphInfo* htpInfo(const QnnSystemContext_GraphInfoV3_t& graph) {
   return known ? info : nullptr;
 }
 
-BinaryInfo::BinaryInfo(const void* data, uint64_t size, const std::string& name)
-    : library_(libraryPath(kLibrary)), interface_(provider(library_)) {
+BinaryInfo::BinaryInfo(const void* data, uint64_t size, const std::string& name,
+                       const std::string& system)
+    : library_(libraryPath(system)), interface_(provider(library_)) {
   const auto& api = interface_.QNN_SYSTEM_INTERFACE_VER_NAME;
   if (api.systemContextCreate(&handle_) != QNN_SUCCESS) {
-    throw Failure(Exit::internal, std::string(kLibrary) + " cannot make a context.");
+    throw Failure(Exit::internal, system + " cannot make a context.");
   }
   const Reading reading(Exit::context, name);
   const bool read = api.systemContextGetMetaData(handle_, data, size, &info_) == QNN_SUCCESS &&

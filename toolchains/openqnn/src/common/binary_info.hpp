@@ -27,13 +27,17 @@ static_assert(offsetof(HtpGraphInfo, vtcmSize) == 16 &&
 /** Null where a graph has no such description. */
 const HtpGraphInfo* htpInfo(const QnnSystemContext_GraphInfoV3_t& graph);
 
+constexpr const char* kSystemLibrary = "libQnnSystem.so";
+
 class BinaryInfo {
  public:
   /**
-   * Read the description of `data`, which must live as long as this. `name` is for messages.
+   * Read the description of `data`, which must live as long as this. `name` is for messages,
+   * `system` the library that reads it: a bare name stands for this program's own.
    * Raises a context failure where the bytes are damaged or not a context.
    */
-  BinaryInfo(const void* data, uint64_t size, const std::string& name);
+  BinaryInfo(const void* data, uint64_t size, const std::string& name,
+             const std::string& system = kSystemLibrary);
   BinaryInfo(const BinaryInfo&) = delete;
   BinaryInfo& operator=(const BinaryInfo&) = delete;
   ~BinaryInfo();

@@ -48,7 +48,8 @@ HtpDeviceConfigs deviceConfigs(const BinaryInfo& info, Npu* npu) {
 
 Engine::Engine(const Setting& setting)
     : file_(setting.context),
-      info_(checked(file_, setting.context).data(), file_.size(), setting.context) {
+      info_(checked(file_, setting.context).data(), file_.size(), setting.context,
+            setting.libraries + "/" + kSystemLibrary) {
   const std::string library = setting.libraries + "/" + kBackend;
   buildId_ = checkedBuild(info_, setting.context, library);
   if (kOnBoard) prepareBoard({setting.libraries, buildId_, info_.dspArch()}, setting.ownSkel);
