@@ -18,6 +18,8 @@ from scripts.errors import ImageBuildError
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+# The form of a listing: an image whose label was computed in another is to be labelled anew.
+FORM = 2
 _CHUNK = 1 << 20
 _KINDS = {
     tarfile.REGTYPE: "file",

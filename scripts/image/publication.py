@@ -100,8 +100,8 @@ def require_signable(client: docker.DockerClient, image: Image) -> None:
         raise ImageBuildError(
             f"The image comes to {computed}, its label says {image.content_digest}, recorded is"
             f" {recorded['content']}: it is not signed, and not pushed.",
-            cause="it was changed after the build, or built by an older release",
-            remedy=f"`docker rmi {image.tag}` and `invoke image.build` make it anew",
+            cause="it was changed after the build",
+            remedy="`invoke image.build --no-cache` makes it anew",
         )
 
 

@@ -11,7 +11,7 @@ from docker.errors import APIError, ImageNotFound
 
 import docker
 from scripts import digests
-from scripts.image import base, builder, locks, wheels
+from scripts.image import base, builder, content, locks, wheels
 from scripts.image.buildlog import BuildLog
 from scripts.image.lanes import DOCKER, Lane
 from scripts.source import ROOT
@@ -65,11 +65,15 @@ def swept(client: docker.DockerClient) -> Iterator[None]:
 
 
 def inputs_digest(lane: Lane) -> str:
-    """Return the digest of everything that decides what is in a lane's image, as `sha256:...`."""
+    """Return the digest of everything that decides what is in a lane's image, as `sha256:...`.
+
+    The form of the content digest counts too: both are labels of the image.
+    """
     files = {**sources(lane), "clean_base.sh": base.HOOK, "packages": lane.lock("packages.txt")}
     entries = [(name, digests.of_file(path)) for name, path in files.items() if path.exists()]
     modes = "".join(sorted(name for name, path in files.items() if builder.is_executable(path)))
     entries += [("lane", digests.of_bytes(repr(lane).encode())), ("modes", modes)]
+    entries += [("form", str(content.FORM))]
     return f"sha256:{digests.of_listing(entries)}"
 
 

@@ -273,3 +273,11 @@ def test_an_import_that_fails_half_way_is_named(
     client.api.import_image_from_file.return_value = answer
     with pytest.raises(error):
         recipe._import(client, tmp_path / "base.tar", "tag", Mock(tail=lambda: ""))
+
+
+def test_an_image_whose_content_was_listed_in_another_form_is_labelled_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = recipe.inputs_digest(lanes.load(LANE))
+    monkeypatch.setattr(content, "FORM", content.FORM - 1)
+    assert recipe.inputs_digest(lanes.load(LANE)) != before
