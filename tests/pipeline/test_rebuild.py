@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts import source
+from scripts import digests, source
 from scripts.console import Console
 from scripts.errors import ReproducibilityError
-from scripts.package import archive, package
+from scripts.package import archive, package, provenance, sbom
 from scripts.package.item import Item
 from scripts.package.manifest import MANIFEST, SUMS, dump, sums
 from scripts.pipeline import rebuild, request
@@ -45,7 +45,11 @@ def changed(path: Path, folder: Path) -> Path:
     """Return the archive with another context binary, and all that names its hash as it must be."""
     with package.unpacked(path) as unpacked:
         context = unpacked.folder / CONTEXT
+        before = digests.of_file(context)
         context.write_bytes(context.read_bytes()[:-1] + b"\1")
+        for name in (provenance.FILE, sbom.FILE):
+            document = unpacked.folder / name
+            document.write_text(document.read_text().replace(before, digests.of_file(context)))
         known = unpacked.package.manifest
         items = [
             Item(entry.path, unpacked.folder / entry.path, entry.role, int(entry.mode, 8))
@@ -53,9 +57,9 @@ def changed(path: Path, folder: Path) -> Path:
         ]
         entries = [item.entry() for item in items]
         facts = {name: value for name, value in known.facts.items() if name != "schema"}
-        document = dump(facts, entries)
-        items += [Item(MANIFEST, document, "manifest")]
-        items += [Item(SUMS, sums(entries, document), "sums")]
+        manifest = dump(facts, entries)
+        items += [Item(MANIFEST, manifest, "manifest")]
+        items += [Item(SUMS, sums(entries, manifest), "sums")]
         folder.mkdir()
         archive.write(folder / path.name, known.name, items)
     return folder / path.name
