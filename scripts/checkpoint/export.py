@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,8 +83,13 @@ def open_source(model: catalog.Model, weights: str, size: PictureSize) -> Source
     return Source(config, size, shapes, checkpoint)
 
 
-def write(source: Source, model: str, onnx_file: Path) -> dict[str, str]:
-    """Write the network and its data file; return the metadata in it."""
+def write(
+    source: Source, model: str, onnx_file: Path, known: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
+    """Write the network and its data file; return what it is of.
+
+    The network's metadata says so, too, with what is `known` of the weights.
+    """
     with heartbeat("tracing"):
         graph = trace(source.config, source.size)
     patches = source.size.patches(source.config.patch_size)
@@ -92,7 +98,8 @@ def write(source: Source, model: str, onnx_file: Path) -> dict[str, str]:
     data_file = onnx_file.with_suffix(".onnx_data")
     digest = onnxfile.write_weights(data_file, placed, source.weights)
     origin = {"model": model, "weights_sha256": digest, "synthetic": source.synthetic}
-    proto = onnxfile.build(graph, placed, data_file.name, origin)
+    metadata = {**origin, **known, "precision": "float32"}
+    proto = onnxfile.build(graph, placed, data_file.name, metadata)
     onnx_file.write_bytes(proto.SerializeToString(deterministic=True))
     return origin
 

@@ -13,6 +13,7 @@ import transformers
 from scripts import artefacts, catalog, program
 from scripts.checkpoint.export import check, described, open_source, with_outputs, write
 from scripts.outputs import GRAMMAR, TOKENS_ALONE, Outputs
+from scripts.package import weights
 from scripts.picture_size import PictureSize
 
 REPORTED = (
@@ -34,7 +35,9 @@ def main(arguments: argparse.Namespace) -> None:
     source = with_outputs(source, Outputs.parse(arguments.outputs))
     onnx_file = arguments.out / artefacts.eager_onnx(model.name)
     onnx_file.parent.mkdir(parents=True, exist_ok=True)
-    report: dict[str, object] = {**write(source, model.name, onnx_file)}
+    known = weights.facts(model, arguments.weights)
+    metadata = {"licence": known["licence"], "weights": known["source"]}
+    report: dict[str, object] = {**write(source, model.name, onnx_file, metadata)}
     report["parameters"] = sum(map(prod, source.shapes.values()))
     report["picture_size"] = list(source.size.axes)
     report["config"] = {key: getattr(source.config, key) for key in REPORTED}

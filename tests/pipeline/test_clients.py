@@ -107,3 +107,21 @@ def test_a_viewer_shows_what_it_is_and_whose(int8: Unpacked) -> None:
     assert (model.producer_name, says["precision"]) == ("dinov3-qnn", "int8")
     assert says["licence"] == facts["weights"]["licence"]
     assert says["weights_sha256"] == facts["weights"]["sha256"]
+
+
+@pytest.mark.parametrize(
+    ("network", "precision"),
+    [
+        (artefacts.eager_onnx("digits"), "float32"),
+        (artefacts.lowered_onnx("digits", "int8"), "float32"),
+        (artefacts.quantized_onnx("digits", "int8"), "int8"),
+    ],
+)
+def test_every_network_says_so(
+    ask: Callable[..., Request], int8: Unpacked, network: Path, precision: str
+) -> None:
+    model = onnx.load(ask().root / network, load_external_data=False)
+    says = {row.key: row.value for row in model.metadata_props}
+    weights = int8.package.manifest.facts["weights"]
+    assert (model.producer_name, says["precision"]) == ("dinov3-qnn", precision)
+    assert (says["licence"], says["weights"]) == (weights["licence"], weights["source"])
