@@ -112,3 +112,11 @@ def _audit(limits: dict[str, Range]) -> None:
     for name, one in limits.items():
         if one.magnitude > FP16_MAX:
             say(f"  warning: {name} reaches {one.magnitude:.4g}: it would overflow in float16")
+
+
+def mark(target: Path, precision: str) -> None:
+    """Have a network's metadata name the precision that its encodings are for."""
+    model = onnx.load(target, load_external_data=False)
+    properties = {row.key: row.value for row in model.metadata_props}
+    onnx.helper.set_model_props(model, {**properties, "precision": precision})
+    target.write_bytes(model.SerializeToString(deterministic=True))

@@ -66,19 +66,11 @@ def _adopt(arguments: argparse.Namespace, precision: Precision) -> None:
 def _save(arguments: argparse.Namespace, target: Path, encodings: Encodings) -> None:
     """Write encodings as the converter takes them, and as AIMET reads them."""
     names = (arguments.model, arguments.precision)
-    _mark(target, arguments.precision)
+    calibration.mark(target, arguments.precision)
     encodings.save(arguments.out / artefacts.encodings(*names))
     aimet.save(Network.load(target), encodings, arguments.out / artefacts.aimet_encodings(*names))
     activations, constants = len(encodings.activations), len(encodings.params)
     say(f"  {activations} activations and {constants} constants have encodings")
-
-
-def _mark(target: Path, precision: str) -> None:
-    """Have a network's metadata name the precision that its encodings are for."""
-    model = onnx.load(target, load_external_data=False)
-    properties = {row.key: row.value for row in model.metadata_props}
-    onnx.helper.set_model_props(model, {**properties, "precision": precision})
-    target.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def choose(
