@@ -2,7 +2,8 @@
 
 `build/.store/ac/<key>` is a stage's manifest, `build/.store/cas/<aa>/<sha256>` a file. A file is
 kept as a hard link to the one in a build's folder, so it takes no room of its own, and as a copy
-where the file system has no hard links. Who writes into a file through a link changes both: what
+where the file system has no hard links. Networks' external data are copies everywhere: `onnx.load`
+refuses a data file that has a second name. Who writes into a file through a link changes both: what
 is kept counts only while its content has the digest that is its name.
 
 Every write is atomic and nothing relies on a file to stay: whatever is missing or damaged here is
@@ -26,6 +27,7 @@ from scripts.digests import DigestCache
 
 NAME = ".store"
 Manifest = dict[str, Any]
+_UNLINKED = ".onnx_data"
 # How a file system says that it has no hard links, not between these folders, or no more of them.
 _NO_LINKS = {errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
@@ -116,7 +118,7 @@ class ContentStore:
 
     def _link(self, path: Path, link: Path) -> bool:
         """Make a hard link; False where the file system has none, or no more for this file."""
-        if not self.has_links:
+        if not self.has_links or _UNLINKED in (path.suffix, link.suffix):
             return False
         try:
             os.link(path, link)

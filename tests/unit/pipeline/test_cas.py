@@ -77,6 +77,16 @@ def test_links_take_no_room_of_their_own(store: Store) -> None:
     assert blob.samefile(store.root / "models" / "a")
 
 
+def test_data_of_networks_has_one_name_as_onnx_asks(store: Store) -> None:
+    run(store, "k", **{"a.onnx": "1", "a.onnx_data": "2"})
+    data = store.root / "models" / "a.onnx_data"
+    assert data.stat().st_nlink == 1
+    run(store, "other", **{"a.onnx": "3", "a.onnx_data": "4"})
+    assert store.restore("export", "k")
+    assert content(store) == {"a.onnx": "1", "a.onnx_data": "2"}
+    assert data.stat().st_nlink == 1
+
+
 def test_a_file_written_to_through_its_link_is_noticed_and_never_handed_out(store: Store) -> None:
     run(store, "k", a="1234", b="5")
     (store.root / "models" / "a").write_text("1235")
