@@ -78,10 +78,10 @@ def test_links_take_no_room_of_their_own(store: Store) -> None:
 
 
 def test_data_of_networks_has_one_name_as_onnx_asks(store: Store) -> None:
-    run(store, "k", **{"a.onnx": "1", "a.onnx_data": "2"})
+    run(store, "k", mode=0o644, **{"a.onnx": "1", "a.onnx_data": "2"})
     data = store.root / "models" / "a.onnx_data"
     assert data.stat().st_nlink == 1
-    run(store, "other", **{"a.onnx": "3", "a.onnx_data": "4"})
+    run(store, "other", mode=0o644, **{"a.onnx": "3", "a.onnx_data": "4"})
     assert store.restore("export", "k")
     assert content(store) == {"a.onnx": "1", "a.onnx_data": "2"}
     assert data.stat().st_nlink == 1

@@ -26,7 +26,7 @@ def with_room(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
 def test_a_large_model_needs_more_than_a_small_one() -> None:
     small, large = (request.make(model=name, weights="random") for name in ("digits", "vith16plus"))
     assert space.needed(small) < 200_000_000
-    assert 15_000_000_000 < space.needed(large) < 25_000_000_000
+    assert 25_000_000_000 < space.needed(large) < 32_000_000_000
 
 
 def test_a_build_without_room_is_refused_with_folder_and_figures(
