@@ -25,6 +25,8 @@ PROVIDER = "QNNExecutionProvider"
 # What FastRPC searches for the library that runs on the DSP, behind the package's own folder.
 DSP_FOLDERS = "/usr/lib/rfsa/adsp;/usr/lib/dsp"
 BEST = 5
+# What a head's numbers may be in a safetensors file; NumPy has no bfloat16.
+FLOATS = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
 
 
 def main() -> None:
@@ -51,8 +53,7 @@ def preprocessed(picture: Path, network: dict[str, Any]) -> Any:
     shape, how = network["shape"], network["preprocessing"]
     is_bytes = network["dtype"] == "uint8"
     height, width = shape[1:3] if is_bytes else shape[2:4]
-    with Image.open(picture) as image:
-        rgb = np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.float32)
+    rgb = _rgb(picture)
     # Pillow's bilinear filter is antialiased; resized as floats, nothing is rounded on the way.
     planes = np.stack([_resized(rgb[..., channel], width, height) for channel in range(3)])
     if is_bytes:
@@ -100,29 +101,65 @@ def classes(features: dict[str, Any], head: Path | None) -> list[tuple[int, floa
     if head is None:
         logits = features["head"][0]
     else:
-        layer = _safetensors(head)
         cls = features["cls"][0] if "cls" in features else features["last_hidden_state"][0, 0]
-        logits = layer["weight"] @ cls + layer.get("bias", 0)
+        weight, bias = _layer(head, cls.size)
+        logits = weight @ cls + bias
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
     return [(int(label), float(shares[label])) for label in np.argsort(-shares)]
+
+
+def _rgb(picture: Path) -> Any:
+    """Return a picture's pixels [height, width, 3] from 0 to 255, the right way up."""
+    with Image.open(picture) as image:
+        upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16"):  # Pillow's own conversion makes 255 of all from 255 on
+        grey = np.rint(np.asarray(upright, np.float32) * (255 / 65535))
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if upright.mode in ("I", "F"):
+        raise SystemExit(
+            f"{picture} has {upright.mode} pixels, whose brightest value is not known: "
+            "convert it to 8 bits a channel."
+        )
+    return np.asarray(upright.convert("RGB"), np.float32)
 
 
 def _resized(plane: Any, width: int, height: int) -> Any:
     return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR))
 
 
+def _layer(head: Path, hidden: int) -> tuple[Any, Any]:
+    """Return the weight [classes, hidden] and the bias [classes] of a head, 0 where it has none."""
+    try:
+        layer = _safetensors(head)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise SystemExit(f"{head} is no whole safetensors file.") from None
+    if "weight" not in layer:
+        names = ", ".join(layer) or "nothing"
+        raise SystemExit(f"{head} has no tensor `weight`: it has {names}.")
+    weight, bias = layer["weight"], layer.get("bias", 0)
+    if weight.ndim != 2 or weight.shape[1] != hidden:
+        shape = list(weight.shape)
+        raise SystemExit(f"{head} has a weight {shape}; the network has [classes, {hidden}].")
+    if np.shape(bias) not in ((), (len(weight),)):
+        raise SystemExit(f"{head} has a bias {list(bias.shape)} for {len(weight)} classes.")
+    return weight, bias
+
+
 def _safetensors(path: Path) -> dict[str, Any]:
-    """Return the float32 tensors of a file: a length, a header in JSON, and bytes."""
+    """Return the tensors of a file as float32: a length, a header in JSON, and bytes."""
     data = path.read_bytes()
     begin = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:begin])
     tensors = {}
     for name, row in header.items():
         if name != "__metadata__":
+            if row["dtype"] not in FLOATS:
+                known = ", ".join(FLOATS)
+                raise SystemExit(f"{path} has {name} in {row['dtype']}; {known} are read.")
             first, end = row["data_offsets"]
-            values = np.frombuffer(data[begin + first : begin + end], np.float32)
-            tensors[name] = values.reshape(row["shape"])
+            values = np.frombuffer(data[begin + first : begin + end], FLOATS[row["dtype"]])
+            tensors[name] = values.reshape(row["shape"]).astype(np.float32)
     return tensors
 
 

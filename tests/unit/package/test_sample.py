@@ -51,30 +51,73 @@ def test_bytes_are_rounded_and_interleaved(picture: Path) -> None:
     assert np.abs(pixels[0] - expected).max() < 0.51
 
 
-def head(path: Path, weight: Any, bias: Any) -> Path:
+def test_grey_of_16_bits_is_read_as_our_own_reader_does(tmp_path: Path) -> None:
+    path = tmp_path / "deep.png"
+    Image.fromarray(np.linspace(0, 65535, 16 * 24).reshape(16, 24).astype(np.uint16)).save(path)
+    how = Preprocessing(PictureSize(16, 24), MEAN, STD)
+    difference = sample.preprocessed(path, PLANES)[0] - preprocess.of_file(path, how)
+    assert np.abs(difference).max() < 1e-4
+
+
+def test_pixels_without_a_brightest_value_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep.tiff"
+    Image.fromarray(np.ones((16, 24), np.float32)).save(path)
+    with pytest.raises(SystemExit, match="has F pixels, whose brightest value is not known"):
+        sample.preprocessed(path, PLANES)
+
+
+def head(path: Path, weight: Any, bias: Any, names: tuple[str, str] = ("weight", "bias")) -> Path:
+    kinds = {"float16": "F16", "float32": "F32", "float64": "F64", "uint16": "BF16"}
     header: dict[str, dict[str, Any]] = {"__metadata__": {"format": "pt"}}
-    header["weight"] = {
-        "dtype": "F32",
-        "shape": [*weight.shape],
-        "data_offsets": [0, weight.nbytes],
-    }
-    ends = [weight.nbytes, weight.nbytes + bias.nbytes]
-    header["bias"] = {"dtype": "F32", "shape": [*bias.shape], "data_offsets": ends}
+    begin = 0
+    for name, values in zip(names, (weight, bias), strict=True):
+        ends = [begin, begin := begin + values.nbytes]
+        row = {"dtype": kinds[str(values.dtype)], "shape": [*values.shape], "data_offsets": ends}
+        header[name] = row
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + weight.tobytes() + bias.tobytes())
     return path
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("name", ["cls", "last_hidden_state"])
-def test_a_head_is_a_linear_layer_on_cls(tmp_path: Path, name: str) -> None:
+def test_a_head_is_a_linear_layer_on_cls(tmp_path: Path, name: str, kind: Any) -> None:
     random = np.random.default_rng(0)
-    weight, bias, cls = (random.normal(size=shape).astype(np.float32) for shape in ((4, 8), 4, 8))
+    weight, bias, cls = (random.normal(size=shape).astype(kind) for shape in ((4, 8), 4, 8))
     tokens = {"cls": cls[None], "last_hidden_state": np.stack([cls, 9 * cls])[None]}
-    found = sample.classes({name: tokens[name]}, head(tmp_path / "h.safetensors", weight, bias))
-    expected = np.exp(weight @ cls + bias)
-    expected /= expected.sum()
-    assert [label for label, _ in found] == np.argsort(-expected).tolist()
-    assert dict(found) == pytest.approx(dict(enumerate(expected.tolist())), rel=1e-4)
+    shares = sample.classes({name: tokens[name]}, head(tmp_path / "h.safetensors", weight, bias))
+    logits = weight.astype(np.float32) @ cls.astype(np.float32) + bias.astype(np.float32)
+    expected = np.exp(logits) / np.exp(logits).sum()
+    assert [label for label, _ in shares] == np.argsort(-expected).tolist()
+    assert dict(shares) == pytest.approx(dict(enumerate(expected.tolist())), rel=1e-4)
+
+
+WEIGHT, BIAS = np.ones((4, 8), np.float32), np.ones(4, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("weight", "bias", "names", "reason"),
+    [
+        (WEIGHT, BIAS, ("head.weight", "head.bias"), "no tensor `weight`: it has head.weight, he"),
+        (WEIGHT.astype(np.uint16), BIAS, ("weight", "bias"), "weight in BF16; F16, F32, F64 are"),
+        (WEIGHT[:, :6], BIAS, ("weight", "bias"), r"weight \[4, 6\]; the network has .classes, 8"),
+        (WEIGHT, BIAS[:3], ("weight", "bias"), r"a bias \[3\] for 4 classes"),
+    ],
+)
+def test_a_head_that_does_not_fit_is_refused_by_name(
+    tmp_path: Path, weight: Any, bias: Any, names: tuple[str, str], reason: str
+) -> None:
+    path = head(tmp_path / "h.safetensors", weight, bias, names)
+    with pytest.raises(SystemExit, match=reason):
+        sample.classes({"cls": np.ones((1, 8), np.float32)}, path)
+
+
+@pytest.mark.parametrize("size", [0, 20, -4])
+def test_a_cut_head_is_refused_by_name(tmp_path: Path, size: int) -> None:
+    path = head(tmp_path / "h.safetensors", WEIGHT, BIAS)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(SystemExit, match=r"h\.safetensors is no whole safetensors file"):
+        sample.classes({"cls": np.ones((1, 8), np.float32)}, path)
 
 
 def test_the_networks_own_head_needs_no_file() -> None:
