@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,11 @@ def _tensors(file: Path) -> dict[str, Any]:
     import torch
 
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        with TemporaryDirectory() as folder:
+            # torch takes a name that ends in .safetensors for what the file is.
+            link = Path(folder, "weights.pth")
+            link.symlink_to(file.resolve())
+            content = torch.load(link, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
         raise CheckpointError(
             f"{file} is refused by torch: {error}.", remedy=FETCH_AGAIN

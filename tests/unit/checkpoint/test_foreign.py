@@ -16,7 +16,7 @@ from scripts import catalog
 from scripts.checkpoint import contents
 from scripts.errors import CheckpointError
 from scripts.picture_size import PictureSize
-from tests import conventions
+from tests import checkpoints, conventions
 from tests.checkpoints import Tensors
 
 pytestmark = pytest.mark.torch
@@ -115,6 +115,19 @@ def test_a_nested_pickle_of_parameters_in_any_precision_is_read(tmp_path: Path, 
     name = "layer.3.mlp.up_proj.weight"
     expected = torch.from_numpy(values[name]).to(dtype).float().numpy()
     assert (opened.read(name) == expected).all()
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "mine.safetensors"])
+def test_a_pickle_under_the_name_of_safetensors_is_read_by_its_content(
+    tmp_path: Path, name: str
+) -> None:
+    import torch
+
+    values = checkpoints.tensors()
+    tensors = {key: torch.from_numpy(value) for key, value in values.items()}
+    torch.save(tensors, tmp_path / name)
+    opened = contents.Checkpoint(tmp_path / name, checkpoints.shapes())
+    assert all((opened.read(key) == value).all() for key, value in values.items())
 
 
 def test_a_training_state_with_code_in_it_is_refused(tmp_path: Path) -> None:
