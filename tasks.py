@@ -260,7 +260,7 @@ def inspect(console: Console, archive: str, signers: str | None = None) -> None:
 @command(
     output=OUTPUT,
     help={
-        "a": "folder of a build, archive, or report.html",
+        "a": "folder that holds a report, archive, or report.html",
         "b": "another one",
         "html": "file to write the comparison to, as a page",
         "markdown": "print it as Markdown",

@@ -171,7 +171,7 @@ def _running(body: Callable[..., None], taken: Sequence[str]) -> Callable[..., N
     def run(c: Context, **texts: Any) -> None:
         levels = {name: texts.pop(name) for name in OUTPUT if name in texts}
         with _errors_in_words(), interruption.as_ctrl_c(), console.opened(**levels) as opened:
-            _check_levels(levels)
+            _check_pairs({**texts, **levels})
             environment.require()
             texts = {name: text for name, text in texts.items() if text is not None}
             for name, text in texts.items():
@@ -183,11 +183,12 @@ def _running(body: Callable[..., None], taken: Sequence[str]) -> Callable[..., N
     return run
 
 
-def _check_levels(levels: Mapping[str, bool]) -> None:
-    if levels.get("quiet") and levels.get("verbose"):
-        raise errors.UsageError(
-            "--quiet and --verbose contradict each other.", remedy="leave one of them out"
-        )
+def _check_pairs(values: Mapping[str, Any]) -> None:
+    for first, second in (("quiet", "verbose"), ("json", "markdown")):
+        if values.get(first) and values.get(second):
+            raise errors.UsageError(
+                f"--{first} and --{second} contradict each other.", remedy="leave one of them out"
+            )
 
 
 def _check_text(name: str, text: Text) -> None:

@@ -11,21 +11,20 @@ from typing import Any
 from scripts import artefacts
 from scripts.errors import ArtefactError
 from scripts.package import document, package
+from scripts.package.document import Each
 from scripts.package.manifest import PAGE
 from scripts.report import figures
 
 # Bytes of a page that are read at most.
 _LARGEST = 32 << 20
 _RECORD = re.compile(rb'<script type="application/json" id="record">(.*?)</script>', re.DOTALL)
-PARTS = (
-    *("facts", "origin", "figures", "measures"),
-    *("time", "bytes", "tensors", "rewrites"),
-)
-_SHAPE: dict[str, Any] = {
-    "schema": int,
-    "title": str,
-    **{part: {} for part in PARTS},
+PARTS = {
+    **dict.fromkeys(("facts", "origin", "measures"), Each(str)),
+    **dict.fromkeys(("figures", "time", "bytes"), Each(float)),
+    "rewrites": Each(int),
+    "tensors": Each((int, float, float)),
 }
+_SHAPE: dict[str, Any] = {"schema": int, "title": str, **PARTS}
 # Tensors that are shown of those that differ: those whose ranges differ the most.
 _TENSORS = 20
 
@@ -62,7 +61,7 @@ class Comparison:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return what the page of a build keeps: of a page, an archive, or the folder of a build.
+    """Return what the page of a build keeps: of a page, an archive, or a folder that has a page.
 
     Raises:
         UsageError: there is no such archive.
@@ -115,18 +114,21 @@ def _page(path: Path) -> bytes:
         what = "is not a file" if pages[0].exists() else "is not there"
         raise ArtefactError(
             f"The report {pages[0]} {what}.",
-            remedy="name the folder of a build, an archive or a report.html",
+            remedy="name a folder that has one, an archive or a report.html",
         )
     with pages[0].open("rb") as file:
         return file.read(_LARGEST)
 
 
 def _pages(folder: Path) -> list[Path]:
-    """Return the reports in the folder of a build.
+    """Return the reports in a folder: that of one report, of an unpacked package, or of a build.
 
     Raises:
         ArtefactError: its last build missed its gate, and the reports are of the build before.
     """
+    for page in (folder / artefacts.PAGE, folder / PAGE):
+        if page.exists():
+            return [page]
     pages = sorted(folder.glob("reports/*/report.html"))
     if failed := sorted(folder.glob(f"{artefacts.failed('*')}/")):
         names = ", ".join(map(str, [*failed[0].glob(artefacts.PAGE), *pages]))

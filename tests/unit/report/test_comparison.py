@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.errors import ArtefactError
+from scripts.errors import ArtefactError, UsageError
 from scripts.package import archive
 from scripts.package.item import Item
 from scripts.package.manifest import PAGE
@@ -97,6 +97,49 @@ def test_what_is_no_report_is_refused(tmp_path: Path, text: str, says: str) -> N
     path.write_text(wrapped if text.startswith("{") else text)
     with pytest.raises(ArtefactError, match=says):
         comparison.load(path)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "says"),
+    [
+        ("bytes", "context", "x", "context is not a number"),
+        ("bytes", "context", {"a": 1}, "context is not a number"),
+        ("bytes", "context", 10**400, "context is too large a number"),
+        ("figures", "snr_db", "x", "snr_db is not a number"),
+        ("figures", "snr_db", None, "snr_db is not a number"),
+        ("time", "simulated", True, "simulated is not a number"),
+        ("measures", "accuracy", [], "accuracy is not a text"),
+        ("rewrites", "rms-norms", "x", "rms-norms is not a whole number"),
+        ("tensors", "layer.0.Add", [8, 0.5], "layer.0.Add has 2 members, not 3"),
+        ("tensors", "layer.0.Add", [8, "x", 1], "layer.0.Add is not a number"),
+    ],
+)
+def test_a_damaged_record_is_refused_by_the_name_of_what_is_damaged(
+    builds: tuple[Path, Path], part: str, name: str, value: object, says: str
+) -> None:
+    record = comparison.load(builds[0])
+    path = builds[0] / "reports/int8/report.html"
+    damaged = {**record, part: {**record[part], name: value}}
+    path.write_text(path.read_text().replace(page.embedded(record), page.embedded(damaged)))
+    with pytest.raises(ArtefactError, match=f"record.json is not a record of ours: {says}"):
+        comparison.load(path)
+
+
+@pytest.mark.parametrize("place", ["report.html", "reports/report.html"])
+def test_a_folder_that_holds_a_page_is_its_build(
+    builds: tuple[Path, Path], tmp_path: Path, place: str
+) -> None:
+    """That of one precision or of a refused build, and that of an unpacked package."""
+    whole = builds[0] / "reports/int8/report.html"
+    (copy := tmp_path / "folder" / place).parent.mkdir(parents=True)
+    copy.write_bytes(whole.read_bytes())
+    assert comparison.load(tmp_path / "folder") == comparison.load(whole)
+
+
+def test_json_and_markdown_are_not_printed_at_once(builds: tuple[Path, Path]) -> None:
+    done = invoke("diff", *builds, "--json", "--markdown")
+    assert done.returncode == UsageError.exit_code
+    assert "--json and --markdown contradict each other" in done.stdout
 
 
 def test_a_folder_of_two_reports_asks_for_one_of_them(builds: tuple[Path, Path]) -> None:
