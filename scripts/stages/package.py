@@ -52,7 +52,7 @@ def _build(arguments: argparse.Namespace) -> Build:
         page=arguments.report,
         library=arguments.library,
         runner=arguments.runner,
-        client=CLIENT,
+        client=tuple(arguments.client),
         golden=tuple(arguments.golden or ()),
         notices=arguments.notices,
     )
@@ -79,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--library", type=Path, help="aarch64 model library")
     parser.add_argument(
         "--runner", type=Path, default=RUNNER, help="aarch64 program that runs a context binary"
+    )
+    parser.add_argument(
+        "--client", type=Path, nargs="*", default=CLIENT, help="its library, and the header of that"
     )
     parser.add_argument(
         "--golden", type=Path, nargs="+", metavar="FILE",

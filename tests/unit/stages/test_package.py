@@ -25,7 +25,7 @@ def run(
     for name, report in build.reports.items():
         command += [f"--{name}", str(report)]
     network = vit.write(out.parent)
-    command += ["--runner", str(build.runner), "--network", str(network), *extra]
+    command += ["--runner", str(build.runner), "--client", "--network", str(network), *extra]
     environment = {**os.environ, "PYTHONPATH": PATH, **environment}
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
