@@ -26,6 +26,9 @@ _INTEGER = re.compile(r"(u?)int(\d{1,2})", re.ASCII)
 _LARGEST = 512 << 20
 # Bits of what is added to integer sums.
 _SUMS = 32
+# Scales and ranges of which the product of two is a normal float32 number: a bias has the scale of
+# its input times that of its weight. Scales are from 2^-63, their grids end below 2^64.
+_LEAST, _BEYOND = 2.0**-63, 2.0**64
 # Characters of a name that a refusal repeats.
 _SHOWN = 80
 
@@ -53,11 +56,11 @@ def read(file: Path) -> dict[str, Grid]:
 
     Raises:
         UsageError: it is not AIMET's, of another version, or has what no grid of ours can hold:
-            float16, blocks, or scales that are no positive numbers.
+            float16, blocks, or scales that are no numbers, or too small or large for float32.
     """
     try:
         return dict(_grids(json_object.parse(_bytes(file))))
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         raise _refusal(file, str(error)) from None
 
 
@@ -93,18 +96,20 @@ def _refusal(file: Path, reason: str) -> UsageError:
     return UsageError(
         f"The encodings {file} cannot be used: {reason}.",
         cause="another file, or a simulation with number formats that the HTP v73 has not",
-        remedy="AIMET's `sim.export(...)` of integers: weights of 4 or 8 bits, "
-        "activations of 8 or 16",
+        remedy="AIMET's `sim.export(...)` of integers: weights of 8 bits, activations of 8 or 16",
     )
 
 
 def _grids(document: Any) -> Iterator[tuple[str, Grid]]:
     """Yield the tensors of a document with their grids, each once."""
-    version = document.get("version") if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        raise ValueError("it is not a JSON object")
+    version = document.get("version")
     parse = _VERSIONS.get(version) if isinstance(version, str) else None
     if parse is None:
         known = ", ".join(_VERSIONS)
-        raise ValueError(f"its version is {_shown(version)}, and those that are read are {known}")
+        what = "it has no version" if version is None else f"its version is {_shown(version)}"
+        raise ValueError(f"{what}, and those that are read are {known}")
     names = set()
     for name, entry in parse(document):
         if name in names:
@@ -112,11 +117,7 @@ def _grids(document: Any) -> Iterator[tuple[str, Grid]]:
         names.add(name)
         try:
             yield name, entry()
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
-            raise ValueError(
-                f"what it says of {_shown(name)} is not understood: {error!r}"
-            ) from None
-        except (ValueError, OverflowError) as error:
+        except ValueError as error:
             raise ValueError(f"{_shown(name)} {error}") from None
 
 
@@ -133,11 +134,16 @@ def _of_0(document: Mapping[str, Any]) -> Parsed:
             yield name, partial(_grid_of_0, channels)
 
 
-def _grid_of_0(channels: Sequence[Mapping[str, Any]]) -> Grid:
+def _grid_of_0(channels: Any) -> Grid:
+    is_list = isinstance(channels, list) and channels
+    if not is_list or not all(isinstance(channel, dict) for channel in channels):
+        raise ValueError("is not a list of objects, one a channel, as version 0.6.1 has it")
     first = channels[0]
-    _require_integer(first["dtype"])
-    scales, offsets = ([channel[key] for channel in channels] for key in ("scale", "offset"))
-    return _grid(first["bitwidth"], scales, offsets)
+    _require_integer(first)
+    scales, offsets = (
+        [_value(channel, key) for channel in channels] for key in ("scale", "offset")
+    )
+    return _grid(_value(first, "bitwidth"), scales, offsets)
 
 
 def _of_1(document: Mapping[str, Any]) -> Parsed:
@@ -148,10 +154,11 @@ def _of_1(document: Mapping[str, Any]) -> Parsed:
 
 
 def _grid_of_1(entry: Mapping[str, Any]) -> Grid:
-    _require_integer(entry["dtype"])
-    if entry["enc_type"] not in ("PER_TENSOR", "PER_CHANNEL"):
-        raise ValueError(f"is quantised in blocks ({entry['enc_type']}), not by channel")
-    return _grid(entry["bw"], entry["scale"], entry["offset"])
+    _require_integer(entry)
+    if (kind := _text(entry, "enc_type")) not in ("PER_TENSOR", "PER_CHANNEL"):
+        raise ValueError(f"is quantised in blocks ({_shown(kind)}), not by channel")
+    scales, offsets = (_list(_value(entry, key)) for key in ("scale", "offset"))
+    return _grid(_value(entry, "bw"), scales, offsets)
 
 
 def _of_2(document: Mapping[str, Any]) -> Parsed:
@@ -163,16 +170,21 @@ def _of_2(document: Mapping[str, Any]) -> Parsed:
 def _grid_of_2(entry: Mapping[str, Any]) -> Grid:
     if {"block_size", "per_block_int_scale"} & entry.keys():
         raise ValueError("is quantised in blocks, not by channel")
-    if not (integer := _INTEGER.fullmatch(entry["output_dtype"])):
-        raise ValueError(f"is {_shown(entry['output_dtype'])}, not an integer")
-    bits = int(integer[2])
-    scales = _list(entry["y_scale"])
-    zeros = _list(entry.get("y_zero_point") or 0)
+    kind = _text(entry, "output_dtype")
+    if not (integer := _INTEGER.fullmatch(kind)):
+        raise ValueError(f"is {_shown(kind)}, not an integer")
+    bits = _bits(int(integer[2]))
+    scales = _list(_value(entry, "y_scale"))
+    zero = entry.get("y_zero_point")
+    zeros = [_whole(value, "zero point") for value in _list(0 if zero is None else zero)]
     zeros = zeros * len(scales) if len(zeros) == 1 else zeros
     middle = 0 if integer[1] else 2 ** (bits - 1)
     axis = entry.get("axis")
     return _grid(
-        bits, scales, [-zero - middle for zero in zeros], None if axis is None else int(axis)
+        bits,
+        scales,
+        [-zero - middle for zero in zeros],
+        None if axis is None else _whole(axis, "axis"),
     )
 
 
@@ -189,28 +201,82 @@ def _named(entries: Any, section: str) -> Iterator[tuple[str, Mapping[str, Any]]
         yield entry["name"], entry
 
 
-def _require_integer(kind: str) -> None:
-    if kind.lower() != "int":
+def _require_integer(entry: Mapping[str, Any]) -> None:
+    if (kind := _text(entry, "dtype")).lower() != "int":
         raise ValueError(f"is {_shown(kind)}, not an integer")
 
 
+def _value(entry: Mapping[str, Any], key: str) -> Any:
+    if key not in entry:
+        raise ValueError(f"has no `{key}`")
+    return entry[key]
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str:
+    if not isinstance(text := _value(entry, key), str):
+        raise ValueError(f"has as `{key}` {_shown(text)}, which is no text")
+    return text
+
+
+def _number(value: Any, what: str) -> float:
+    """Return a number of JSON, which `true` is none of."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"has as {what} {_shown(value)}, which is no number")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _whole(value: Any, what: str) -> int:
+    if not (number := _number(value, what)).is_integer():
+        raise ValueError(f"has as {what} {_shown(value)}, which is no whole number")
+    return int(number)
+
+
+def _bits(value: Any) -> int:
+    if not 0 < (bits := _whole(value, "width")) <= _SUMS:
+        raise ValueError(f"has {_shown(value)} bits, and a tensor has 1 to {_SUMS}")
+    return bits
+
+
 def _grid(
-    bits: Any, scales: Sequence[Any], offsets: Sequence[Any], axis: int | None = None
+    width: Any, scales: Sequence[Any], offsets: Sequence[Any], axis: int | None = None
 ) -> Grid:
     if len(scales) != len(offsets) or not scales:
         raise ValueError(f"has {len(scales)} scales and {len(offsets)} offsets")
-    numbers, zeros = [float(scale) for scale in scales], [float(offset) for offset in offsets]
-    if not all(math.isfinite(scale) and scale > 0 for scale in numbers):
-        raise ValueError("has a scale that is no positive number")
-    if not all(zero.is_integer() for zero in zeros):
-        raise ValueError("has an offset that is no whole number: zero has no integer")
-    return Grid(int(bits), tuple(numbers), tuple(int(zero) for zero in zeros), axis)
+    bits = _bits(width)
+    return Grid(
+        bits,
+        tuple(_scale(scale, bits) for scale in scales),
+        tuple(_whole(offset, "offset") for offset in offsets),
+        axis,
+    )
 
 
-def _shown(name: object) -> str:
-    """Return a stranger's text in a form that a terminal can be given: quoted, escaped, cut."""
-    text = str(name)
-    return json.dumps(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+def _scale(value: Any, bits: int) -> float:
+    """Return a scale with which sums, and the ends of its grid, are normal float32 numbers."""
+    scale, power = _number(value, "scale"), 2 if bits == _SUMS else 1
+    least, most = _LEAST**power, _BEYOND**power / 2**bits
+    if not least <= scale < most:
+        raise ValueError(
+            f"has the scale {_shown(value)}: with {bits} bits, scales are "
+            f"from {least:.2g} to {most:.2g}"
+        )
+    return scale
+
+
+def _shown(value: object) -> str:
+    """Return a stranger's value in a form that a terminal can be given: as in JSON, escaped, cut.
+
+    A list or an object may be nested deeply, and is only named.
+    """
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    if isinstance(value, str) and len(value) > _SHOWN:
+        return json.dumps(f"{value[:_SHOWN]}...")
+    text = json.dumps(value)
+    return text if isinstance(value, str) or len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 _VERSIONS: Mapping[str, Callable[[Mapping[str, Any]], Parsed]] = {

@@ -145,7 +145,7 @@ class _Adoption:
 
     def _refusal(self, name: str, reason: str) -> UsageError:
         return UsageError(
-            f"The encodings {self.file.name} cannot be used: {name!r} {reason}.",
+            f"The encodings {self.file} cannot be used: {name!r} {reason}.",
             cause="a simulation that quantises less than the HTP, or other widths",
             remedy='a QuantizationSimModel(..., config_file="htp_v73") of the lowered network',
         )
@@ -154,7 +154,7 @@ class _Adoption:
 def _require_own(grids: Mapping[str, Grid], names: set[str], file: Path) -> None:
     if others := sorted(grids.keys() - names):
         raise UsageError(
-            f"The encodings {file.name} have the tensor {others[0]!r}, which the network has not.",
+            f"The encodings {file} have the tensor {others[0]!r}, which the network has not.",
             cause="they are of another network, of another size, or were made before a new `lower`",
             remedy="those of `models/dinov3_<model>_<precision>_lowered.onnx` of this build",
         )

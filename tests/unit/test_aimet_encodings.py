@@ -1,9 +1,12 @@
 """AIMET's files: four versions say one thing, and what cannot be used is refused by name."""
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from scripts import aimet_encodings
@@ -85,20 +88,38 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     [
         ("{", "not JSON at line 1"),
         ("[" * 100_000, "nested too deeply"),
-        ([], 'version is "None"'),
+        ([], "it is not a JSON object"),
+        ("null", "it is not a JSON object"),
+        ({}, "it has no version, and those that are read are 0.6.1"),
+        ({"version": 2}, "its version is 2, and"),
         ({"version": "3.0.0"}, 'version is "3.0.0", and those that are read are 0.6.1, 1.0.0'),
         ({"version": "1.0.0", **{key: {} for key in OLDEST if key != "version"}}, "not a list"),
         ({**OLDEST, "param_encodings": []}, "not an object"),
         ({"version": "2.0.0"}, "not a list"),
         (newest(output_dtype="float16"), '"w" is "float16", not an integer'),
         (newest(block_size=64), '"w" is quantised in blocks'),
-        (newest(y_scale=[0.5, 0]), '"w" has a scale that is no positive number'),
-        (newest(y_scale=[0.5, float("nan")]), '"w" has a scale that is no positive number'),
+        (
+            newest(y_scale=[0.5, 0]),
+            '"w" has the scale 0: with 8 bits, scales are from 1.1e-19',
+        ),
+        (newest(y_scale=[0.5, float("nan")]), '"w" has the scale NaN: '),
+        (newest(y_scale=-0.5), '"w" has the scale -0.5: '),
+        (newest(y_scale=1e-300), '"w" has the scale 1e-300: '),
+        (newest(y_scale=1e-42), '"w" has the scale 1e-42: '),
+        (newest(y_scale=1e38), '"w" has the scale 1e+38: with 8 bits, scales are from'),
+        (newest(y_scale=10**400), '"w" has the scale 1000'),
+        (newest(y_scale=True), '"w" has as scale true, which is no number'),
         (newest(y_zero_point=[1, 2, 3]), '"w" has 2 scales and 3 offsets'),
-        (newest(y_zero_point=0.5), '"w" has an offset that is no whole number'),
+        (newest(y_zero_point=0.5), '"w" has as zero point 0.5, which is no whole number'),
         (newest(name="x"), 'the tensor "x" is there twice'),
-        (newest(y_scale="wide"), '"w" could not convert'),
-        (newest(y_scale={}), 'what it says of "w" is not understood'),
+        (newest(y_zero_point="0"), '"w" has as zero point "0", which is no number'),
+        (newest(y_scale="wide"), '"w" has as scale "wide", which is no number'),
+        (newest(y_scale={}), '"w" has as scale an object, which is no number'),
+        (newest(axis=True), '"w" has as axis true, which is no number'),
+        (newest(output_dtype="int99"), '"w" has 99 bits, and a tensor has 1 to 32'),
+        ({"version": "2.0.0", "encodings": [{"name": "w"}]}, '"w" has no `output_dtype`'),
+        ({**OLDEST, "param_encodings": {"w": []}}, '"w" is not a list of objects, one a channel'),
+        ({**OLDEST, "param_encodings": {"w": [{"dtype": "int"}]}}, '"w" has no `scale`'),
         (newest(name=3), "an entry of encodings has no name"),
         (
             {**SECOND, "param_encodings": [{**SECOND["param_encodings"][0], "enc_type": "LPBQ"}]},
@@ -113,6 +134,55 @@ def test_what_cannot_be_used_is_refused_by_name(
     with pytest.raises(UsageError) as refusal:
         aimet_encodings.read(file(tmp_path, document))
     assert reason in str(refusal.value)
+
+
+STRANGE: tuple[Any, ...] = (None, True, "x", "0.5", [], {}, [[1]], -1, 0.5, float("inf"), 10**400)
+# What Python would say, and we do not.
+LEAK = re.compile(r"Error\b|'\w+'|None|operand|object is|could not convert|too large")
+
+
+def replaced(document: Any) -> Iterator[Any]:
+    """Yield a document with each of its values, at any depth, replaced by strange ones or gone."""
+    if not isinstance(document, dict | list):
+        return
+    for key, value in document.items() if isinstance(document, dict) else enumerate(document):
+        for other in (*STRANGE, *replaced(value)):
+            copy = document.copy()
+            copy[key] = other
+            yield copy
+        copy = document.copy()
+        del copy[key]
+        yield copy
+
+
+@pytest.mark.parametrize("document", [OLDEST, SECOND, newest(y_zero_point=0)])
+def test_a_refusal_is_never_in_pythons_words(tmp_path: Path, document: Any) -> None:
+    reasons = []
+    for variant in (*STRANGE, *replaced(document)):
+        try:
+            aimet_encodings.read(file(tmp_path, json.dumps(variant)))
+        except UsageError as error:
+            reasons.append(error.what.partition(" cannot be used: ")[2])
+    assert len(reasons) > 50
+    assert not [reason for reason in reasons if not reason or LEAK.search(reason)]
+
+
+@pytest.mark.parametrize(("bits", "power"), [(8, 1), (16, 1), (32, 2)])
+def test_scales_at_both_ends_of_the_range_are_read(tmp_path: Path, bits: int, power: int) -> None:
+    for scale in (2.0 ** (-63 * power), 2.0 ** (64 * power - bits - 1)):
+        grid = aimet_encodings.read(
+            file(tmp_path, newest(y_scale=scale, output_dtype=f"int{bits}", axis=None))
+        )["w"]
+        assert grid.scales == (scale,)
+        assert np.isfinite(np.float32(scale * 2**bits))
+        assert np.float32(scale) >= np.finfo(np.float32).tiny
+
+
+def test_what_is_said_to_do_is_what_a_build_takes(tmp_path: Path) -> None:
+    """`--encodings` is refused beside precisions with weights of 4 bits."""
+    with pytest.raises(UsageError) as refusal:
+        aimet_encodings.read(file(tmp_path, newest(output_dtype="float16")))
+    assert "weights of 8 bits, activations of 8 or 16" in refusal.value.remedy
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """AIMET's encodings of a network become ours, and ours AIMET's, without a number changed."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from openqnn.network.onnx_network import Network
@@ -13,6 +15,7 @@ from scripts import aimet_encodings, catalog
 from scripts.aimet_encodings import Grid
 from scripts.errors import UsageError
 from scripts.quantization import aimet
+from scripts.refusal import as_here
 from tests.networks import small_network
 
 Grids = dict[str, Grid]
@@ -106,3 +109,28 @@ def test_what_does_not_fit_is_refused_by_name(
 ) -> None:
     with pytest.raises(UsageError, match=reason):
         adopted(source, change(grids))
+
+
+def test_a_fault_is_said_of_the_file_that_the_user_named(source: Path, grids: Grids) -> None:
+    """The container has another name for it; the host puts its own in place of a whole path."""
+    file = source.with_suffix(".encodings")
+    for change in (changed(activation, bits=8), lambda own: {**own, "other": own[weight(own)]}):
+        with pytest.raises(UsageError) as refusal:
+            adopted(source, change(grids))
+        here = as_here(refusal.value.what, {str(file): Path("/home/me/mine.encodings")})
+        assert "/home/me/mine.encodings" in here
+
+
+@pytest.mark.parametrize("scale", [2.0**-63, 2.0**47])
+@pytest.mark.parametrize("pick", [activation, weight])
+def test_scales_at_the_ends_of_what_is_read_leave_finite_encodings(
+    source: Path, grids: Grids, pick: Callable[[Grids], str], scale: float
+) -> None:
+    scales = (scale,) * len(grids[pick(grids)].scales)
+    encodings = adopted(source, changed(pick, scales=scales)(grids))
+    file = source.with_name("encodings.json")
+    encodings.save(file)
+    assert not {"Infinity", "NaN"} & set(re.findall(r"[A-Z]\w+", file.read_text()))
+    for encoding in (*encodings.activations.values(), *encodings.params.values()):
+        ends = [number * 2.0**encoding.bits for number in encoding.scales]
+        assert np.isfinite(np.array(ends, np.float32)).all()
