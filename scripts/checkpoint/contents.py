@@ -48,6 +48,7 @@ _IN_SHAPES = {
 _TORCH = (".pth", ".pt", ".bin", ".ckpt")
 # How the name of a file of weights ends.
 SUFFIXES = (".safetensors", *_TORCH)
+_LAYER = re.compile(r"layer\.(\d+)\.")
 _NO_BIAS = re.compile(r"layer\.\d+\.attention\.[qv]_proj\.bias")
 
 
@@ -74,23 +75,34 @@ class Contents:
         """The sizes that the tensors' shapes tell, named as in the catalog.
 
         Raises:
-            CheckpointError: a tensor that tells them is missing, or no matrix.
+            CheckpointError: a tensor that tells them is missing, or has other axes.
         """
-        tensors = self.backbone.tensors
-        try:
-            layers = {int(name.split(".")[1]) for name in tensors if name.startswith("layer.")}
-            patches = tensors["embeddings.patch_embeddings.weight"].shape
-            return {
-                "patch_size": patches[-1],
-                "hidden_size": patches[0],
-                "layers": max(layers) + 1,
-                "intermediate_size": tensors["layer.0.mlp.up_proj.weight"].shape[0],
-                "gated_mlp": "layer.0.mlp.gate_proj.weight" in tensors,
-            }
-        except (KeyError, ValueError, IndexError) as error:
-            raise CheckpointError(
-                f"{self.path} holds a part of a DINOv3 ViT only: {error}.", remedy=FETCH_AGAIN
-            ) from error
+        patches = self._shape("embeddings.patch_embeddings.weight", axes=4)
+        inner = self._shape("layer.0.mlp.up_proj.weight", axes=2)
+        numbers = [_LAYER.match(name) for name in self.backbone.tensors]
+        return {
+            "patch_size": patches[-1],
+            "hidden_size": patches[0],
+            "layers": max(int(number[1]) for number in numbers if number) + 1,
+            "intermediate_size": inner[0],
+            "gated_mlp": "layer.0.mlp.gate_proj.weight" in self.backbone.tensors,
+        }
+
+    def _shape(self, name: str, axes: int) -> tuple[int, ...]:
+        tensor = self.backbone.tensors.get(name)
+        if tensor and len(tensor.shape) == axes:
+            return tensor.shape
+        wrong = f"is {list(tensor.shape)}, not of {axes} axes" if tensor else "is missing"
+        raise CheckpointError(
+            f"{self.place} holds a part of a DINOv3 ViT only: tensor {name} {wrong}.",
+            cause="layers under names of another program, or a part of a network",
+            remedy="give weights named as by transformers, timm or Meta",
+        )
+
+    @property
+    def place(self) -> Path:
+        """What messages name: the file, or the directory of several shards."""
+        return self.files[0] if len(self.files) == 1 else self.path
 
     def model(self) -> Model:
         """Return the family member that these are weights of, told by shapes, then by colours.

@@ -30,6 +30,7 @@ PATTERNS = ("*.safetensors", "*.pth", "*.pt", "*.bin")
 KNOWN = {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}
 # safetensors' names of the stored types, and how NumPy reads them; it has no bfloat16.
 STORED_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_LFS = b"version https://git-lfs"
 LARGEST_HEADER = 100_000_000
 # What the numbers of a configuration must be: whole ones from a least one, and any in a range.
 SIZES = {
@@ -282,15 +283,11 @@ def read_header(file: Path) -> dict[str, Tensor]:
     """
     size = file.stat().st_size
     with file.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
+        start = stream.read(len(_LFS))
+        length = int.from_bytes(start[:8], "little")
         if not 2 <= length <= min(LARGEST_HEADER, size - 8):
-            if file.suffix not in KNOWN:
-                raise refuse_file(file)
-            raise CheckpointError(
-                f"{file} is not a complete safetensors file ({size} bytes).",
-                cause="a cut download, or a Git LFS pointer in place of the file",
-                remedy=FETCH_AGAIN + "; in a git clone, run `git lfs pull`",
-            )
+            raise _refuse_start(file, start) if file.suffix in KNOWN else refuse_file(file)
+        stream.seek(8)
         try:
             entries = json_object.parse(stream.read(length))
             entries.pop("__metadata__", None)
@@ -301,14 +298,35 @@ def read_header(file: Path) -> dict[str, Tensor]:
                 cause="a cut download or copy, or another program's file",
                 remedy=FETCH_AGAIN,
             ) from error
-    start = 8 + length
-    if size != start + max(ends, default=0):
+    first = 8 + length
+    if size != first + max(ends, default=0):
         raise CheckpointError(
-            f"{file} has {size} bytes, its header promises {start + max(ends, default=0)}.",
+            f"{file} has {size} bytes, its header promises {first + max(ends, default=0)}.",
             cause="a cut download or copy",
             remedy=FETCH_AGAIN,
         )
-    return {name: _stored(file, name, entry, start) for name, entry in entries.items()}
+    return {name: _stored(file, name, entry, first) for name, entry in entries.items()}
+
+
+def _refuse_start(file: Path, start: bytes) -> CheckpointError:
+    """Return the error of a file named as weights that starts as none of them does."""
+    if not start:
+        what, cause = "is empty", "a download or a copy that did not begin, or a full disk"
+    elif start == _LFS:
+        what, cause = "is a Git LFS pointer, not the file", "a clone without Git LFS"
+    elif start.lstrip().startswith(b"<"):
+        what, cause = "is a page of the web, not weights", "a download that needs a login"
+    elif start.isascii() and start.decode().replace("\n", "").isprintable():
+        what, cause = "is text, not weights", "another file under this name"
+    else:
+        torch = "" if file.suffix == ".safetensors" else "file of torch.save, nor a "
+        what = f"is not a complete {torch}safetensors file"
+        cause = "a cut download, or another program's file"
+    return CheckpointError(
+        f"{file} {what} ({file.stat().st_size} bytes).",
+        cause=cause,
+        remedy=FETCH_AGAIN + "; in a git clone, run `git lfs pull`",
+    )
 
 
 def plain_name(name: str) -> str:

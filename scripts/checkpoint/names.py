@@ -148,7 +148,7 @@ def _translated(convention: Convention, name: str, tensor: Tensor) -> dict[str, 
         layer, part = f"layer.{block[1]}.", block[2]
         if part in convention.layer:
             return {layer + convention.layer[part]: tensor}
-        if part in convention.split and tensor.shape[0] % 3 == 0:
+        if part in convention.split and tensor.shape and tensor.shape[0] % 3 == 0:
             split = enumerate(convention.split[part])
             return {layer + new: tensor.third(number) for number, new in split if new}
     return {name: tensor}  # not part of any DINOv3: refused by its name

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -75,17 +76,12 @@ def tensors(file: Path) -> dict[str, Tensor]:
     """
     _require_zip(file)
     try:
-        with zipfile.ZipFile(file) as archive:
-            member = next(
-                entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")
-            )
-            if member.file_size > LARGEST_PICKLE:
-                raise ValueError(f"a pickle of {member.file_size} bytes")
-            with archive.open(member) as stream:
-                content = _Lister(stream, file).load()
+        with zipfile.ZipFile(file) as archive, archive.open(_pickle_of(file, archive)) as stream:
+            content = _Lister(stream, file).load()
     except _DAMAGE as error:
+        where = "its zip archive" if isinstance(error, zipfile.BadZipFile) else "the pickle in it"
         raise CheckpointError(
-            f"{file} is not a complete file of torch.save: {error!r}.",
+            f"{file} is not a complete file of torch.save: {where} is cut short or damaged.",
             cause="a cut download or copy",
             remedy=FETCH_AGAIN,
         ) from error
@@ -94,9 +90,27 @@ def tensors(file: Path) -> dict[str, Tensor]:
 
 
 _DAMAGE = (
-    *(zipfile.BadZipFile, pickle.UnpicklingError, EOFError, StopIteration, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, EOFError, NotImplementedError),
     *(KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError),
 )
+
+
+def _pickle_of(file: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    """Return the member that names the tensors."""
+    members = (entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl"))
+    if (member := next(members, None)) is None:
+        raise CheckpointError(
+            f"{file} is a zip archive, and not one of torch.save: it has no data.pkl.",
+            cause="weights that were packed together with other files",
+            remedy="unpack it, and give --weights what is in it",
+        )
+    if member.file_size > LARGEST_PICKLE:
+        raise CheckpointError(
+            f"{file} lists its tensors in {member.file_size} bytes; {LARGEST_PICKLE} are the most.",
+            cause="a damaged file, or a whole training state",
+            remedy=BY_HAND.format(file),
+        )
+    return member
 
 
 def _require_zip(file: Path) -> None:

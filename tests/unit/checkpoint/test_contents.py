@@ -204,11 +204,63 @@ def test_a_pickle_with_code_in_it_is_refused_by_name_and_never_run(tmp_path: Pat
 def test_damaged_and_old_pickles_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "cut.pth"
     file.write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(CheckpointError, match="not a complete file"):
+    with pytest.raises(CheckpointError, match=r"its zip archive is cut short or damaged\."):
+        contents.look(file)
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("cut/data.pkl", pickle.dumps({"a": 1})[:-1])
+    with pytest.raises(CheckpointError, match=r"the pickle in it is cut short or damaged\."):
+        contents.look(file)
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("model.safetensors", b"")
+    with pytest.raises(CheckpointError, match=r"is a zip archive, and not one of torch\.save"):
         contents.look(file)
     file.write_bytes(pickle.dumps({}))
     with pytest.raises(CheckpointError, match=r"torch before 1\.6"):
         contents.look(file)
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is empty"),
+        (b"epoch 1: loss 0.3\nepoch 2: loss 0.2\n", "is text, not weights"),
+        (b"\n<!DOCTYPE html>", "is a page of the web"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+        (b"\x93NUMPY and other programs", "is not a complete"),
+    ],
+)
+def test_what_lies_in_the_place_of_weights_is_said_in_words(
+    tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    file = tmp_path / name
+    file.write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"{name} {says}"):
+        contents.look(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda name: name.replace("layer.", "encoder.blk."), "layer.0.mlp.up_proj.weight is mis"),
+        (lambda name: name.replace("layer.0.", "layer.zero."), "layer.0.mlp.up_proj.weight is mis"),
+        (lambda name: name.replace("patch_", "piece_"), "patch_embeddings.weight is missing"),
+    ],
+)
+def test_layers_under_foreign_names_are_refused_in_words(
+    tmp_path: Path, change: Callable[[str], str], says: str
+) -> None:
+    file = tmp_path / "foreign.safetensors"
+    checkpoints.write_safetensors(file, {change(name): value for name, value in VALUES.items()})
+    with pytest.raises(CheckpointError, match=rf"foreign\.safetensors holds a part .*{says}"):
+        contents.look(file).model()
+
+
+def test_a_scalar_under_the_name_of_a_projection_is_refused(tmp_path: Path) -> None:
+    values = conventions.meta(VALUES) | {"blocks.0.attn.qkv.weight": np.zeros((), np.float32)}
+    checkpoints.write_safetensors(tmp_path / "scalar.safetensors", values)
+    with pytest.raises(CheckpointError, match=r"q_proj\.weight is missing"):
+        read(tmp_path / "scalar.safetensors")
 
 
 def test_the_host_does_without_torch() -> None:
