@@ -19,6 +19,8 @@ FP16_MAX = 65504.0
 NEIGHBOURS, ENOUGH = 5, 20
 # Neighbours that vote for a picture's label.
 VOTERS = 10
+# Pictures that the residual stream is compared on, the first: all of it is in memory.
+LAYERED = 2
 # Noise below this share of the signal counts as this much: 300 dB instead of infinity.
 SILENCE = 1e-30
 # Digits of a figure that is written down, behind the point and in all.

@@ -7,7 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from scripts.report.record import Layer, Verdict
+import numpy as np
+
+from scripts import metrics
+from scripts.outputs import TOKENS
+from scripts.report.record import Layer, Sample, Verdict
 from scripts.words import counted
 
 # Numbers of verify.json with a place of their own on the page.
@@ -26,7 +30,7 @@ _NAMES = {
 _ANOTHER_NETWORK = 0.5
 # Decibels that one layer may lose before it is named.
 _STEEP = 6.0
-# Decibels that are lost before anything is quantised, beyond what pictures differ by.
+# Decibels that are lost before anything is quantised, beyond what CLS and registers make.
 _BEFORE = 2.5
 
 
@@ -50,12 +54,17 @@ def verdict(report: Mapping[str, Any]) -> Verdict:
 
 
 def layers(report: Mapping[str, Any]) -> tuple[Layer, ...]:
-    """Return what `verify.json` or `layers.json` says of the residual stream, layer by layer."""
-    rows = report.get("layers", ())
+    """Return what `verify.json` says of the residual stream, layer by layer.
+
+    The tokens are its end where they are the only output. Other outputs branch off it, side by
+    side: they are no steps of it.
+    """
+    branches = report.get("outputs", {})
+    rows = (row for row in report.get("layers", ()) if row["tensor"] not in branches)
     return tuple(Layer(row["tensor"], row["snr_db"], row["cosine_mean"]) for row in rows)
 
 
-def finding(report: Verdict, stream: Sequence[Layer]) -> str:
+def finding(report: Verdict, stream: Sequence[Layer], samples: Sequence[Sample]) -> str:
     """Return in a sentence what the figures look like to someone who has seen many; may be empty.
 
     Rounding costs a little everywhere. A fault of one layer is a step in the residual stream, and
@@ -78,11 +87,12 @@ def finding(report: Verdict, stream: Sequence[Layer]) -> str:
             f"The residual stream loses {fall:.0f} dB at {tensor}, more than anywhere else: look at"
             " the encodings of what leads there."
         )
-    if stream and stream[-1].snr_db - report.figures.get("snr_db", math.inf) > _BEFORE:
+    left = _left(stream, samples[: metrics.LAYERED])
+    if stream and stream[-1].snr_db - left > _BEFORE:
         return (
             f"Quantising leaves {stream[-1].snr_db:.0f} dB of signal to noise, but only"
-            f" {report.figures['snr_db']:.0f} dB are left against the exported network: what was"
-            " quantised has other weights, or takes a rounded input."
+            f" {left:.0f} dB are left against the exported network: what was quantised has other"
+            " weights, or takes a rounded input."
         )
     if report.missed and stream:
         return (
@@ -90,6 +100,18 @@ def finding(report: Verdict, stream: Sequence[Layer]) -> str:
             " for weights or activations everywhere."
         )
     return ""
+
+
+def _left(stream: Sequence[Layer], samples: Sequence[Sample]) -> float:
+    """Return the decibels of the context against float32, for the pictures of the stream.
+
+    They are those of the patches; infinite where the stream does not end in the tokens.
+    """
+    if not samples or not stream or stream[-1].tensor != TOKENS:
+        return math.inf
+    reference = np.stack([sample.reference for sample in samples]).astype(np.float32)
+    context = np.stack([sample.context for sample in samples]).astype(np.float32)
+    return metrics.snr_db(reference, context)
 
 
 def _in_words(report: Mapping[str, Any]) -> str:

@@ -63,7 +63,7 @@ def html(report: Report) -> str:
             report=report,
             style=_as_is((_HERE / STYLE).read_text()),
             sections=_sections(report),
-            finding=judged.finding(report.verdict, report.layers),
+            finding=judged.finding(report.verdict, report.layers, report.samples),
             colours=colours.scale(6),
             work=_work(report.profile),
             frontier=_frontier(report),

@@ -16,13 +16,10 @@ from typing import Any
 import numpy as np
 
 from openqnn.network.onnx_network import Network
-from scripts.metrics import Features
+from scripts.metrics import LAYERED, Features
 from scripts.pictures.picture_input import PictureInput
 from scripts.verification import features, integers
 from scripts.verification.features import ByOutput
-
-# Pictures that the residual stream is compared on: all of it is in memory.
-LAYERED = 2
 
 
 @dataclass(frozen=True)

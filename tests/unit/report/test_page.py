@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 
 from scripts import artefacts
 from scripts.report import comparison, files, judged, reading
@@ -180,15 +181,46 @@ def judgement(cosine: float) -> Verdict:
         (0.97, (38, 36, 14, 13), "loses 22 dB at layer.2.Add"),
         (0.97, (22, 19, 17, 15), "No layer stands out"),
         (0.999, (18, 16, 14), ""),
-        (0.999, (21, 20, 19), "19 dB of signal to noise, but only 13 dB are left"),
     ],
 )
 def test_the_page_says_what_the_figures_look_like(
     cosine: float, decibels: tuple[float, ...], says: str
 ) -> None:
-    finding = judged.finding(judgement(cosine), stream(*decibels))
+    finding = judged.finding(judgement(cosine), stream(*decibels), ())
     assert says in finding
     assert bool(finding) == bool(says)
+
+
+def finding_of(build: Path, **changed: object) -> str:
+    """What the page says of a build whose `verify.json` is changed."""
+    path = build / artefacts.verify_report("int8")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+    report = reading.read(build, reports.names(), reports.HOST)
+    text = judged.finding(report.verdict, report.layers, report.samples)
+    assert not text or str(Markup.escape(text)) in reports.html(build)
+    return text
+
+
+def rows(**decibels: float) -> list[dict[str, object]]:
+    return [{"tensor": name, "snr_db": snr, "cosine_mean": 1.0} for name, snr in decibels.items()]
+
+
+def test_what_is_left_is_compared_on_the_pictures_of_the_stream(tmp_path: Path) -> None:
+    """The samples have 40 dB; the figure over all pictures is another one, and accuses nobody."""
+    build = reports.build(tmp_path, noise=0.01)
+    others = {"cls_mean": 0.9999, "cls_p1": 0.9999, "patch_mean": 0.9999, "snr_db": 37.0}
+    right = finding_of(build, figures=others, layers=rows(add=42.0, last_hidden_state=41.0))
+    wrong = finding_of(build, figures=others, layers=rows(add=46.0, last_hidden_state=44.0))
+    assert right == ""
+    assert "leaves 44 dB of signal to noise, but only 40 dB are left" in wrong
+
+
+def test_outputs_side_by_side_are_no_steps_of_the_stream(tmp_path: Path) -> None:
+    build = reports.build(tmp_path, noise=0.01)
+    layers = rows(add=29.0, cls=33.0, patches=26.0, head=48.0)
+    outputs: dict[str, object] = {name: {} for name in ("cls", "patches", "head")}
+    assert finding_of(build, outputs=outputs, layers=layers) == ""
+    assert "loses 9 dB at add_2" in finding_of(build, layers=rows(add=38.0, add_2=29.0, cls=33.0))
 
 
 def test_the_residual_stream_is_drawn_where_it_was_compared(tmp_path: Path) -> None:
