@@ -80,7 +80,7 @@ def read(
         calibration=tuple(
             calibration.pixels(i) for i in range(min(len(calibration), MOST_PICTURES))
         ),
-        calibration_facts=calibration.facts(),
+        calibration_facts={**_ranges(host), **calibration.facts()},
         artefacts=tuple(_artefact(root, files[name]) for name in ("context", "library")),
         run=run,
     )
@@ -138,6 +138,14 @@ def _tensors(files: Mapping[str, Path]) -> Iterator[Tensor]:
         return
     for name, magnitude in _document(files["ranges"]).items():
         yield Tensor(name, 16, -magnitude["largest"], magnitude["largest"])
+
+
+def _ranges(host: Mapping[str, Any]) -> dict[str, str]:
+    """Return whose the ranges are where a file of --encodings has them, by its SHA-256."""
+    sums = {row["name"]: row["digest"]["sha256"] for row in host.get("materials", ())}
+    if not (sha256 := sums.get("encodings")):
+        return {}
+    return {"ranges": f"not of these pictures: AIMET's, from --encodings, SHA-256 {sha256}"}
 
 
 def _facts(

@@ -10,7 +10,7 @@ import pytest
 from markupsafe import Markup
 
 from scripts import artefacts
-from scripts.report import comparison, files, judged, reading
+from scripts.report import comparison, files, judged, page, reading
 from scripts.report.record import Artefact, Layer, Run, Stage, Verdict
 from tests import reports
 
@@ -45,6 +45,18 @@ def test_every_precision_has_its_page(tmp_path: Path, precision: str) -> None:
     ids = {attributes.get("id") for _, attributes in Page(text).elements}
     assert {"verdict", "features", "faithfulness", "ranges", "time", "build"} <= ids
     assert ("frontier" in ids) == (precision == "mixed")
+
+
+def test_ranges_of_a_file_are_said_to_be_its_own(tmp_path: Path) -> None:
+    build, sha256 = reports.build(tmp_path), 64 * "e"
+    material = {"name": "encodings", "digest": {"sha256": sha256}}
+    host = {**reports.HOST, "materials": [material]}
+    said = f"from --encodings, SHA-256 {sha256}"
+    calibration = page.html(reading.read(build, reports.names("int8"), host)).partition(
+        '<section id="calibration">'
+    )[2]
+    assert said in calibration
+    assert "--encodings" not in reports.html(build)
 
 
 @pytest.mark.parametrize(("output", "noun"), [("head", "CLS"), ("patches", "patches")])
