@@ -205,9 +205,11 @@ def _refusal(
 ) -> errors.PipelineError:
     """Return why a stage failed, in its own words where it has any."""
     places, code = _places(request, stage, out), outcome.exit_code
-    return refusal.take(out / refusal.NAME, stage.name, code, places) or errors.with_exit_code(
-        code
-    )(
+    if error := refusal.take(out / refusal.NAME, stage.name, code, places):
+        if request.encodings and isinstance(error, errors.GateError):
+            error.cause = f"the ranges of {request.encodings}, which are not ours; {error.cause}"
+        return error
+    return errors.with_exit_code(code)(
         f"{stage.name} ended with exit code {code}; its output says where.",
         cause="a fault of the program, which it could not name",
         remedy="run the same command again; if it ends there again, report it with the output",

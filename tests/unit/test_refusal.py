@@ -11,7 +11,7 @@ import pytest
 
 from scripts import program, refusal
 from scripts.console import Console
-from scripts.errors import CheckpointError, DiskFullError, PipelineError, StageError
+from scripts.errors import CheckpointError, DiskFullError, GateError, PipelineError, StageError
 from scripts.pipeline import container, plan, request
 from scripts.pipeline.build import Builder
 from scripts.pipeline.container import Outcome, Program
@@ -80,7 +80,11 @@ def test_a_stage_prints_what_nobody_waits_for(
 
 
 def build_with(
-    outcome: Outcome, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    outcome: Outcome,
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    **options: str,
 ) -> None:
     """Build with an engine whose container writes `text` as its refusal and ends."""
 
@@ -98,7 +102,7 @@ def build_with(
     weights.mkdir()
     for file in request.BUILTIN_WEIGHTS.glob("*.*"):
         (weights / file.name).symlink_to(file)
-    asked = request.make(weights=str(weights), build_dir=str(tmp_path / "build"))
+    asked = request.make(weights=str(weights), build_dir=str(tmp_path / "build"), **options)
     export = next(stage for stage in plan.stages(asked) if stage.verb == "export")
     image = mock.Mock(content_digest="sha256:0", id="id")
     Builder(client=mock.Mock(), image=image, console=Console()).build(asked, [export])
@@ -111,6 +115,18 @@ def test_a_stages_refusal_is_the_builds(tmp_path: Path, monkeypatch: pytest.Monk
         build_with(outcome, json.dumps(parts), tmp_path, monkeypatch)
     assert error.value.what == f"export: {tmp_path}/weights/model.safetensors ends early"
     assert error.value.remedy == f"{tmp_path}/build/digits"
+
+
+def test_a_missed_gate_names_the_encodings_that_were_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = {"what": "cls_mean is 0.5", "cause": "too few bits", "remedy": "more pictures"}
+    outcome = Outcome(GateError.exit_code, out_of_memory=False, tail="")
+    file = tmp_path / "mine.encodings"
+    file.write_text('{"version": "2.0.0", "encodings": []}')
+    with pytest.raises(GateError) as error:
+        build_with(outcome, json.dumps(parts), tmp_path, monkeypatch, encodings=str(file))
+    assert error.value.cause == f"the ranges of {file}, which are not ours; too few bits"
 
 
 @pytest.mark.parametrize(
