@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from scripts import catalog, json_object
 from scripts.catalog import Model
-from scripts.checkpoint import files, names, pickled
+from scripts.checkpoint import files, names, pickled, shapes
 from scripts.checkpoint.files import STORED_TYPES, Tensor, Zeros
 from scripts.checkpoint.names import HUGGING_FACE, Backbone
 from scripts.errors import CheckpointError
@@ -123,7 +123,7 @@ class Contents:
                 remedy=f"known are: {', '.join(catalog.models())}",
             )
         model = next((model for model in fitting if self._looks_like(model)), fitting[0])
-        self._require_config(model)
+        self._require_parts(model)
         return model
 
     def _looks_like(self, model: Model) -> bool:
@@ -142,6 +142,40 @@ class Contents:
             return []
         own = timms.get("mean") if isinstance(timms, dict) else None
         return list(processor.get("image_mean") or own or [])
+
+    def _require_parts(self, model: Model) -> None:
+        """Refuse what is not all of a family member: its configuration, then its tensors."""
+        self._require_config(model)
+        self.complete(shapes.of_model(model, self.config))
+
+    def complete(self, expected: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+        """Return the tensors, with the biases that are left out because they are zeros.
+
+        Raises:
+            CheckpointError: one is missing, unexpected, of another shape than `expected` says, or
+                of a type that is no floating-point number.
+        """
+        tensors = dict(self.backbone.tensors)
+        if self.backbone.convention is not HUGGING_FACE:
+            left_out = (name for name in expected if name not in tensors)
+            biases = filter(_NO_BIAS.fullmatch, left_out)
+            tensors |= {name: Zeros(self.place, expected[name]) for name in biases}
+        for name, tensor in tensors.items():
+            if tensor.dtype and tensor.dtype not in STORED_TYPES:
+                raise files.refuse_type(tensor.file, name, tensor.dtype)
+        if problems := names.differences(tensors, expected):
+            raise self._unfit(problems)
+        return tensors
+
+    def _unfit(self, problems: Sequence[str]) -> CheckpointError:
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        two = "config.json and weights of two models" if self.config else "a part of a network"
+        return CheckpointError(
+            f"The tensors in {self.place} are not those of the model: "
+            f"{'; '.join(problems[:3])}{more}.",
+            cause=f"{two}, or layers that were added to it",
+            remedy="give --weights the directory as published, or save the backbone alone",
+        )
 
     def _require_config(self, model: Model) -> None:
         """Refuse a configuration of another network than the weights are of."""
@@ -193,7 +227,7 @@ class Contents:
                     remedy="choose --model and --weights that belong together; without --model, "
                     "--weights says it",
                 )
-        self._require_config(model)
+        self._require_parts(model)
 
     @property
     def parameters(self) -> int:
@@ -229,23 +263,12 @@ class Checkpoint:
     """The tensors of a backbone, found and checked.
 
     Raises:
-        CheckpointError: see `look`; or tensors are missing, unexpected, of other shapes than
-            `shapes` says, or of a type that is no floating-point number.
+        CheckpointError: see `look` and `Contents.complete`.
     """
 
-    def __init__(self, path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(self, path: Path, expected: Mapping[str, tuple[int, ...]]) -> None:
         self.contents = look(path)
-        self._tensors = dict(self.contents.backbone.tensors)
-        if self.contents.backbone.convention is not HUGGING_FACE:
-            self._tensors |= {
-                name: Zeros(path, shape)
-                for name, shape in shapes.items()
-                if name not in self._tensors and _NO_BIAS.fullmatch(name)
-            }
-        _require_all(path, names.differences(self._tensors, shapes))
-        for name, tensor in self._tensors.items():
-            if tensor.dtype and tensor.dtype not in STORED_TYPES:
-                raise files.refuse_type(tensor.file, name, tensor.dtype)
+        self._tensors = self.contents.complete(expected)
 
     @property
     def names(self) -> list[str]:
@@ -268,16 +291,6 @@ class Checkpoint:
         return values
 
 
-def _require_all(path: Path, problems: Sequence[str]) -> None:
-    if problems:
-        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise CheckpointError(
-            f"The tensors in {path} are not those of the model: {'; '.join(problems[:3])}{more}.",
-            cause="config.json and weights of two models, or layers that were added to it",
-            remedy="give --weights the directory as published, or save the backbone alone",
-        )
-
-
 def look(path: Path) -> Contents:
     """Return what a file or directory of weights holds, from its headers alone.
 
@@ -294,6 +307,7 @@ def look(path: Path) -> Contents:
             )
         tensors |= header
     contents = Contents(path, found, names.backbone(path, tensors))
+    names.refuse_lora(contents.place, contents.backbone.tensors)
     contents.config  # noqa: B018, a wrong one is refused now
     if contents.directory:
         from scripts.pictures import preprocess  # slow to import: not for every command

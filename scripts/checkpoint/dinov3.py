@@ -10,11 +10,10 @@ from transformers import DINOv3ViTConfig, DINOv3ViTModel
 
 from scripts.catalog import Model
 from scripts.checkpoint import files
+from scripts.checkpoint.shapes import REGISTERS
 from scripts.errors import CheckpointError
 
 DIGITS = Path(__file__).parent.parent / "catalog" / "digits"
-# The same in the whole family: facebookresearch/dinov3, dinov3/hub/backbones.py.
-REGISTERS = 4
 IDENTITY = ("hidden_size", "num_hidden_layers", "num_attention_heads", "patch_size", "num_channels")
 
 

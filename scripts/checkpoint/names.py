@@ -18,11 +18,12 @@ Sources: `convert_dinov3_vit_to_hf.py` in transformers' repository, timm's `mode
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from scripts.checkpoint.files import OPTIONAL, Tensor, plain_name
 from scripts.errors import CheckpointError
+from scripts.words import counted
 
 _COMMON = {
     "cls_token": "embeddings.cls_token",
@@ -40,6 +41,7 @@ _LAYER = {
 }
 _PARTS = ("weight", "bias")
 _THIRDS = ("q_proj", "k_proj", "v_proj")
+_LORA = re.compile(r"\.lora_(a|b|embedding|magnitude)", re.IGNORECASE)
 _BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 
 
@@ -154,7 +156,24 @@ def _translated(convention: Convention, name: str, tensor: Tensor) -> dict[str, 
     return {name: tensor}  # not part of any DINOv3: refused by its name
 
 
+def refuse_lora(source: object, tensors: Iterable[str]) -> None:
+    """Refuse weights that are still apart from their adapter.
+
+    Raises:
+        CheckpointError: names the first tensor of a LoRA.
+    """
+    if adapters := sorted(filter(_LORA.search, tensors)):
+        raise CheckpointError(
+            f"{source} holds {counted(len(adapters), 'tensor')} of a LoRA that is not merged: "
+            f"{adapters[0]}.",
+            cause="fine-tuning with PEFT whose state was saved as it is",
+            remedy="merge it where the network is loaded, with PEFT's "
+            "`model.merge_and_unload().save_pretrained('merged')`, and give what that writes",
+        )
+
+
 def _none(source: object, tensors: Mapping[str, Tensor]) -> CheckpointError:
+    refuse_lora(source, tensors)
     names = ", ".join(sorted(tensors)[:3])
     return CheckpointError(
         f"{source} holds no DINOv3 ViT: none of its {len(tensors)} tensors is a register "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import subprocess
@@ -17,6 +18,7 @@ from scripts import catalog
 from scripts.checkpoint import contents
 from scripts.checkpoint.contents import Checkpoint
 from scripts.errors import CheckpointError
+from scripts.pipeline import request
 from tests import checkpoints, conventions
 from tests.checkpoints import Tensors
 
@@ -261,6 +263,56 @@ def test_a_scalar_under_the_name_of_a_projection_is_refused(tmp_path: Path) -> N
     checkpoints.write_safetensors(tmp_path / "scalar.safetensors", values)
     with pytest.raises(CheckpointError, match=r"q_proj\.weight is missing"):
         read(tmp_path / "scalar.safetensors")
+
+
+def vits16(file: Path, **changes: dict[str, object]) -> Path:
+    """Weights whose header alone is changed: tensors by name, empty for none at all."""
+    checkpoints.of_model(file, "vits16")
+    content = file.read_bytes()
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    for name, change in changes.items():
+        header[name] = header.get(name, {}) | change
+        if not change:
+            del header[name]
+    text = json.dumps(header).encode()
+    end = max(entry["data_offsets"][1] for entry in header.values())
+    file.write_bytes(len(text).to_bytes(8, "little") + text)
+    os.truncate(file, 8 + len(text) + end)
+    return file
+
+
+NORM, LORA = "layer.5.norm2.bias", "layer.3.attention.q_proj.lora_A.default.weight"
+UNFIT: list[tuple[dict[str, dict[str, object]], str]] = [
+    ({NORM: {}}, f"{NORM} is missing"),
+    ({NORM: {"shape": [2, 192]}}, r"norm2\.bias is \[2, 192\], not \[384\]"),
+    ({NORM: {"dtype": "I8"}}, f"{NORM} is stored as I8"),
+    ({NORM: {"dtype": "F8_E4M3"}}, f"{NORM} is stored as F8_E4M3"),
+    ({LORA: {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}, "1 tensor of a LoRA .*merge_"),
+]
+
+
+@pytest.mark.parametrize("model", [{}, {"model": "vits16"}])
+@pytest.mark.parametrize(("changes", "says"), UNFIT)
+def test_what_a_header_alone_shows_is_refused_before_a_build(
+    tmp_path: Path, model: dict[str, str], changes: dict[str, dict[str, object]], says: str
+) -> None:
+    file = vits16(tmp_path / "some.safetensors", **changes)
+    with pytest.raises(CheckpointError, match=f"(?s){file}.*{says}"):
+        request.make(weights=str(tmp_path), **model)
+
+
+def test_an_adapter_alone_is_called_a_lora(tmp_path: Path) -> None:
+    file = tmp_path / "adapter_model.safetensors"
+    checkpoints.write_safetensors(file, {f"base_model.{LORA}": np.zeros(3, np.float32)})
+    with pytest.raises(CheckpointError, match="1 tensor of a LoRA that is not merged"):
+        contents.look(file)
+
+
+def test_a_lora_of_another_network_in_the_file_is_left_out(tmp_path: Path) -> None:
+    wrapped = {f"vision.{name}": value for name, value in VALUES.items()}
+    values = wrapped | {"text.layer.0.lora_A.weight": np.zeros(3, np.float32)}
+    checkpoints.write_safetensors(tmp_path / "two.safetensors", values)
+    assert same(read(tmp_path / "two.safetensors"), VALUES)
 
 
 def test_the_host_does_without_torch() -> None:

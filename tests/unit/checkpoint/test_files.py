@@ -115,7 +115,7 @@ def _quantised(folder: Path) -> None:
         (_damage_index, "index.json cannot be read as JSON"),
         (_quantised, "I32"),
         (_without("layer.1.norm2.bias"), "layer.1.norm2.bias is missing"),
-        (_with("layer.0.lora_a.weight", 10, 32), "lora_a.weight is not part"),
+        (_with("layer.0.prompt.weight", 10, 32), "prompt.weight is not part"),
         (_with("norm.bias", 31), r"norm.bias is \[31\], not \[32\]"),
     ],
 )

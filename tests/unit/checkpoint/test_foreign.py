@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from scripts import catalog
-from scripts.checkpoint import contents
+from scripts.checkpoint import contents, shapes
 from scripts.errors import CheckpointError
 from scripts.picture_size import PictureSize
 from tests import checkpoints, conventions
@@ -138,3 +138,24 @@ def test_a_training_state_with_code_in_it_is_refused(tmp_path: Path) -> None:
     torch.save({"model": {}, "args": argparse.Namespace(rate=1)}, tmp_path / "state.pth")
     with pytest.raises(CheckpointError, match=r"its pickle calls argparse\.Namespace"):
         contents.look(tmp_path)
+
+
+@pytest.mark.parametrize("name", catalog.models())
+def test_the_shapes_held_before_a_build_are_those_of_transformers(name: str) -> None:
+    from scripts.checkpoint import dinov3
+
+    model = catalog.models()[name]
+    assert shapes.of_model(model, {}) == dinov3.shapes(dinov3.config_of_catalog(model))
+
+
+@pytest.mark.parametrize("option", ["query", "key", "value", "proj", "mlp"])
+@pytest.mark.parametrize("is_set", [True, False])
+def test_a_configuration_says_which_layers_have_a_bias(option: str, is_set: bool) -> None:
+    from transformers import DINOv3ViTConfig
+
+    from scripts.checkpoint import dinov3
+
+    model = catalog.models()["vits16"]
+    config = {f"{option}_bias": is_set, "num_register_tokens": 2, "num_channels": 4}
+    expected = dinov3.shapes(DINOv3ViTConfig.from_dict(config))
+    assert shapes.of_model(model, config) == expected
