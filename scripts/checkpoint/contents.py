@@ -48,6 +48,8 @@ _IN_SHAPES = {
 _TORCH = (".pth", ".pt", ".bin", ".ckpt")
 # How the name of a file of weights ends.
 SUFFIXES = (".safetensors", *_TORCH)
+# Every path from picture to features goes through these: zeros in one make features constant.
+_CARRIES_PICTURE = ("embeddings.patch_embeddings.weight", "norm.weight")
 _LAYER = re.compile(r"layer\.(\d+)\.")
 _NO_BIAS = re.compile(r"layer\.\d+\.attention\.[qv]_proj\.bias")
 
@@ -279,7 +281,8 @@ class Checkpoint:
         """Return one tensor.
 
         Raises:
-            CheckpointError: it holds NaN or infinite values.
+            CheckpointError: it holds NaN or infinite values, or zeros where they make features
+                constant.
         """
         values = self._tensors[name].read()
         if not np.isfinite(values).all():
@@ -287,6 +290,13 @@ class Checkpoint:
                 f"{self._tensors[name].file}: tensor {name} has NaN or infinite values.",
                 cause="a damaged file, or a training run that diverged",
                 remedy=FETCH_AGAIN,
+            )
+        if name in _CARRIES_PICTURE and not values.any():
+            raise CheckpointError(
+                f"{self._tensors[name].file}: tensor {name} is all zeros: features would be the "
+                "same for every picture.",
+                cause="a network that was saved before its weights were loaded",
+                remedy="load the weights, then save them; or fetch the file again",
             )
         return values
 

@@ -139,6 +139,21 @@ def test_a_tensor_that_is_not_finite_is_refused(tmp_path: Path, poison: float) -
         opened.read("norm.weight")
 
 
+@pytest.mark.parametrize("name", ["embeddings.patch_embeddings.weight", "norm.weight"])
+def test_zeros_that_make_features_constant_are_refused(tmp_path: Path, name: str) -> None:
+    values = checkpoints.tensors()
+    values[name][:] = 0
+    opened = Checkpoint(checkpoints.write(tmp_path, values), SHAPES)
+    with pytest.raises(CheckpointError, match=f"model.safetensors: tensor {name} is all zeros"):
+        opened.read(name)
+
+
+def test_a_layer_of_zeros_is_read(tmp_path: Path) -> None:
+    values, name = checkpoints.tensors(), "layer.1.mlp.down_proj.weight"
+    values[name][:] = 0
+    assert not Checkpoint(checkpoints.write(tmp_path, values), SHAPES).read(name).any()
+
+
 def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
     folder = checkpoints.write(tmp_path, config=checkpoints.CONFIG | {"model_type": "dinov2"})
     with pytest.raises(CheckpointError, match="dinov2"):
