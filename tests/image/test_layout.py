@@ -1,5 +1,6 @@
 """What stands where in the image."""
 
+import json
 import re
 
 import pytest
@@ -30,7 +31,7 @@ def tools() -> list[str]:
 
 
 def test_mount_point_of_the_sdk_is_there_and_empty(listing: content.Listing) -> None:
-    assert listing["opt/qairt"] == "folder 0755 0:0"
+    assert json.loads(listing["opt/qairt"]) == ["folder", "0755", "0:0"]
     assert not [path for path in listing if path.startswith("opt/qairt/")]
 
 
