@@ -5,7 +5,6 @@ Debian's `docker-registry` is taken out of its package: nothing is installed, no
 
 import base64
 import json
-import shutil
 import socket
 import subprocess
 import time
@@ -27,6 +26,7 @@ from scripts.image import image as images
 from scripts.image.buildlog import BuildLog
 from scripts.image.lanes import DEFAULT
 from scripts.pipeline import engine
+from tests import debian
 
 pytestmark = pytest.mark.image
 
@@ -43,28 +43,9 @@ auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}
 """
 
 
-def program(folder: Path) -> Path:
-    """Return the registry, from where it is installed or out of Debian's package."""
-    if installed := shutil.which("docker-registry"):
-        return Path(installed)
-    if not shutil.which("apt-get"):
-        pytest.skip("needs Debian's docker-registry")
-    download = ["apt-get", "-o", "APT::Sandbox::User=root", "download", "docker-registry"]
-    subprocess.run(["apt-get", "update", "-qq"], check=False, capture_output=True)
-    subprocess.run(download, cwd=folder, check=True, capture_output=True)
-    (package,) = folder.glob("docker-registry_*.deb")
-    subprocess.run(["dpkg-deb", "-x", package, folder / "root"], check=True)
-    return folder / "root/usr/bin/docker-registry"
-
-
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("registry")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
-    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder / "cert.pem"
+    return debian.certify(tmp_path_factory.mktemp("registry"))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +56,8 @@ def registry(certificate: Path) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     (folder / "config.yml").write_text(CONFIG.format(folder=folder, port=port))
-    serve = [str(program(folder)), "serve", str(folder / "config.yml")]
+    program = debian.program("docker-registry", "usr/bin/docker-registry", folder)
+    serve = [str(program), "serve", str(folder / "config.yml")]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(serve, stdout=log, stderr=log)
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import shutil
 import socket
 import subprocess
 import time
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests import debian
 
 TOKEN = "secret"
 CONFIG = """
@@ -61,40 +62,19 @@ class Nginx:
         return (self.folder / "access.log").read_text()
 
 
-def program(folder: Path) -> Path:
-    """Return nginx, from where it is installed or out of Debian's package."""
-    if installed := shutil.which("nginx"):
-        return Path(installed)
-    if not shutil.which("apt-get"):
-        pytest.skip("needs Debian's nginx")
-    download = ["apt-get", "-o", "APT::Sandbox::User=root", "download", "nginx"]
-    subprocess.run(["apt-get", "update", "-qq"], check=False, capture_output=True)
-    subprocess.run(download, cwd=folder, check=True, capture_output=True)
-    (package,) = folder.glob("nginx_*.deb")
-    subprocess.run(["dpkg-deb", "-x", package, folder / "root"], check=True)
-    return folder / "root/usr/sbin/nginx"
-
-
-def certify(folder: Path) -> None:
-    """Make a certificate for the loopback."""
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
-    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run(command, check=True, capture_output=True)
-
-
 @contextmanager
 def running(folder: Path) -> Iterator[Nginx]:
     """Yield a server that keeps what it has under a folder."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         server = Nginx(folder, free.getsockname()[1])
-    certify(folder)
+    debian.certify(folder)
     (folder / "data").mkdir()
     password = base64.b64encode(f"me:{TOKEN}".encode()).decode()
     config = CONFIG.format(folder=folder, port=server.port, token=TOKEN, password=password)
     (folder / "nginx.conf").write_text(config)
-    command = [str(program(folder)), "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
+    program = debian.program("nginx", "usr/sbin/nginx", folder)
+    command = [str(program), "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
     process = subprocess.Popen(command)
     try:
         _wait_for(server, process)
