@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,17 +14,14 @@ from scripts.checkpoint import contents
 from scripts.console import Console, size
 from scripts.errors import PipelineError, UsageError
 from scripts.image import image
-from scripts.pipeline import engine, fitness, hub, space
+from scripts.pipeline import engine, fitness, forecast, hub, space
 from scripts.pipeline.remote import Remote
 from scripts.pipeline.request import Request
 
-# Per parameter, in the largest stage: measured on ViT-H+ (docs/figures.md).
-MEMORY_PER_PARAMETER = 9
 # What the image and its build context take in the engine's storage and under build/.
 IMAGE_DISK = 12_000_000_000
 # Whose repositories ask for a licence to be accepted.
 GATED = "facebook"
-_FLOOR = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -100,20 +96,12 @@ def _image(client: docker.DockerClient, lane: str) -> Finding:
 
 
 def _memory(request: Request) -> Finding:
-    needed = max(_FLOOR, MEMORY_PER_PARAMETER * request.model.parameters)
-    free = _available_memory()
+    needed, free = forecast.memory(request.model), forecast.available_memory()
     if request.memory:
         free = min(free, int(request.memory * 10**9))
     state = f"{size(free)} free, {size(needed)} needed"
     remedy = "close other programs, raise --memory, or use a larger machine"
     return Finding("memory", free >= needed, state, remedy)
-
-
-def _available_memory() -> int:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _processor(flags: Collection[str]) -> Finding:

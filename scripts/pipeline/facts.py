@@ -29,7 +29,7 @@ HOW = ("build_dir", "memory", "sign", "cache", "cache_write")
 
 def gather(request: Request, image: Image, digest: Callable[[Path], str]) -> dict[str, Any]:
     """Return image, source, parameters and materials; `digest` gives the SHA-256 of a folder."""
-    given = {name: path for name, path in _asked(request).items() if isinstance(path, Path)}
+    given = {name: path for name, path in deciding(request).items() if isinstance(path, Path)}
     given |= request.outputs.heads
     return {
         "image": {"digest": image.content_digest, "bom": _bill(image)},
@@ -51,13 +51,13 @@ def _bill(image: Image) -> dict[str, str]:
 
 def _parameters(request: Request, image: Image) -> dict[str, Any]:
     """Return what was asked for; what is a path is named by its content, among the materials."""
-    words = {name: _in_words(value) for name, value in _asked(request).items()}
+    words = {name: _in_words(value) for name, value in deciding(request).items()}
     usual = {"images": f"{BUILT_IN}{request.model.images}", "sdk": EMBEDDED}
     asked = {name: word for name, word in words.items() if word not in ("", None)}
     return {**usual, **asked, "lane": image.lane}
 
 
-def _asked(request: Request) -> dict[str, Any]:
+def deciding(request: Request) -> dict[str, Any]:
     """Return the value of every option that decides what comes of a build."""
     values = {name: getattr(request, name) for name in options.of(Request) if name not in HOW}
     sdk = MOUNTED if request.sdk else None

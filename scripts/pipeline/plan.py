@@ -37,9 +37,10 @@ HOST_TOOLCHAIN, BOARD_TOOLCHAIN = "x86_64-linux-clang", "aarch64-ubuntu-gcc9.4"
 class Stage:
     """One program run: `inputs` are relative to `build/<model>`; `mounts` come from outside it.
 
-    `describes` says that its result tells what the build was made by and from, `on_request` that a
-    build does without it, `resumes` that it goes on where a run before it was ended, `judges` that
-    what it measured is kept where it refuses, `room` where its program is.
+    `outputs` are the files, or folders of them, that it makes for others to read; `describes` says
+    that its result tells what the build was made by and from, `on_request` that a build does
+    without it, `resumes` that it goes on where a run before it was ended, `judges` that what it
+    measured is kept where it refuses, `room` where its program is.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Stage:
     arguments: tuple[str, ...]
     inputs: tuple[PurePosixPath, ...] = ()
     mounts: tuple[Mount, ...] = ()
+    outputs: tuple[PurePosixPath, ...] = ()
     network: bool = False
     describes: bool = False
     on_request: bool = False
@@ -132,14 +134,16 @@ def _fetch(request: Request) -> list[Stage]:
     if not (hub_id := request.hub_id):
         return []
     arguments = ("--repo", hub_id.repository, "--revision", hub_id.revision)
-    return [Stage("fetch", "fetch", arguments, network=True, resumes=True)]
+    outputs = (PurePosixPath("weights"),)
+    return [Stage("fetch", "fetch", arguments, outputs=outputs, network=True, resumes=True)]
 
 
 def _images(request: Request) -> list[Stage]:
     """Write the model's built-in picture set."""
     if request.images:
         return []
-    return [Stage(f"images-{request.model.images}", "images", ("--set", request.model.images))]
+    name = request.model.images
+    return [Stage(f"images-{name}", "images", ("--set", name), outputs=(_builtin_set(name),))]
 
 
 def _calibrate(request: Request) -> list[Stage]:
@@ -165,18 +169,22 @@ def _export(request: Request) -> list[Stage]:
         arguments += ("--outputs", str(request.outputs.at(seen)))
     arguments += ("--check", _at(_heldout_set()))
     mounts = (*weights.mounts, *heads.values())
-    return [Stage("export", "export", arguments, (_heldout_set(),), mounts)]
+    onnx = artefacts.eager_onnx(request.model.name)
+    outputs = (*_network_files(onnx), artefacts.with_suffix(onnx, ".json"))
+    return [Stage("export", "export", arguments, (_heldout_set(),), mounts, outputs)]
 
 
 def _lower(request: Request) -> list[Stage]:
     """Rewrite the network into forms that the HTP is fast at: the same function in fp32."""
     source, weights = artefacts.eager_onnx(request.model.name), _Weights(request)
     name, files = f"lower-{request.precision.name}", _network_files(source)
+    rewrites = artefacts.rewrites(request.model.name, request.precision.name)
+    outputs = (*_network_files(_lowered(request)), rewrites)
     arguments = (*_names(request), "--onnx", _at(source))
     if request.input == catalog.FLOATS:
-        return [Stage(name, "lower", arguments, files)]
+        return [Stage(name, "lower", arguments, files, outputs=outputs)]
     arguments += ("--input", request.input, *weights.preprocessor)
-    return [Stage(name, "lower", arguments, files, weights.mounts)]
+    return [Stage(name, "lower", arguments, files, weights.mounts, outputs)]
 
 
 def _audit(request: Request) -> list[Stage]:
@@ -185,8 +193,18 @@ def _audit(request: Request) -> list[Stage]:
     calibration = ("--calibration", _at(_calibration_set()))
     arguments = (*_names(request), "--onnx", _at(source), *calibration)
     inputs = (*_network_files(source), _calibration_set())
-    name = f"audit-{request.precision.name}"
-    return [Stage(name, "audit", arguments, inputs, on_request=quantised, judges=True)]
+    outputs = (artefacts.ranges(request.model.name, request.precision.name),)
+    return [
+        Stage(
+            f"audit-{request.precision.name}",
+            "audit",
+            arguments,
+            inputs,
+            outputs=outputs,
+            on_request=quantised,
+            judges=True,
+        )
+    ]
 
 
 def _quantize(request: Request) -> list[Stage]:
@@ -204,7 +222,8 @@ def _quantize(request: Request) -> list[Stage]:
     if request.encodings:
         mounts = (Mount(request.encodings, ENCODINGS),)
         arguments = (*arguments, "--encodings", ENCODINGS)
-    return [Stage(f"quantize-{request.precision.name}", "quantize", arguments, inputs, mounts)]
+    name, outputs = f"quantize-{request.precision.name}", _quantized_outputs(request)
+    return [Stage(name, "quantize", arguments, inputs, mounts, outputs)]
 
 
 def _diagnose(request: Request) -> list[Stage]:
@@ -230,15 +249,19 @@ def _convert(request: Request) -> list[Stage]:
         arguments = ("--encodings", _at(encodings))
     where = ("--target", request.target.name, "--onnx", _at(source))
     arguments = (*_names(request), *where, *arguments)
-    return [Stage(f"convert-{request.precision.name}", "convert", arguments, files)]
+    name, outputs = f"convert-{request.precision.name}", _model_files(request)
+    return [Stage(name, "convert", arguments, files, outputs=outputs)]
 
 
 def _compile(request: Request) -> list[Stage]:
     """Compile the model into libraries for this host (clang) and the board (GCC 11)."""
-    cpp = artefacts.model_cpp(request.model.name, request.precision.name)
-    weights = artefacts.with_suffix(cpp, ".bin")
+    cpp, weights = _model_files(request)
     arguments = (*_names(request), "--cpp", _at(cpp), "--bin", _at(weights))
-    return [Stage(f"compile-{request.precision.name}", "compile", arguments, (cpp, weights))]
+    names = (request.model.name, request.precision.name)
+    toolchains = (HOST_TOOLCHAIN, BOARD_TOOLCHAIN)
+    outputs = tuple(artefacts.model_library(*names, toolchain) for toolchain in toolchains)
+    name = f"compile-{request.precision.name}"
+    return [Stage(name, "compile", arguments, (cpp, weights), outputs=outputs)]
 
 
 def _context(request: Request) -> list[Stage]:
@@ -246,7 +269,8 @@ def _context(request: Request) -> list[Stage]:
     precision, target = request.precision.name, request.target.name
     library = artefacts.model_library(request.model.name, precision, HOST_TOOLCHAIN)
     arguments = ("--precision", precision, "--library", _at(library), "--target", target)
-    return [Stage(f"context-{precision}-{target}", "context", arguments, (library,))]
+    name, outputs = f"context-{precision}-{target}", _context_files(precision)
+    return [Stage(name, "context", arguments, (library,), outputs=outputs)]
 
 
 def _profile(request: Request) -> list[Stage]:
@@ -254,8 +278,9 @@ def _profile(request: Request) -> list[Stage]:
     precision = request.precision.name
     context = artefacts.context_binary(precision)
     arguments = ("--precision", precision, "--context", _at(context))
-    files = (context, artefacts.estimate(precision), artefacts.timeline(precision))
-    return [Stage(f"profile-{precision}", "profile", arguments, files)]
+    outputs = (artefacts.profile_report(precision),)
+    files = _context_files(precision)
+    return [Stage(f"profile-{precision}", "profile", arguments, files, outputs=outputs)]
 
 
 def _verify(request: Request) -> list[Stage]:
@@ -279,7 +304,9 @@ def _verify(request: Request) -> list[Stage]:
     )
     files = (context, network, *_network_files(source), *quantised, _heldout_set(), *inputs)
     seen = mounts + weights.mounts
-    return [Stage(f"verify-{precision}", "verify", arguments, files, seen, judges=True)]
+    golden = artefacts.golden_outputs(precision, request.outputs.names)
+    outputs = (artefacts.verify_report(precision), artefacts.features(precision), *golden)
+    return [Stage(f"verify-{precision}", "verify", arguments, files, seen, outputs, judges=True)]
 
 
 def _report(request: Request) -> list[Stage]:
@@ -287,7 +314,11 @@ def _report(request: Request) -> list[Stage]:
     names = Names(request.model, request.precision, request.target)
     arguments = (*_names(request), "--target", request.target.name, "--build", str(BUILD))
     inputs = tuple(files.paths(names).values())
-    return [Stage(f"report-{request.precision.name}", "report", arguments, inputs, describes=True)]
+    name, outputs = (
+        f"report-{request.precision.name}",
+        (artefacts.report_page(names.precision.name),),
+    )
+    return [Stage(name, "report", arguments, inputs, outputs=outputs, describes=True)]
 
 
 def _package(request: Request) -> list[Stage]:
@@ -312,7 +343,8 @@ def _package(request: Request) -> list[Stage]:
     own = (Mount(source.ROOT / name, f"{OWN_NOTICES}/{name}") for name in source.NOTICES)
     files, mounts = (*inputs.values(), *golden), (*weights.mounts, *own)
     name = f"package-{precision}-{request.target.name}"
-    return [Stage(name, "package", arguments, files, mounts, describes=True)]
+    packed = (artefacts.package(request.network, precision, request.target.name),)
+    return [Stage(name, "package", arguments, files, mounts, packed, describes=True)]
 
 
 _ORDER: tuple[Callable[[Request], list[Stage]], ...] = (
@@ -388,6 +420,27 @@ def _quantized_files(request: Request) -> tuple[PurePosixPath, PurePosixPath]:
     return artefacts.quantized_onnx(*names), artefacts.encodings(*names)
 
 
+def _quantized_outputs(request: Request) -> tuple[PurePosixPath, ...]:
+    names = (request.model.name, request.precision.name)
+    onnx, encodings = _quantized_files(request)
+    reports = (artefacts.widths(*names), artefacts.frontier(*names))
+    return (*_network_files(onnx), encodings, *reports)
+
+
+def _model_files(request: Request) -> tuple[PurePosixPath, PurePosixPath]:
+    cpp = artefacts.model_cpp(request.model.name, request.precision.name)
+    return cpp, artefacts.with_suffix(cpp, ".bin")
+
+
+def _context_files(precision: str) -> tuple[PurePosixPath, ...]:
+    context = artefacts.context_binary(precision)
+    return (context, artefacts.estimate(precision), artefacts.timeline(precision))
+
+
+def _builtin_set(name: str) -> PurePosixPath:
+    return PurePosixPath("images") / name
+
+
 def _heads(request: Request) -> dict[str, Mount]:
     """Return what brings the files of heads, by the names of their outputs."""
     files = request.outputs.heads.items()
@@ -408,7 +461,8 @@ def _image_stage(request: Request, part: str, count: int, extra: tuple[str, ...]
     arguments += ("--count", str(count), *extra, *weights.preprocessor)
     excluded = (_calibration_set(),) if "--exclude" in extra else ()
     files = (*inputs, *excluded)
-    return Stage(f"calibrate-{part}", "calibrate", arguments, files, mounts + weights.mounts)
+    outputs, seen = (artefacts.image_set(part),), mounts + weights.mounts
+    return Stage(f"calibrate-{part}", "calibrate", arguments, files, seen, outputs)
 
 
 def _pictures(
@@ -416,7 +470,7 @@ def _pictures(
 ) -> tuple[str, tuple[Mount, ...], tuple[PurePosixPath, ...]]:
     """Return where the pictures of a part are seen, and what brings them there."""
     if request.images is None:
-        folder = PurePosixPath("images") / request.model.images / part
+        folder = _builtin_set(request.model.images) / part
         return _at(folder), (), (folder,)
     source: Path = request.images
     if part == "heldout" and request.heldout:

@@ -11,7 +11,7 @@ from scripts.console import Console
 from scripts.errors import EngineError, PipelineError, UsageError
 from scripts.image import image
 from scripts.image.image import Image
-from scripts.pipeline import doctor, engine, hub, request
+from scripts.pipeline import doctor, engine, forecast, hub, request
 from scripts.pipeline.request import Request
 
 
@@ -37,7 +37,7 @@ def test_no_engine_is_a_finding_and_not_an_end(monkeypatch: pytest.MonkeyPatch) 
 def test_too_little_memory_is_found(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(doctor, "_available_memory", lambda: 1_000_000_000)
+    monkeypatch.setattr(forecast, "available_memory", lambda: 1_000_000_000)
     finding = doctor._memory(request_for("vith16plus"))
     assert not finding.well
     with pytest.raises(PipelineError, match="memory"):
