@@ -49,18 +49,24 @@ def of_stream(stream: BinaryIO) -> str:
 def files_below(path: Path) -> Iterator[Path]:
     """Yield every regular file at or below `path`, in a fixed order.
 
-    Links are followed, except one to a folder that it is itself in.
+    Links are followed, except one to a folder that it is itself in, or that was come through.
     """
+    return _below(path, ())
+
+
+def _below(path: Path, way: tuple[Path, ...]) -> Iterator[Path]:
     if path.is_file():
         yield path
     elif path.is_dir():
+        way = (*way, path.resolve())
         for child in sorted(path.iterdir()):
-            if not _leads_back(child):
-                yield from files_below(child)
+            if not _leads_back(child, way):
+                yield from _below(child, way)
 
 
-def _leads_back(path: Path) -> bool:
-    return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
+def _leads_back(path: Path, way: tuple[Path, ...]) -> bool:
+    """Whether a path is a link to a folder on the way to it, or above one."""
+    return path.is_symlink() and any(place.is_relative_to(path.resolve()) for place in way)
 
 
 def of_listing(entries: Iterable[tuple[str, str]]) -> str:

@@ -49,6 +49,8 @@ class ImageFileError(PipelineError):
     """A calibration or held-out picture cannot be read."""
 
     exit_code = 5
+    # What pictures are of which this can be said, as they are counted.
+    kind = "that cannot be read"
 
 
 class CalibrationError(PipelineError):

@@ -1,8 +1,8 @@
 """A folder of pictures as people have them: its pictures, and what was left out, by kind.
 
-Links are followed. Each folder is entered once, by its own path rather than by a link, so that a
-loop of links ends; what leads to a folder above, or to more entries than sets of pictures have, is
-refused. Names may be any bytes that the file system allows.
+Links are followed, except those to folders above, which hold all that is beside the pictures. Each
+folder is entered once, by its own path rather than by a link, so that a loop of links ends; more
+entries than sets of pictures have are refused. Names may be any bytes that the file system allows.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ LITTER |= {"thumbs.db", "desktop.ini"}
 # ImageNet-1k has 1.4 million; a whole machine has more.
 MOST = 2_000_000
 SYSTEM, NOWHERE, DEVICE = "hidden or of the system", "links to nothing new", "no regular files"
+UPWARDS = "links to folders above"
 OTHER = "of other kinds"
 
 
@@ -44,7 +45,7 @@ class PictureFolder:
 
         Raises:
             CalibrationError: there is no picture in it, it has too many entries, or a folder in it
-                cannot be entered or holds the folder itself.
+                cannot be entered.
         """
         walk = _Walk(root.resolve())
         try:
@@ -61,16 +62,16 @@ class PictureFolder:
 
     def _require_one(self) -> None:
         if not self.pictures:
-            beside = f": {self.counted}" if self.left_out else ""
+            beside = f": {by_kind(self.left_out)}" if self.left_out else ""
             raise CalibrationError(
                 f"There is no picture ({', '.join(SUFFIXES)}) in {self.root}{beside}.",
                 remedy="give a folder of real pictures of what the model will see",
             )
 
-    @property
-    def counted(self) -> str:
-        """What was left out, in words: `3 hidden or of the system, 1 of other kinds (.txt)`."""
-        return ", ".join(f"{count} {kind}" for kind, count in sorted(self.left_out.items()))
+
+def by_kind(counts: Mapping[str, int]) -> str:
+    """Return counts in words: `3 hidden or of the system, 1 of other kinds (.txt)`."""
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
 
 
 class _Walk:
@@ -98,9 +99,7 @@ class _Walk:
             folder = folders.pop() if folders else links.pop(0)
             if not self._enter(folder):
                 continue
-            if folder.is_symlink():
-                self._require_beside(folder)
-                self.links.append(folder)
+            self.links += [folder] if folder.is_symlink() else []
             self._count(folder)
             for path in sorted(folder.iterdir()):
                 if _is_litter(path.name):
@@ -110,15 +109,6 @@ class _Walk:
                 elif self._is_picture(path):
                     self.links += [path] if path.is_symlink() else []
                     yield path
-
-    def _require_beside(self, link: Path) -> None:
-        """Refuse a link out of the folder to one that the folder itself is in."""
-        place = link.resolve()
-        if place in self._root.parents:
-            raise CalibrationError(
-                f"{link} is a link to {place}, which holds {self._root} and all that is beside it.",
-                remedy="remove the link, or let it lead to a folder of pictures",
-            )
 
     def _count(self, folder: Path) -> None:
         with os.scandir(folder) as entries:
@@ -132,6 +122,9 @@ class _Walk:
 
     def _enter(self, folder: Path) -> bool:
         identity = _identity(folder)
+        if folder.is_symlink() and folder.resolve() in self._root.parents:
+            self._counts[UPWARDS] += 1
+            return False
         if identity in self._entered:
             self._counts[NOWHERE] += 1
             return False

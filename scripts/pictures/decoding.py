@@ -11,15 +11,17 @@ from __future__ import annotations
 import io
 import mmap
 import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from scripts.errors import ImageFileError
 
@@ -35,6 +37,10 @@ DEEPEST, BRIGHTEST = 65535.0, 255.0
 # Pillow's names for decoders that take a file block by block.
 BY_BLOCK = "zip", "jpeg", "raw"
 UNBOUNDED = "I", "F"
+# What pictures that cannot be used are counted as.
+DAMAGED, STRANGE, UNREADABLE = "damaged or cut short", "of no known format", "that may not be read"
+LARGE, UNSCALED = "too large", "without a brightest value"
+_STDERR = 2
 # A mask of labels has one channel and few values.
 ONE_CHANNEL, FEW_VALUES, SAMPLE = ("1", *PIXEL_BYTES), 32, 1024
 # What EXIF's orientation does: rows reversed, columns reversed, then rows and columns swapped.
@@ -111,17 +117,22 @@ def decoded(path: Path, scratch: Path | None = None) -> Raster:
         ImageFileError: it is damaged, of an unknown format, or too large to be read in parts.
         OSError: there is no room for it in `scratch`.
     """
-    with _Blocks(io.FileIO(path)) as file:
+    with _file(path) as file:
         picture = _opened(path, file)
         _require_bounds(path, picture)
         let_go = _spread_out(picture, file, scratch)
         _load(path, picture)
-    if picture.mode in UNBOUNDED:
-        raise ImageFileError(
-            f"{path} has {picture.mode} pixels, whose brightest value is not known.",
-            remedy="convert it to a PNG or TIFF of 8 or 16 bits a channel",
-        )
     return Raster(picture, _turn(picture), let_go)
+
+
+def require_header(path: Path) -> None:
+    """Refuse a file whose first bytes say that it is no picture to be read here.
+
+    Raises:
+        ImageFileError: it is of an unknown format, or too large to be read in parts.
+    """
+    with _file(path) as file:
+        _require_bounds(path, _opened(path, file))
 
 
 class _Blocks(io.BufferedReader):
@@ -134,42 +145,86 @@ class _Blocks(io.BufferedReader):
         return super().read(size)
 
 
+def _file(path: Path) -> _Blocks:
+    try:
+        return _Blocks(io.FileIO(path))
+    except OSError as error:
+        raise _refused(
+            f"{path} cannot be read: {error.strerror}.", UNREADABLE, "let yourself read it"
+        ) from error
+
+
 def _opened(path: Path, file: _Blocks) -> ImageFile.ImageFile:
     # We have bounds of our own.
     Image.MAX_IMAGE_PIXELS = None
     try:
-        return Image.open(file)
+        with _silence():
+            return Image.open(file)
+    except UnidentifiedImageError as error:
+        why = "it is of no format that is known here" if path.stat().st_size else "it is empty"
+        raise _unreadable(path, why, STRANGE) from error
     except Exception as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, "its header is damaged", DAMAGED) from error
 
 
 def _load(path: Path, picture: ImageFile.ImageFile) -> None:
     try:
-        picture.load()
+        with _silence():
+            picture.load()
     except Exception as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, "its pixels are damaged or cut short", DAMAGED) from error
 
 
-def _unreadable(path: Path, error: Exception) -> ImageFileError:
-    return ImageFileError(
-        f"{path} cannot be read as a picture: {error}.",
-        cause="an interrupted copy, or a file that is no picture",
-        remedy="replace the file, or take it out of the folder",
+def _unreadable(path: Path, why: str, kind: str) -> ImageFileError:
+    return _refused(
+        f"{path} cannot be read as a picture: {why}.",
+        kind,
+        "replace the file, or take it out of the folder",
+        "an interrupted copy, or a file that is no picture",
     )
+
+
+def _refused(what: str, kind: str, remedy: str, cause: str = "") -> ImageFileError:
+    error = ImageFileError(what, cause=cause, remedy=remedy)
+    error.kind = kind
+    return error
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep decoders from writing to the console: Python's warnings, and what libtiff says in C."""
+    with warnings.catch_warnings(), Path(os.devnull).open("w") as nowhere:
+        warnings.simplefilter("ignore")
+        sys.stderr.flush()
+        console = os.dup(_STDERR)
+        try:
+            os.dup2(nowhere.fileno(), _STDERR)
+            yield
+        finally:
+            os.dup2(console, _STDERR)
+            os.close(console)
 
 
 def _require_bounds(path: Path, picture: ImageFile.ImageFile) -> None:
     megapixels = picture.width * picture.height / 1e6
     if picture.width * picture.height > MOST_PIXELS:
-        raise ImageFileError(
+        raise _refused(
             f"{path} has {megapixels:.0f} megapixels; {MOST_PIXELS / 1e6:.0f} are the most.",
-            remedy="scale it down, or cut it into parts",
+            LARGE,
+            "scale it down, or cut it into parts",
         )
     if _at_once(picture) > AT_ONCE:
-        raise ImageFileError(
+        raise _refused(
             f"{path} has {megapixels:.0f} megapixels, too many for a {_kind(picture)}, which can "
             "only be read as a whole.",
-            remedy="save it as PNG, as baseline JPEG, or as TIFF without compression",
+            LARGE,
+            "save it as PNG, as baseline JPEG, or as TIFF without compression",
+        )
+    if picture.mode in UNBOUNDED:
+        raise _refused(
+            f"{path} has {picture.mode} pixels, whose brightest value is not known.",
+            UNSCALED,
+            "convert it to a PNG or TIFF of 8 or 16 bits a channel",
         )
 
 

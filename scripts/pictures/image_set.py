@@ -6,15 +6,18 @@ Every picture is written twice, for either kind of network: normalised, float32
 from, and its label.
 
 Pictures are taken in an order that is spread evenly over the sorted folder whatever the count, so
-16 pictures are the first 16 of 32. A broken file is refused. Pictures without content (`content`)
-and copies of others teach nothing: they are skipped and replaced.
+16 pictures are the first 16 of 32. What cannot be used is left out, replaced, and counted by kind:
+files that cannot be read, pictures without content (`content`), copies of others.
+
+Two sets of one folder are divided when calibration is made, among pictures that are known to be
+usable; its manifest names those that it sets aside.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -24,8 +27,9 @@ from numpy.typing import NDArray
 
 from openqnn.progress import say, track
 from scripts import digests
-from scripts.errors import CalibrationError
+from scripts.errors import CalibrationError, ImageFileError
 from scripts.metrics import Features
+from scripts.picture_folder import PictureFolder, by_kind
 from scripts.picture_size import PictureSize
 from scripts.pictures import content, decoding, preprocess
 from scripts.pictures.preprocess import Preprocessing
@@ -34,6 +38,14 @@ from scripts.words import counted, shown
 CALIBRATION = "calibration"
 FEW = 16
 IN_OTHER_SET, EMPTY, COPY = "in the other set", "without content", "copies of others"
+# What pictures are that nothing can be calibrated on.
+CAUSES = {
+    EMPTY: "of nearly one colour or transparent",
+    COPY: "copies of one picture",
+    IN_OTHER_SET: "the same pictures for both sets",
+    decoding.DAMAGED: "an interrupted copy",
+    decoding.STRANGE: "files that are no pictures, whatever their names say",
+}
 # Multiples of 2^32 / golden ratio, modulo 2^32: any number of first terms is spread evenly.
 GOLDEN_STEP = 2654435769
 
@@ -52,24 +64,45 @@ class Taken:
 
 
 class Collector:
-    """Writes the tensors of fit pictures, and remembers why others were not taken."""
+    """Writes the tensors of usable pictures, and remembers why others were not taken.
 
-    def __init__(self, images: Path, out: Path, how: Preprocessing, excluded: set[str]) -> None:
-        self.images, self.out, self.how = images, out, how
+    `aside` are the pictures that are left to another set of the same folder, None without one.
+    """
+
+    def __init__(
+        self, folder: PictureFolder, out: Path, how: Preprocessing, excluded: Collection[str] = ()
+    ) -> None:
+        self.images, self.out, self.how = folder.root, out, how
+        self.others = folder.left_out
         self.excluded = excluded
+        self.remedy = "give --images a folder of different, real pictures"
         self.taken: list[Taken] = []
+        self.aside: list[str] | None = None
         self.skipped: dict[str, str] = {}
         self.masks: list[str] = []
         self.held_out = True
 
-    def offer(self, file: Path) -> bool:
-        """Take a picture and return true, or note why it is skipped.
+    @property
+    def left_out(self) -> str:
+        """How many files were not taken, by kind, in words; nothing where all were."""
+        return by_kind({**self.others, **Counter(self.skipped.values())})
 
-        Raises:
-            ImageFileError: it cannot be read.
-        """
+    @property
+    def summary(self) -> str:
+        """How many of how many files can be used, and what is strange, in one line."""
+        seen = len(self.taken) + len(self.skipped)
+        texts = [f"{len(self.taken)} of {counted(seen, 'picture')} looked at can be used"]
+        texts += [f"{len(self.masks)} with few values, as in masks"] if self.masks else []
+        return "; ".join([*texts, *([f"left out: {self.left_out}"] if self.left_out else [])])
+
+    def offer(self, file: Path) -> bool:
+        """Take a picture and return true, or note why it is skipped."""
         source = file.relative_to(self.images).as_posix()
-        picture = decoding.decoded(file, self.out)
+        try:
+            picture = decoding.decoded(file, self.out)
+        except ImageFileError as error:
+            self.skipped[source] = error.kind
+            return False
         values = preprocess.resized(picture, self.how.size)
         pixels = preprocess.normalised(values, self.how)
         digest = sha256(pixels.tobytes()).hexdigest()
@@ -83,6 +116,16 @@ class Collector:
         files = *self._write("raw", pixels), *self._write("rgb", preprocess.as_bytes(values))
         self.taken.append(Taken(source, whole, *files, label))
         return True
+
+    def divide(self, shares: Shares) -> None:
+        """Keep calibration's share of what was taken, and set the other set's aside."""
+        border = shares.border(len(self.taken))
+        rest = self.taken[border:]
+        for image in rest:
+            for name in (image.raw, image.rgb):
+                (self.out / name).unlink()
+        self.taken = self.taken[:border]
+        self.aside = [image.source for image in rest[: shares.held_out]]
 
     def _write(self, suffix: str, values: NDArray[Any]) -> tuple[str, str]:
         """Write a file of the next picture; return its name and its hash."""
@@ -108,20 +151,47 @@ class Shares:
     calibration: int | None
     held_out: int
 
-    def of_calibration(self, files: Sequence[Path]) -> list[Path]:
-        """Return the files to calibrate on, best first, without the held-out share."""
-        border, end = self._border(len(files))
-        return [*files[:border], *files[end:]]
+    @property
+    def most(self) -> int | None:
+        """How many usable pictures are enough for both, None where all are wanted."""
+        return self.calibration and self.calibration + self.held_out
 
-    def of_held_out(self, files: Sequence[Path]) -> list[Path]:
-        """Return the files to hold out, best first; none of a folder that is too small."""
-        border, _ = self._border(len(files))
-        return [*files[border:]]
+    def border(self, usable: int) -> int:
+        """Return how many of the usable pictures calibration has; the next are held out."""
+        aside = min(self.held_out, usable // 4)
+        return min(self.calibration or usable, usable - aside)
 
-    def _border(self, count: int) -> tuple[int, int]:
-        aside = min(self.held_out, count // 4)
-        border = min(self.calibration or count, count - aside)
-        return border, border + aside
+
+def require_readable(folder: PictureFolder) -> None:
+    """Refuse a folder of which no file begins as a picture.
+
+    Raises:
+        CalibrationError: says what its files are instead, by kind.
+    """
+    kinds: Counter[str] = Counter()
+    for file in folder.pictures:
+        try:
+            return decoding.require_header(file)
+        except ImageFileError as error:
+            kinds[error.kind] += 1
+    raise CalibrationError(
+        f"{folder.root} has no usable picture: {by_kind({**folder.left_out, **kinds})}.",
+        cause=_causes(kinds),
+        remedy="give a folder of real pictures of what the model will see",
+    )
+
+
+def examined(folder: PictureFolder, size: PictureSize, scratch: Path) -> Collector:
+    """Return what comes of the first pictures of a folder: as many as a set should have.
+
+    More are looked at until one can be used; files are written to the folder `scratch`.
+    """
+    collector = Collector(folder, scratch, Preprocessing(size))
+    for number, file in enumerate(spread(folder.pictures)):
+        if number >= FEW and collector.taken:
+            break
+        collector.offer(file)
+    return collector
 
 
 def spread(files: Sequence[Path]) -> list[Path]:
@@ -134,35 +204,54 @@ def spread(files: Sequence[Path]) -> list[Path]:
 
 
 def collect(collector: Collector, count: int | None, files: Sequence[Path]) -> None:
-    """Fill the set with up to `count` of the files, or with all there are.
+    """Fill the set with up to `count` of the files, or with all that are usable.
 
     Raises:
-        CalibrationError: not one picture is fit, or most of those seen are empty or copies.
+        CalibrationError: not one is, or all are copies of one.
     """
-    goal = min(count or len(files), len(files))
-    rest = iter(files)
-    for _ in track(range(goal), "pictures"):
-        if not any(collector.offer(file) for file in rest):
-            break
-    _judge(collector, goal)
+    _fill(collector, count, files)
+    _warn_of_few(collector)
 
 
-def collect_seen(collector: Collector, count: int | None, files: Sequence[Path]) -> None:
-    """Fill a held-out set with pictures that calibration has seen: there are no others."""
+def collect_both(collector: Collector, shares: Shares, files: Sequence[Path]) -> None:
+    """Fill the calibration set, and set the other set's share of the same files aside.
+
+    Raises:
+        CalibrationError: as `collect`.
+    """
+    _fill(collector, shares.most, files)
+    collector.divide(shares)
+    _warn_of_few(collector)
+
+
+def collect_aside(
+    collector: Collector, count: int | None, files: Sequence[Path], set_dir: Path
+) -> None:
+    """Fill a held-out set with what calibration set aside; where that is none, with what it has.
+
+    Raises:
+        CalibrationError: as `collect`.
+    """
+    if aside := _manifest(set_dir)["aside"]:
+        return _fill(collector, count, [collector.images / source for source in aside])
     say(
-        f"  warning: of {counted(len(files), 'picture')} none can be held out: verify judges "
+        "  warning: fewer than 4 usable pictures, of which none can be held out: verify judges "
         "those that calibration has seen"
     )
-    collector.held_out, collector.excluded = False, set()
-    collect(collector, count, files)
+    collector.held_out, collector.excluded = False, ()
+    return _fill(collector, count, files)
 
 
 def seen_in(set_dir: Path | None) -> set[str]:
     """Return the hashes of the tensors of another set."""
     if set_dir is None:
         return set()
-    manifest = json.loads((set_dir / "manifest.json").read_text())
-    return {image["raw_sha256"] for image in manifest["images"]}
+    return {image["raw_sha256"] for image in _manifest(set_dir)["images"]}
+
+
+def _manifest(set_dir: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((set_dir / "manifest.json").read_text())
+    return manifest
 
 
 def write(collector: Collector, name: str, listed_at: PurePosixPath) -> None:
@@ -178,6 +267,7 @@ def write(collector: Collector, name: str, listed_at: PurePosixPath) -> None:
         "held_out": collector.held_out,
         "images": [asdict(image) for image in collector.taken],
         "skipped": collector.skipped,
+        **({} if collector.aside is None else {"aside": collector.aside}),
     }
     (collector.out / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
@@ -290,29 +380,48 @@ class HeldOut:
         return known if len(known) == len(labels) else None
 
 
-def _judge(collector: Collector, goal: int) -> None:
-    taken, reasons = len(collector.taken), Counter(collector.skipped.values())
-    if reasons:
-        say("  skipped: " + ", ".join(f"{number} {kind}" for kind, number in reasons.items()))
-    unfit = reasons.total() - reasons[IN_OTHER_SET]
-    if not taken or unfit > taken:
-        raise CalibrationError(
-            f"{collector.images} is unfit: {counted(taken, 'usable picture')}, "
-            f"{reasons.total()} skipped.",
-            cause="copies of one picture; transparent ones, or of nearly one colour, such as 10 "
-            "bits in files of 16; or the same folder for both sets",
-            remedy="give --images a folder of different, real pictures",
-        )
-    if taken < goal:
-        say(f"  warning: {counted(goal, 'picture')} asked for, {taken} usable")
-    if taken < FEW and not collector.excluded:
-        say(f"  warning: {counted(taken, 'picture')} only; {FEW} or more give steadier ranges")
+def _fill(collector: Collector, count: int | None, files: Sequence[Path]) -> None:
+    goal = min(count or len(files), len(files))
+    rest = iter(files)
+    for _ in track(range(goal), "pictures"):
+        if not any(collector.offer(file) for file in rest):
+            break
+    _require_usable(collector)
+    if collector.left_out:
+        say(f"  left out: {collector.left_out}")
+    if len(collector.taken) < goal:
+        say(f"  warning: {counted(goal, 'picture')} asked for, {len(collector.taken)} usable")
     _warn_of_strange(collector)
 
 
+def _require_usable(collector: Collector) -> None:
+    """Refuse pictures of which none can be used, or that are all one picture."""
+    taken, reasons = len(collector.taken), collector.skipped.values()
+    if taken > 1 or (taken and COPY not in reasons):
+        return
+    raise CalibrationError(
+        f"{collector.images} is unfit: {counted(taken, 'usable picture')}, left out: "
+        f"{collector.left_out}.",
+        cause=_causes(reasons),
+        remedy=collector.remedy,
+    )
+
+
+def _causes(kinds: Collection[str]) -> str:
+    return "; ".join(cause for kind, cause in CAUSES.items() if kind in kinds)
+
+
+def _warn_of_few(collector: Collector) -> None:
+    if (taken := len(collector.taken)) < FEW and not collector.excluded:
+        say(f"  warning: {counted(taken, 'picture')} only; {FEW} or more give steadier ranges")
+
+
 def _warn_of_strange(collector: Collector) -> None:
-    empty = [source for source, reason in collector.skipped.items() if reason == EMPTY]
-    why = f"{EMPTY}, of nearly one colour or transparent"
-    for sources, what in ((empty, why), (collector.masks, "with few values, as in masks")):
+    """Name the first picture of every kind that is left out, except copies; and masks."""
+    strange = [(collector.masks, "with few values, as in masks")]
+    for kind in sorted({*collector.skipped.values()} - {COPY, IN_OTHER_SET}):
+        sources = [source for source, reason in collector.skipped.items() if reason == kind]
+        strange.append((sources, f"{kind}, {CAUSES[kind]}" if kind == EMPTY else kind))
+    for sources, what in strange:
         if sources:
             say(f"  warning: {counted(len(sources), 'picture')} {what}, first {shown(sources[0])}")

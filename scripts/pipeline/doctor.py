@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import tempfile
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from scripts.checkpoint import contents
 from scripts.console import Console, size
 from scripts.errors import PipelineError, UsageError
 from scripts.image import image
+from scripts.picture_folder import PictureFolder
 from scripts.pipeline import engine, fitness, forecast, hub, space
 from scripts.pipeline.remote import Remote
 from scripts.pipeline.request import Request
@@ -46,7 +48,7 @@ def examine(request: Request) -> list[Finding]:
             remedy=f"`invoke fetch --weights {request.weights}`, or say it with --model",
         )
     machine = (_memory(request), _processor(_processor_flags()), _disk(request))
-    build = (_sdk(request), _weights(request), _board(request))
+    build = (_sdk(request), _weights(request), *_pictures(request), _board(request))
     return [*_engine(request.lane), *machine, *build, *_cache(request)]
 
 
@@ -151,6 +153,21 @@ def _weights(request: Request) -> Finding:
         return Finding("weights", True, contents.look(path).summary(request.model))
     except PipelineError as error:
         return Finding("weights", False, error.what, error.remedy)
+
+
+def _pictures(request: Request) -> Iterator[Finding]:
+    """Look at some pictures as `calibrate` does."""
+    from scripts.pictures import image_set  # slow to import: not for every command
+
+    folders = {"pictures": request.images, "held-out pictures": request.heldout}
+    for part, folder in folders.items():
+        if folder:
+            pictures = PictureFolder.read(folder)
+            with tempfile.TemporaryDirectory() as scratch:
+                collector = image_set.examined(pictures, request.size, Path(scratch))
+            state = f"{collector.summary}; {folder} has {len(pictures.pictures)}"
+            remedy = f"give --{'images' if folder == request.images else 'heldout'} real pictures"
+            yield Finding(part, bool(collector.taken), state, remedy)
 
 
 def _cache(request: Request) -> list[Finding]:

@@ -74,7 +74,7 @@ def pictures(text: str) -> Path | None:
     """Return a folder that has pictures, None where none is given.
 
     Raises:
-        CalibrationError: it is no folder, or has no picture.
+        CalibrationError: it is no folder, or has no file that begins as a picture.
     """
     if not text:
         return None
@@ -86,7 +86,9 @@ def pictures(text: str) -> Path | None:
             cause="a slip in the path, or it is relative to another folder",
             remedy="give the folder that the pictures are in, nested or not",
         )
-    PictureFolder.read(folder)
+    from scripts.pictures import image_set  # slow to import: not for every command
+
+    image_set.require_readable(PictureFolder.read(folder))
     return folder
 
 

@@ -68,10 +68,12 @@ class Request:
         option_values.pictures,
         metavar="DIR",
         details="JPEG, PNG, WebP, BMP and TIFF, of 8 or 16 bits a channel, up to 500 megapixels, "
-        "nested or not. The pictures for verification are set aside first, at most a quarter; "
-        "calibration has others, never the same. Copies, and pictures that are transparent or of "
-        "nearly one colour, are left out and counted. The built-in set of ViT models is two "
-        "photographs cut into crops: enough to try the pipeline, not for real use.",
+        "nested or not; links are followed, except those to folders above. Files that cannot be "
+        "read, copies, and pictures that are transparent or of nearly one colour are left out and "
+        "counted by kind. Of the others, those for verification are set aside first, at most a "
+        "quarter, and calibration never sees them. Of fewer than four none can be set aside: then "
+        "verification has those that calibration has seen, and says so. The built-in set of ViT "
+        "models is two photographs cut into crops: enough to try the pipeline, not for real use.",
     )
     heldout: Path | None = option(
         "",

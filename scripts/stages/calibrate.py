@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from openqnn.progress import say
@@ -16,42 +16,38 @@ from scripts.pictures.image_set import Collector, Shares
 from scripts.words import counted
 
 BUILD = PurePosixPath("/build")
+OF_HELD_OUT = (
+    "give --heldout a folder of real pictures, others than those of --images; or leave it out, "
+    "and some of --images are held out"
+)
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Write `calibration/<set>/`: raws, RGB bytes, `input_list.txt` and, last, `manifest.json`."""
     if arguments.count is not None and arguments.count < 1:
         raise UsageError(f"--count {arguments.count}: a set needs one picture at least.")
-    folder = artefacts.image_set(arguments.set)
-    out = arguments.out / folder
+    place = artefacts.image_set(arguments.set)
+    out = arguments.out / place
     out.mkdir(parents=True, exist_ok=True)
     model = catalog.pick(catalog.models(), arguments.model, "model")
     how = preprocess.settings(arguments.size, arguments.weights, model)
-    collector = Collector(arguments.images, out, how, image_set.seen_in(arguments.exclude))
-    _collect(collector, arguments)
-    image_set.write(collector, arguments.set, BUILD / folder)
+    folder = PictureFolder.read(arguments.images)
+    collector = Collector(folder, out, how, image_set.seen_in(arguments.exclude))
+    _collect(collector, arguments, image_set.spread(folder.pictures))
+    image_set.write(collector, arguments.set, BUILD / place)
     pictures = counted(len(collector.taken), "picture")
-    say(f"  {pictures} of {how.size.height} x {how.size.width} in {folder}")
+    say(f"  {pictures} of {how.size.height} x {how.size.width} in {place}")
 
 
-def _collect(collector: Collector, arguments: argparse.Namespace) -> None:
-    source = PictureFolder.read(arguments.images)
-    if source.left_out:
-        say(f"  left out: {source.counted}")
-    files, share = image_set.spread(source.pictures), _share(arguments)
-    if not share(files):
-        image_set.collect_seen(collector, arguments.count, files)
+def _collect(collector: Collector, arguments: argparse.Namespace, files: Sequence[Path]) -> None:
+    is_calibration = arguments.set == image_set.CALIBRATION
+    if arguments.beside and is_calibration:
+        image_set.collect_both(collector, Shares(arguments.count, arguments.beside), files)
+    elif arguments.beside:
+        image_set.collect_aside(collector, arguments.count, files, arguments.exclude)
     else:
-        image_set.collect(collector, arguments.count, share(files))
-
-
-def _share(arguments: argparse.Namespace) -> Callable[[Sequence[Path]], Sequence[Path]]:
-    """Return what picks the files that a set may have: all where the other set has its own."""
-    if not arguments.beside:
-        return list
-    if arguments.set == image_set.CALIBRATION:
-        return Shares(arguments.count, arguments.beside).of_calibration
-    return Shares(arguments.beside, arguments.count or 0).of_held_out
+        collector.remedy = collector.remedy if is_calibration else OF_HELD_OUT
+        image_set.collect(collector, arguments.count, files)
 
 
 def _arguments() -> argparse.Namespace:

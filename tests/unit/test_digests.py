@@ -143,6 +143,19 @@ def test_nothing_is_remembered_once_the_clock_went_back(
     assert DigestCache(kept).file(path) != before
 
 
+def test_loops_through_two_links_end(tmp_path: Path) -> None:
+    """Twenty levels of two links each would be a million folders."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    there.mkdir()
+    (there / "file").touch()
+    (there / "back").symlink_to(here)
+    for name in ("a", "b"):
+        (here / name).symlink_to(there)
+    files = [file.relative_to(here).as_posix() for file in digests.files_below(here)]
+    assert files == ["a/file", "b/file"]
+
+
 def test_a_folder_with_pipes_loops_and_dangling_links_has_a_digest(
     tmp_path: Path, cache: DigestCache
 ) -> None:

@@ -30,7 +30,8 @@ def test_what_systems_leave_is_left_out_and_counted(tmp_path: Path) -> None:
     add(tmp_path, "Thumbs.db", "labels.csv", "README", "b.heic")
     folder = PictureFolder.read(tmp_path)
     assert [file.name for file in folder.pictures] == ["a.jpg"]
-    assert folder.counted == "5 hidden or of the system, 3 of other kinds (.csv, .heic, no suffix)"
+    counted = picture_folder.by_kind(folder.left_out)
+    assert counted == "5 hidden or of the system, 3 of other kinds (.csv, .heic, no suffix)"
 
 
 def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
@@ -69,13 +70,25 @@ def test_a_folder_without_a_picture_is_refused_with_what_is_in_it(tmp_path: Path
 
 
 @pytest.mark.parametrize("place", ["/", ".", ".."])
-def test_a_link_to_a_folder_above_is_refused(tmp_path: Path, place: str) -> None:
+def test_a_link_to_a_folder_above_is_left_out_and_counted(tmp_path: Path, place: str) -> None:
     images = tmp_path / "images"
-    add(images, "a.jpg")
+    add(tmp_path, "images/a.jpg", "b.jpg")
     (images / "deep").mkdir()
     (images / "deep" / "link").symlink_to(Path(tmp_path, place).resolve())
-    with pytest.raises(CalibrationError, match="link is a link to /"):
-        PictureFolder.read(images)
+    folder = PictureFolder.read(images)
+    assert [file.name for file in folder.pictures] == ["a.jpg"]
+    assert folder.left_out == {picture_folder.UPWARDS: 1}
+    assert folder.links == ()
+
+
+def test_a_link_to_a_folder_above_is_left_out_behind_a_link_too(tmp_path: Path) -> None:
+    images, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
+    add(tmp_path, "images/a.jpg", "elsewhere/b.jpg", "c.jpg")
+    (images / "link").symlink_to(elsewhere)
+    (elsewhere / "up").symlink_to("..")
+    folder = PictureFolder.read(images)
+    assert [file.name for file in folder.pictures] == ["a.jpg", "b.jpg"]
+    assert folder.left_out == {picture_folder.UPWARDS: 1}
 
 
 def test_links_within_the_folder_are_none_to_a_folder_above(tmp_path: Path) -> None:

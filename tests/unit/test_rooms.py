@@ -25,7 +25,7 @@ ROOMS = {
         *("package", "report"),
     },
     "image": set[str](),
-    "pipeline": {"catalog", "checkpoint", "package", "report", "image"},
+    "pipeline": {"catalog", "pictures", "checkpoint", "package", "report", "image"},
     "boards": {"package", "htp"},
 }
 ROOMS["bench"] = set(ROOMS)

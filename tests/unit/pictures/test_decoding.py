@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 import subprocess
@@ -130,6 +131,39 @@ def test_a_large_cut_file_is_refused_too(tmp_path: Path, narrow: None) -> None:
     file.write_bytes(file.read_bytes()[:-900])
     with pytest.raises(ImageFileError, match=r"cut\.jpg"):
         rgb(file)
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg", "tiff_deflate"])
+def test_decoders_write_nothing_to_the_console(
+    tmp_path: Path, compression: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """libtiff writes from C, and Pillow warns of what EXIF has wrong."""
+    file = tmp_path / "a.tif"
+    noise(64, 64).save(file, compression=compression)
+    whole_file, dice = file.read_bytes(), np.random.default_rng(0)
+    for keep in (*range(len(whole_file) - 200, len(whole_file), 9), None):
+        damaged = bytearray(whole_file[:keep])
+        for place in dice.integers(8, len(damaged), 20):
+            damaged[place] ^= 0x55
+        file.write_bytes(damaged)
+        with contextlib.suppress(ImageFileError):
+            rgb(file)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"", "it is empty"), (b"not a picture", "no format that is known"), (None, "damaged or cut")],
+)
+def test_a_refusal_shows_nothing_of_python(
+    tmp_path: Path, content: bytes | None, says: str
+) -> None:
+    noise(64, 64).save(tmp_path / "a.png")
+    cut = (tmp_path / "a.png").read_bytes()[:900]
+    (tmp_path / "a.png").write_bytes(cut if content is None else content)
+    with pytest.raises(ImageFileError, match=says) as refusal:
+        rgb(tmp_path / "a.png")
+    assert "<" not in str(refusal.value)
 
 
 def test_a_file_that_is_no_picture_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections import Counter
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from scripts.errors import CalibrationError, ImageFileError, UsageError
+from scripts.errors import CalibrationError, UsageError
 from scripts.picture_size import PictureSize
 from scripts.pictures import decoding, image_set, preprocess
 from scripts.pictures.image_set import HeldOut
@@ -97,12 +98,38 @@ def test_fewer_pictures_are_the_first_of_more_and_evenly_spread() -> None:
     assert set(tenths.values()) <= {9, 10, 11}
 
 
-def test_a_broken_picture_is_refused_by_name(tmp_path: Path) -> None:
-    images = folder_of(tmp_path, 4)
-    broken = images / "2" / "002.png"
-    broken.write_bytes(broken.read_bytes()[:80])
-    with pytest.raises(ImageFileError, match=r"2/002\.png"):
-        run(images, tmp_path / "out")
+def test_pictures_that_cannot_be_used_are_left_out_and_counted_by_kind(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    images = folder_of(tmp_path, 20)
+    for name in ("2/002.png", "3/003.png"):
+        (images / name).write_bytes((images / name).read_bytes()[:80])
+    (images / "empty.jpg").touch()
+    (images / "page.png").write_text("<html>")
+    Image.fromarray(np.full((8, 8), 0.5, np.float32)).save(images / "depth.tif")
+    (images / "notes.txt").touch()
+    manifest = run(images, tmp_path / "out")
+    assert len(manifest["images"]) == 18
+    said, errors = capfd.readouterr()
+    assert (
+        "  left out: 2 damaged or cut short, 2 of no known format, 1 of other kinds (.txt), "
+        "1 without a brightest value\n" in said
+    )
+    assert re.search(r"warning: 2 pictures damaged or cut short, first ./00.\.png\n", said)
+    assert not errors
+
+
+@pytest.mark.parametrize("kind", ["damaged", "one colour"])
+def test_a_folder_without_one_usable_picture_is_refused(tmp_path: Path, kind: str) -> None:
+    file = add(tmp_path / "pictures", "a.png", 0)
+    if kind == "damaged":
+        file.write_bytes(file.read_bytes()[:80])
+    else:
+        Image.new("RGB", (9, 9)).save(file)
+    with pytest.raises(CalibrationError, match="0 usable pictures, left out: 1 ") as refusal:
+        run(tmp_path / "pictures", tmp_path / "out")
+    assert refusal.value.cause
+    assert "--images" in refusal.value.remedy
 
 
 def test_copies_and_single_colours_are_skipped_by_name_and_replaced(
@@ -161,7 +188,7 @@ def test_pictures_without_content_are_skipped_and_counted(
     manifest = run(images, tmp_path / "out")
     assert set(manifest["skipped"]) == set(without_content())
     said = capsys.readouterr().out
-    assert "skipped: 6 without content" in said
+    assert "left out: 6 without content" in said
     assert "6 pictures without content, of nearly one colour or transparent, first " in said
 
 
@@ -204,8 +231,10 @@ def test_a_held_out_set_from_the_same_folder_stays_disjoint(tmp_path: Path) -> N
 def test_a_set_with_nothing_left_for_it_is_refused(tmp_path: Path) -> None:
     images, out = folder_of(tmp_path, 6), tmp_path / "out"
     run(images, out)
-    with pytest.raises(CalibrationError, match="0 usable"):
+    with pytest.raises(CalibrationError, match="0 usable") as refusal:
         run(images, out, set="heldout", exclude=out / "calibration" / "calibration")
+    assert "--heldout" in refusal.value.remedy
+    assert "both sets" in refusal.value.cause
 
 
 def both_sets(images: Path, out: Path, wanted: tuple[int, int]) -> tuple[dict[str, Any], ...]:
@@ -238,16 +267,41 @@ def test_a_folder_too_small_to_hold_any_back_is_verified_on_what_it_has(
     assert "verify judges those that calibration has seen" in capsys.readouterr().out
 
 
-def test_copies_of_calibration_pictures_are_not_held_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_copies_of_calibration_pictures_are_not_held_out(tmp_path: Path) -> None:
     images = folder_of(tmp_path, 20)
     for number in range(20):
         add(images, f"copies/{number:03d}.png", number)
     calibration, held_out = both_sets(images, tmp_path / "out", (20, 20))
     hashes = [{image["raw_sha256"] for image in part["images"]} for part in (calibration, held_out)]
+    assert [len(part) for part in hashes] == [15, 5]
     assert not hashes[0] & hashes[1]
-    assert " in the other set" in capsys.readouterr().out
+
+
+def sources(manifest: dict[str, Any]) -> list[str]:
+    return [image["source"] for image in manifest["images"]]
+
+
+def test_what_cannot_be_used_takes_no_place_in_either_share(tmp_path: Path) -> None:
+    """Whichever files are drawn for the held-out share, it is as large as usable ones allow."""
+    images = folder_of(tmp_path, 8)
+    for number in range(30):
+        Image.fromarray(np.full((9, 9), number % 2, np.uint8)).save(images / f"mask-{number}.png")
+    (images / "cut.jpg").write_bytes(b"\xff\xd8\xff")
+    calibration, held_out = both_sets(images, tmp_path / "out", (32, 16))
+    assert [len(sources(calibration)), len(sources(held_out))] == [6, 2]
+    assert not {*sources(calibration)} & {*sources(held_out)}
+    assert held_out["held_out"]
+    files = (tmp_path / "out/calibration/calibration").iterdir()
+    assert Counter(file.suffix for file in files) == {".raw": 6, ".rgb": 6, ".txt": 1, ".json": 1}
+
+
+def test_good_pictures_are_divided_along_the_spread_files(tmp_path: Path) -> None:
+    images = folder_of(tmp_path, 60)
+    files = image_set.spread(sorted(images.rglob("*.png")))
+    order = [file.relative_to(images).as_posix() for file in files]
+    calibration, held_out = both_sets(images, tmp_path / "out", (32, 16))
+    assert sources(calibration) == order[:32]
+    assert sources(held_out) == order[32:48]
 
 
 def test_what_was_left_out_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,13 +4,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import docker
 from scripts.console import Console
 from scripts.errors import EngineError, PipelineError, UsageError
 from scripts.image import image
-from scripts.image.image import Image
+from scripts.image.image import Image as BuildImage
 from scripts.pipeline import doctor, engine, forecast, hub, request
 from scripts.pipeline.request import Request
 
@@ -87,7 +89,9 @@ def test_an_image_that_will_be_pulled_is_no_fault(monkeypatch: pytest.MonkeyPatc
 
 def test_an_image_that_build_refuses_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(image.REFERENCE_VARIABLE, "x")
-    monkeypatch.setattr(image, "find", lambda client, lane: Image("id", "t", lane, "c", "i", 1))
+    monkeypatch.setattr(
+        image, "find", lambda client, lane: BuildImage("id", "t", lane, "c", "i", 1)
+    )
     finding = doctor._image(docker.DockerClient("tcp://127.0.0.1:1", version="1.41"), "bookworm")
     assert not finding.well
     assert finding.state == "x does not name an image by its digest."
@@ -127,6 +131,34 @@ def test_a_file_in_place_of_a_builds_folder_is_found(tmp_path: Path) -> None:
     finding = doctor._disk(asked)
     assert not finding.well
     assert finding.state.startswith(f"{asked.root}: Not a directory")
+
+
+def test_pictures_are_looked_at_as_calibrate_does(tmp_path: Path) -> None:
+    dice = np.random.default_rng(0)
+    for number in range(20):
+        noise = dice.integers(0, 256, (20, 20, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+    Image.fromarray(dice.integers(0, 3, (20, 20), np.uint8) * 99).save(tmp_path / "mask.png")
+    (tmp_path / "notes.txt").touch()
+    (finding,) = doctor._pictures(request.make(images=str(tmp_path)))
+    assert finding.part == "pictures" and finding.well
+    assert "16 of 16 pictures looked at can be used" in finding.state
+    assert "left out: 1 of other kinds (.txt)" in finding.state
+    assert f"{tmp_path} has 21" in finding.state
+
+
+def test_pictures_of_which_none_can_be_used_are_found(tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    for number in range(20):
+        Image.new("L", (20, 20), number).save(tmp_path / "masks" / f"{number}.png")
+    Image.fromarray(np.arange(400, dtype=np.uint8).reshape(20, 20)).save(tmp_path / "a.png")
+    asked = request.make(images=str(tmp_path / "masks"), heldout=str(tmp_path))
+    findings = {finding.part: finding for finding in doctor._pictures(asked)}
+    masks, mixed = findings["pictures"], findings["held-out pictures"]
+    assert not masks.well
+    assert masks.state.startswith("0 of 20 pictures looked at can be used; left out: 20 without")
+    assert "--images" in masks.remedy
+    assert mixed.well
 
 
 def test_a_network_beyond_the_address_space_is_found() -> None:

@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image as Picture
 
 from scripts import digests, source
 from scripts.image import lanes, locks
@@ -46,7 +47,7 @@ def test_folders_are_named_by_their_content_and_not_by_their_path(tmp_path: Path
     for name in ("first", "second"):
         shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path / name)
         folder = tmp_path / name
-        (folder / "a.png").touch()
+        Picture.new("L", (1, 1)).save(folder / "a.png")
         records.append(gather(weights=folder, images=folder, heldout=folder))
     assert records[0] == records[1]
     assert str(tmp_path) not in records[0]

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image as Picture
 
 from scripts import source
 from scripts.console import Console
@@ -87,8 +88,8 @@ def test_the_environment_of_the_container(checkout: Path, monkeypatch: pytest.Mo
 
 def test_pictures_of_ones_own(checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "build.jpg").write_bytes(b"1")
+    Picture.new("L", (1, 1)).save(tmp_path / "pictures" / "build.jpg")
     asked = request.make(images=str(tmp_path / "pictures"))
     before = keys(checkout, asked)
-    (tmp_path / "pictures" / "build.jpg").write_bytes(b"2")
+    Picture.new("L", (1, 1), 255).save(tmp_path / "pictures" / "build.jpg")
     assert changed(before, keys(checkout, asked)) == {"calibrate", "verify"}

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from scripts.errors import UsageError
 from scripts.pipeline import plan, request
@@ -38,7 +39,7 @@ def test_only_weights_from_the_hub_are_fetched_and_only_that_has_network() -> No
 
 
 def test_own_pictures_replace_the_built_in_ones(tmp_path: Path) -> None:
-    (tmp_path / "a.png").touch()
+    Image.new("L", (1, 1)).save(tmp_path / "a.png")
     assert "images" not in verbs(images=str(tmp_path))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from scripts import width_pins
 from scripts.checkpoint import files
@@ -135,7 +136,7 @@ def test_home_is_expanded_in_every_folder(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("HOME", str(tmp_path))
     shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path, dirs_exist_ok=True)
     (tmp_path / "sdk.yaml").write_text("")
-    (tmp_path / "a.png").touch()
+    Image.new("L", (1, 1)).save(tmp_path / "a.png")
     build = make(model="digits", build_dir="~/x", weights="~", images="~", heldout="~", sdk="~")
     assert build.build_dir == tmp_path / "x"
     folders = (Path(build.weights), build.images, build.heldout, build.sdk)
@@ -312,3 +313,14 @@ def test_a_repository_says_its_model_by_name_or_once_it_is_fetched(tmp_path: Pat
     named = request.make(model="vits16", weights="someone/finetune@v2", build_dir=str(tmp_path))
     with pytest.raises(CheckpointError, match="is not vits16"):
         named.fetched()
+
+
+@pytest.mark.parametrize("option", ["images", "heldout"])
+def test_a_folder_of_files_that_are_no_pictures_is_refused(tmp_path: Path, option: str) -> None:
+    (tmp_path / "good").mkdir()
+    Image.new("L", (1, 1)).save(tmp_path / "good" / "a.png")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.png").write_text("<html>")
+    folders = {"images": "good"} | {option: "bad"}
+    with pytest.raises(CalibrationError, match="bad has no usable picture: 1 of no known format"):
+        request.make(**{name: str(tmp_path / folder) for name, folder in folders.items()})
