@@ -40,10 +40,15 @@ def of_file(path: Path) -> str:
 
 def of_stream(stream: BinaryIO) -> str:
     """Read a stream to its end and return the SHA-256 in hexadecimal."""
+    return hash_of(stream).hexdigest()
+
+
+def hash_of(stream: BinaryIO) -> hashlib._Hash:
+    """Read a stream to its end and return its SHA-256, which can go on with more bytes."""
     digest = hashlib.sha256()
     while chunk := stream.read(_CHUNK):
         digest.update(chunk)
-    return digest.hexdigest()
+    return digest
 
 
 def files_below(path: Path) -> Iterator[Path]:
@@ -126,6 +131,14 @@ class DigestCache:
         if entry and entry.stamp == before and _of_content(after) == _of_content(before):
             carried = _Entry(after, entry.sha256)
             self._entries |= {str(source): carried, str(target): carried}
+
+    def know(self, path: Path, sha256: str) -> None:
+        """Take the digest of a file that this process has written, and hashed on its way."""
+        path = path.resolve()
+        self._watch_clock()
+        _let_age(path)
+        if _age(path) >= _tick(path):
+            self._entries[str(path)] = _Entry(_stamp(path), sha256)
 
     def save(self) -> None:
         """Write the cache to disk, without files that are gone; losing it only costs time."""

@@ -58,6 +58,10 @@ class ContentStore:
             self._put(folder / name, output["sha256"])
         self.record(manifest)
 
+    def accept(self, sha256: str) -> None:
+        """Take a file that came into its place here and was hashed on its way."""
+        self._digests.know(self.blob(sha256), sha256)
+
     def record(self, manifest: Manifest) -> None:
         """Keep a manifest whose files are kept."""
         self.result_path(manifest["key"]).parent.mkdir(parents=True, exist_ok=True)
@@ -99,13 +103,16 @@ class ContentStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             # A mode belongs to the file, not to the link.
-            same_mode = blob.stat().st_mode & 0o7777 == mode
-            if not (same_mode and self._link(blob, path)):
-                shutil.copyfile(blob, path)
-                path.chmod(mode)
+            may_link = blob.stat().st_mode & 0o7777 == mode
+            self._digests.carry(blob, path, lambda: self._show(blob, path, may_link, mode))
         except FileNotFoundError:
             return False
         return True
+
+    def _show(self, blob: Path, path: Path, may_link: bool, mode: int) -> None:
+        if not (may_link and self._link(blob, path)):
+            shutil.copyfile(blob, path)
+            path.chmod(mode)
 
     def _is_right(self, path: Path, sha256: str) -> bool:
         is_right = self._digests.file(path) == sha256

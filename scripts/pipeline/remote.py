@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
@@ -29,11 +30,11 @@ from requests.auth import AuthBase
 from requests.utils import get_netrc_auth
 from urllib3.util import Retry
 
-from scripts import digests
 from scripts.errors import UsageError
 from scripts.loopback import is_loopback
 from scripts.pipeline.cas import Manifest
 from scripts.pipeline.hub import CERTIFICATES
+from scripts.pipeline.incoming import Incoming
 
 TOKEN, TOKEN_FILE = "DINOV3_QNN_CACHE_TOKEN", "DINOV3_QNN_CACHE_TOKEN_FILE"
 # To connect, and between two reads.
@@ -75,6 +76,7 @@ class Remote:
     is_alive: bool = True
     _session: requests.Session = field(init=False, repr=False)
     _certificates: str | bool = field(init=False, repr=False)
+    _turn: Lock = field(default_factory=Lock, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._session = _session(self.url)
@@ -98,11 +100,10 @@ class Remote:
         """
 
         def ask() -> bool:
-            partial = path.with_name(f"{sha256}.incoming")
             with _locked(path.with_name(".lock")):
-                partial.touch()
-                whole = any(self._receive(sha256, size, partial) for _ in range(_TRIES))
-                return whole and self._accept(partial, sha256, path)
+                incoming = Incoming(path.with_name(f"{sha256}.incoming"))
+                whole = any(self._receive(sha256, size, incoming) for _ in range(_TRIES))
+                return whole and self._accept(incoming, sha256, path)
 
         return self._while_alive(ask, False)
 
@@ -126,11 +127,11 @@ class Remote:
         place, document = f"/ac/{manifest['key']}", _action_result(manifest)
         return self._while_alive(lambda: self._put(place, document, _JSON), False)
 
-    def _accept(self, partial: Path, sha256: str, path: Path) -> bool:
-        if digests.of_file(partial) == sha256:
-            partial.replace(path)
+    def _accept(self, incoming: Incoming, sha256: str, path: Path) -> bool:
+        if incoming.sha256 == sha256:
+            incoming.path.replace(path)
             return True
-        partial.unlink()
+        incoming.path.unlink()
         self.note(f"{self.url} has other bytes under {sha256}: not used")
         return False
 
@@ -140,24 +141,24 @@ class Remote:
             raise _Useless(f"it takes nothing ({_status(answer)})")
         return True
 
-    def _receive(self, sha256: str, size: int, path: Path) -> bool:
+    def _receive(self, sha256: str, size: int, incoming: Incoming) -> bool:
         """Append to a file what is missing of it; False where the answer broke off."""
-        start = path.stat().st_size if path.is_file() else 0
+        start = incoming.size
         if start >= size:
             return True
         wish = {"Range": f"bytes={start}-"} if start else {}
         try:
             with self._ask("GET", f"/cas/{sha256}", headers=wish, stream=True) as answer:
                 if answer.status_code == requests.codes.requested_range_not_satisfiable:
-                    path.unlink()
-                    return False
+                    incoming.clear()
                 if not answer.ok:
                     return False
-                is_rest = answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
-                _write(answer, path, "ab" if start and is_rest else "wb", size)
+                if not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+                    incoming.clear()
+                incoming.append(answer.iter_content(_CHUNK), size)
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
             return False
-        return path.stat().st_size >= size
+        return incoming.size >= size
 
     def _ask(self, method: str, place: str, **options: Any) -> requests.Response:
         # Said here, for requests would take REQUESTS_CA_BUNDLE before what a session has.
@@ -176,8 +177,10 @@ class Remote:
         try:
             return act()
         except (_Useless, requests.RequestException) as error:
-            self.is_alive = False
-            self.note(f"going on without the cache {self.url}: {_reason(error)}")
+            with self._turn:
+                if self.is_alive:
+                    self.note(f"going on without the cache {self.url}: {_reason(error)}")
+                self.is_alive = False
             return otherwise
 
 
@@ -245,15 +248,6 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
-
-
-def _write(answer: requests.Response, path: Path, mode: str, size: int) -> None:
-    """Write an answer to a file, of no more bytes than it can have."""
-    with path.open(mode) as file:
-        for chunk in answer.iter_content(_CHUNK):
-            file.write(chunk[: size - file.tell()])
-            if file.tell() >= size:
-                break
 
 
 def _bounded(answer: requests.Response) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
 from scripts.console import Console
@@ -13,6 +14,8 @@ from scripts.pipeline.cas import Manifest
 from scripts.pipeline.remote import Remote
 from scripts.pipeline.request import Request
 from scripts.pipeline.store import Store
+
+_CONNECTIONS = 4
 
 
 @dataclass
@@ -40,15 +43,27 @@ class SharedCache:
                 result that says otherwise is not taken.
         """
         manifest = self._theirs(stage, key, known)
-        contents = self.store.contents
-        if not (self.remote and manifest):
+        if not (self.remote and manifest and self._fetch(self.remote, manifest)):
             return None
-        for output in manifest["outputs"].values():
-            blob = contents.blob(output["sha256"])
-            if not blob.is_file() and not self.remote.fetch(blob.name, output["size"], blob):
-                return None
-        contents.record(manifest)
+        self.store.contents.record(manifest)
         return self.store.restore(stage, key)
+
+    def _fetch(self, remote: Remote, manifest: Manifest) -> bool:
+        """Bring the files of a result that are not in the store, some at a time."""
+        contents = self.store.contents
+        sizes = {output["sha256"]: output["size"] for output in manifest["outputs"].values()}
+        missing = [sha256 for sha256 in sizes if not contents.blob(sha256).is_file()]
+        # Its threads end with the process: an interrupted build waits for no answer.
+        with ThreadPool(_CONNECTIONS) as pool:
+            came = pool.map(
+                lambda sha256: remote.fetch(sha256, sizes[sha256], contents.blob(sha256)),
+                missing,
+                chunksize=1,
+            )
+        for sha256, is_here in zip(missing, came, strict=True):
+            if is_here:
+                contents.accept(sha256)
+        return all(came)
 
     def offer(self, stage: str, key: str, known: Mapping[str, Any], *, ran: bool) -> None:
         """Compare a result with what the cache has; where it may and there is none, give it ours.
