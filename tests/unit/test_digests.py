@@ -42,6 +42,17 @@ def test_an_unchanged_file_is_not_read_again(
     assert cache.file(path) == before
 
 
+def test_a_file_hashed_on_its_way_is_not_read_but_once_it_changed(
+    tmp_path: Path, cache: DigestCache
+) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"x")
+    cache.know(path, "of what was written")
+    assert cache.file(path) == "of what was written"
+    path.write_bytes(b"y")
+    assert cache.file(path) == hashlib.sha256(b"y").hexdigest()
+
+
 def test_memory_survives_a_save_and_a_damaged_file_is_only_forgotten(tmp_path: Path) -> None:
     path, cache_file = tmp_path / "a", tmp_path / "digests.json"
     path.write_bytes(b"x")
