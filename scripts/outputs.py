@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,8 @@ WORDS = {"tokens": TOKENS, "cls": CLS, "patches": PATCHES, "features": FEATURES}
 HEADS = {"head": HEAD, "patch-head": PATCH_HEAD}
 LAYERS = "layers"
 TOKENS_ALONE = "tokens"
+# How the path of a head ends.
+HEAD_SUFFIX = ".safetensors"
 # More than any network has layers, and fewer than Python refuses to read.
 _DIGITS = 9
 GRAMMAR = "tokens, cls, patches, features, layers=7,15, head=FILE, patch-head=FILE"
@@ -146,7 +148,7 @@ def has_cls(name: str) -> bool:
 
 def _entries(text: str) -> Iterator[Output]:
     in_layers = False
-    for part in (part.strip() for part in text.split(",")):
+    for part in _parts(text):
         word, has_value, value = part.partition("=")
         is_number = in_layers and not has_value and _is_number(part)
         in_layers = is_number or word == LAYERS
@@ -162,6 +164,33 @@ def _entries(text: str) -> Iterator[Output]:
             raise ValueError(f"{value or 'nothing'!r} is no layer; layers are counted from 0")
         else:
             raise ValueError(f"there is no output {part!r}; there are {GRAMMAR}")
+
+
+def _parts(text: str) -> list[str]:
+    """Return what commas part, except those in the path of a head, which ends with `.safetensors`.
+
+    What follows a path without that end belongs to it, if an end comes before another word does.
+    """
+    parts: list[str] = []
+    pieces = text.split(",")
+    while pieces:
+        part = pieces.pop(0)
+        if part.strip().partition("=")[0] in HEADS:
+            more = _rest_of_path([part, *pieces])
+            part = ",".join([part, *pieces[:more]])
+            pieces = pieces[more:]
+        parts.append(part.strip())
+    return parts
+
+
+def _rest_of_path(pieces: Sequence[str]) -> int:
+    """Return how many pieces behind the first continue its path."""
+    for number, piece in enumerate(pieces):
+        if number and piece.strip().partition("=")[0] in (*WORDS, *HEADS, LAYERS):
+            return 0
+        if piece.rstrip().endswith(HEAD_SUFFIX):
+            return number
+    return 0
 
 
 def _is_number(text: str) -> bool:

@@ -1,4 +1,8 @@
-"""Linear heads that people bring: a safetensors file with `weight` and perhaps `bias`."""
+"""Linear heads that people bring: a safetensors file with `weight` and perhaps `bias`.
+
+Both may have one prefix, such as `classifier.` or `decode_head.conv_seg.`. A head on patches may be
+a convolution of 1 x 1, [classes, hidden, 1, 1].
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,12 @@ from numpy.typing import NDArray
 from scripts.checkpoint import files
 from scripts.checkpoint.files import STORED_TYPES, Tensor
 from scripts.errors import CheckpointError
+from scripts.outputs import HEAD_SUFFIX
 
-SUFFIX = ".safetensors"
 WEIGHT, BIAS = "weight", "bias"
 REMEDY = (
-    "a head has `weight` [classes, hidden] and perhaps `bias` [classes], as torch.nn.Linear's "
-    "state_dict() has them: safetensors.torch.save_file(layer.state_dict(), FILE)"
+    "a head has `weight` [classes, hidden], perhaps `bias` [classes], and nothing else, as the "
+    "state_dict() of a torch.nn.Linear: safetensors.torch.save_file(layer.state_dict(), FILE)"
 )
 
 
@@ -38,6 +42,7 @@ def read(file: Path, hidden: int) -> Mapping[str, NDArray[np.float32]]:
             or a value is not finite, or every weight is 0.
     """
     values = {name: tensor.read() for name, tensor in _tensors(file, hidden).items()}
+    values[WEIGHT] = values[WEIGHT].reshape(_matrix(values[WEIGHT].shape))
     if bad := [name for name, value in values.items() if not np.isfinite(value).all()]:
         raise CheckpointError(f"{file}: {bad[0]} has NaN or infinite values.", remedy=REMEDY)
     if not values[WEIGHT].any():
@@ -55,29 +60,55 @@ def digest(file: Path) -> str:
 
 
 def _tensors(file: Path, hidden: int) -> dict[str, Tensor]:
+    """Return the tensors of the one layer that is in a file, as `weight` and `bias`."""
     if not file.is_file():
         what = "is no file" if file.exists() else "is not there: no head"
         raise CheckpointError(
             f"{file} {'is a folder, no head' if file.is_dir() else what}.", remedy=REMEDY
         )
-    if file.suffix != SUFFIX:
-        raise CheckpointError(f"{file} is no {SUFFIX} file.", remedy=REMEDY)
-    tensors = files.read_header(file)
-    if WEIGHT not in tensors or tensors.keys() - {WEIGHT, BIAS}:
-        shown = ", ".join(sorted(tensors)[:4]) or "nothing"
-        raise CheckpointError(f"{file} is no linear head: it holds {shown}.", remedy=REMEDY)
-    for name, tensor in tensors.items():
+    if file.suffix != HEAD_SUFFIX:
+        raise CheckpointError(f"{file} is no {HEAD_SUFFIX} file.", remedy=REMEDY)
+    header = files.read_header(file)
+    layer = _layer(file, header)
+    for name, tensor in header.items():
         if tensor.dtype not in STORED_TYPES:
             raise files.refuse_type(file, name, tensor.dtype)
-    shape = tensors[WEIGHT].shape
-    if len(shape) != 2 or shape[1] != hidden or not shape[0]:
+    _require_width(file, layer, hidden)
+    return layer
+
+
+def _layer(file: Path, header: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return `weight` and `bias` whatever prefix they share; a file with more is ambiguous."""
+    prefix = next((name for name in header if name.endswith(WEIGHT)), "").removesuffix(WEIGHT)
+    own = {f"{prefix}{part}": part for part in (WEIGHT, BIAS)}
+    if (prefix and prefix[-1] != ".") or f"{prefix}{WEIGHT}" not in header or header.keys() - own:
+        shown = ", ".join(f"{name} {list(header[name].shape)}" for name in sorted(header)[:4])
+        more = f" and {len(header) - 4} more" if len(header) > 4 else ""
+        raise CheckpointError(
+            f"{file} is no linear head: it holds {shown or 'nothing'}{more}.",
+            cause="more than one linear layer, such as one behind a norm, or a whole network",
+            remedy=REMEDY,
+        )
+    return {own[name]: tensor for name, tensor in header.items()}
+
+
+def _require_width(file: Path, layer: Mapping[str, Tensor], hidden: int) -> None:
+    shape = layer[WEIGHT].shape
+    matrix = _matrix(shape)
+    if len(matrix) != 2 or matrix[1] != hidden or not matrix[0]:
+        both = "a head on CLS and the mean of the patches, side by side"
+        other = "a head of another model, or a transposed one"
         raise CheckpointError(
             f"{file} is no head for this network: its weight is {list(shape)}, not "
             f"[classes, {hidden}].",
-            cause="a head of another model, or a transposed one",
+            cause=both if matrix[1:] == (2 * hidden,) else other,
             remedy=REMEDY,
         )
-    if BIAS in tensors and tensors[BIAS].shape != shape[:1]:
-        wrong, right = list(tensors[BIAS].shape), list(shape[:1])
+    if BIAS in layer and layer[BIAS].shape != shape[:1]:
+        wrong, right = list(layer[BIAS].shape), list(shape[:1])
         raise CheckpointError(f"{file}: its bias is {wrong}, not {right}.", remedy=REMEDY)
-    return tensors
+
+
+def _matrix(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a weight as that of a linear layer, which a convolution of 1 x 1 is."""
+    return shape[:2] if shape[2:] == (1, 1) else shape

@@ -150,7 +150,8 @@ class Request:
         "[1, h*w, hidden] and `features` [1, hidden, h, w] are cut out of it. `layers=7,15` gives "
         "`layer_7` and `layer_15`, features after the last norm, layers counted from 0, as DINO's "
         "`get_intermediate_layers(norm=True)` does. A head is a safetensors file with `weight` "
-        "[classes, hidden] and perhaps `bias`: `head=FILE` gives logits [1, classes] of CLS, "
+        "[classes, hidden] and perhaps `bias`, both with a prefix or without, and nothing else; a "
+        "convolution of 1 x 1 is one, too: `head=FILE` gives logits [1, classes] of CLS, "
         "`patch-head=FILE` logits `patch_head` [1, classes, h, w] of the patches. Numbers behind a "
         "comma continue `layers`. Each is a tensor of its own, and the gate judges each.",
     )

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from openqnn.progress import say
 from scripts import metrics, outputs
-from scripts.errors import ArtefactError
+from scripts.checkpoint import heads
 from scripts.metrics import Features, Head
 from scripts.pictures.image_set import HeldOut
 
@@ -35,7 +36,7 @@ def judged(
                 name: metrics.hits(side[outputs.HEAD], labels) for name, side in both.items()
             }
     elif head and cls:
-        weight, bias = read_head(head, reference[cls].shape[-1])
+        weight, bias = _layer(heads.read(head, reference[cls].shape[-1]))
         if labels := _labels(held_out, len(bias)):
             report["accuracy"] = {
                 name: metrics.accuracy(side[cls], (weight, bias), labels)
@@ -59,20 +60,6 @@ def _labels(held_out: HeldOut, classes: int) -> list[int] | None:
     return labels
 
 
-def read_head(path: Path, hidden: int) -> Head:
-    """Return a linear classifier's weight [classes, hidden] and bias.
-
-    Raises:
-        ArtefactError: the file has no head for features of this size.
-    """
-    from safetensors.numpy import load_file
-
-    try:
-        tensors = load_file(path)
-        weight = tensors["weight"]
-        bias = tensors.get("bias", np.zeros(len(weight), weight.dtype))
-        if weight.shape != (len(bias), hidden):
-            raise ValueError(f"its weight is {weight.shape}, the features have {hidden}")
-    except Exception as error:
-        raise ArtefactError(f"{path} is no linear head for this model: {error}.") from error
-    return weight, bias
+def _layer(head: Mapping[str, NDArray[np.float32]]) -> Head:
+    weight = head[heads.WEIGHT]
+    return weight, head.get(heads.BIAS, np.zeros(len(weight), weight.dtype))

@@ -16,6 +16,8 @@ from scripts.outputs import Outputs
         ("patches, features", ["patches", "features"]),
         ("head=a/b.safetensors,layers=0,2", ["head", "layer_0", "layer_2"]),
         ("layers=0,head=a,layers=2,patch-head=b", ["layer_0", "head", "layer_2", "patch_head"]),
+        ("head=/a,b/c, d.safetensors ,cls", ["head", "cls"]),
+        ("cls,patch-head=b,1.safetensors,layers=1,2", ["cls", "patch_head", "layer_1", "layer_2"]),
     ],
 )
 def test_a_list_stands_for_tensors(text: str, names: list[str]) -> None:
@@ -24,9 +26,16 @@ def test_a_list_stands_for_tensors(text: str, names: list[str]) -> None:
     assert Outputs.parse(str(parsed)) == parsed, "it is handed on to the stage that exports"
 
 
+def test_commas_may_be_in_the_path_of_a_head() -> None:
+    parsed = Outputs.parse("head=/a,b/c, d.safetensors,patch-head=e,f,g.safetensors")
+    paths = {"head": Path("/a,b/c, d.safetensors"), "patch_head": Path("e,f,g.safetensors")}
+    assert parsed.heads == paths
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("head=a,tokenz", "there is no output 'tokenz'"),
         ("", "there is no output ''"),
         ("logits", "there is no output 'logits'; there are tokens, cls"),
         ("tokens,7", "there is no output '7'"),

@@ -17,7 +17,7 @@ ROOMS = {
     "lowering": {"catalog", "pictures"},
     "htp": {"catalog"},
     "quantization": {"catalog"},
-    "verification": {"catalog", "pictures", "htp"},
+    "verification": {"catalog", "pictures", "checkpoint", "htp"},
     "package": {"catalog", "pictures", "htp"},
     "report": {"catalog", "package"},
     "stages": {

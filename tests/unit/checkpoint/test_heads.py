@@ -30,6 +30,19 @@ def test_a_head_is_read_as_float32(tmp_path: Path, dtype: str) -> None:
     }
 
 
+@pytest.mark.parametrize("prefix", ["classifier.", "fc.", "linear.", "decode_head.conv_seg."])
+def test_a_head_may_have_a_prefix_and_be_a_convolution_of_1_x_1(
+    tmp_path: Path, prefix: str
+) -> None:
+    weight = np.random.default_rng(0).standard_normal((10, HIDDEN), np.float32)
+    plain = heads.read(_file(tmp_path, {"weight": weight, "bias": BIAS}), HIDDEN)
+    tensors = {f"{prefix}weight": weight[:, :, None, None], f"{prefix}bias": BIAS}
+    values = heads.read(_file(tmp_path, tensors), HIDDEN)
+    assert [*sorted(values)] == ["bias", "weight"]
+    for name, value in values.items():
+        np.testing.assert_array_equal(value, plain[name])
+
+
 def test_a_bias_may_be_left_out(tmp_path: Path) -> None:
     assert [*heads.read(_file(tmp_path, {"weight": WEIGHT}), HIDDEN)] == ["weight"]
 
@@ -37,8 +50,12 @@ def test_a_bias_may_be_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("tensors", "says"),
     [
-        ({"head.weight": WEIGHT, "head.bias": BIAS}, "it holds head.bias, head.weight"),
-        ({"weight": WEIGHT, "scale": BIAS}, "it holds scale, weight"),
+        ({"a.weight": WEIGHT, "b.bias": BIAS}, "it holds a.weight [10, 96], b.bias [10]."),
+        ({"weight": WEIGHT, "scale": BIAS}, "it holds scale [10], weight [10, 96]."),
+        ({"bn.weight": BIAS, "conv_seg.weight": WEIGHT}, "it holds bn.weight [10], conv_seg"),
+        ({"head_weight": WEIGHT}, "it holds head_weight [10, 96]."),
+        ({"weight": np.ones((10, HIDDEN, 3, 3))}, "[10, 96, 3, 3], not [classes, 96]"),
+        ({"weight": np.ones((10, 2 * HIDDEN))}, "CLS and the mean of the patches"),
         ({"weight": WEIGHT.T.copy()}, f"[{HIDDEN}, 10], not [classes, {HIDDEN}]"),
         ({"weight": WEIGHT[0]}, f"[{HIDDEN}], not [classes, {HIDDEN}]"),
         ({"weight": WEIGHT, "bias": BIAS[:9]}, "its bias is [9], not [10]"),
