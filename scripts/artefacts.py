@@ -22,6 +22,7 @@ BUILD_PAGE = "build.html"
 
 # What the rewrites of `lower` save, written by the benchmark.
 GAINS = "gains.json"
+TIMELINES = "timelines.json"
 
 
 def network(model: str, size: str = "", input: str = "", outputs: str = "") -> str:

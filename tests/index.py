@@ -43,11 +43,18 @@ def served(folder: Path) -> Iterator[str]:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         with page.open("a") as file:
             file.write(f'<a href="../../{path.name}#sha256={digest}">{path.name}</a>\n')
+    with files(folder) as address:
+        yield f"{address}/simple"
+
+
+@contextmanager
+def files(folder: Path) -> Iterator[str]:
+    """Serve a folder as it is and yield its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}/simple"
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()

@@ -35,7 +35,9 @@ from scripts import artefacts, catalog, program
 from scripts.bench import peer, recipe
 from scripts.catalog import Model, Precision, Target
 from scripts.errors import CompileError, UsageError
-from scripts.htp import estimate, provider
+from scripts.htp import attribution, estimate, provider
+from scripts.htp.attribution import Attribution, Share
+from scripts.htp.timeline import Timeline
 from scripts.lowering import rewrites
 from scripts.lowering.lower import lower
 from scripts.picture_size import PictureSize
@@ -50,6 +52,8 @@ FORMS = (norms.RMS, norms.LAYER)
 TIMES = "times.json"
 # What is measured besides the rewrites: no rewrite, the recipe, what 16 bits cost.
 PLAIN, RECIPE, WIDTHS = "plain", "recipe", "widths"
+# The time in which no unit is busy, beside the kinds of operators.
+IDLE = "idle"
 
 
 @dataclass(frozen=True)
@@ -79,19 +83,20 @@ class Time:
 
 
 class Times:
-    """What was compiled before, kept in a file: a compile of a large network takes minutes."""
+    """What was measured before, kept in a file: a compile of a large network takes minutes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known = json.loads(path.read_text()) if path.exists() else {}
 
-    def get(self, of: Sequence[bytes], compiled: Callable[[], Time]) -> Time:
-        """Return the time of a network, compiled in some way; `compiled` measures a new one."""
+    def get(self, of: Sequence[bytes], measured: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return the figures of a network, compiled in some way; `measured` makes new ones."""
         key = hashlib.sha256(b"\0".join(of)).hexdigest()
         if key not in self._known:
-            self._known[key] = vars(compiled())
+            self._known[key] = measured()
             self._path.write_text(json.dumps(self._known, indent=1) + "\n")
-        return Time(**self._known[key])
+        figures: dict[str, Any] = self._known[key]
+        return figures
 
 
 class Bench:
@@ -211,11 +216,37 @@ class Bench:
         form: str = norms.RMS,
     ) -> Time:
         """Return the time of a twin with some rewrites, None for those that are used."""
+
+        def compiled(network: Path) -> dict[str, Any]:
+            scratch = self._compiled(network, wide, form, self._settings)
+            return vars(Time.read(scratch / provider.TRACE))
+
+        how = [self._precision.name, form, *wide]
+        return Time(**self._figures(twin, names, how, compiled))
+
+    def _figures(
+        self,
+        twin: Path,
+        names: Collection[str] | None,
+        how: Sequence[str],
+        measured: Callable[[Path], dict[str, Any]],
+    ) -> dict[str, Any]:
         with self._lowered(twin, names) as (network, _):
             # Rewrites that do not fire leave the same network: it is compiled once.
-            how = [self._precision.name, form, *wide]
             key = [network.read_bytes(), *map(str.encode, how)]
-            return self._times.get(key, lambda: self._compiled(network, wide, form))
+            return self._times.get(key, lambda: measured(network))
+
+    def kinds(self, depth: int, names: Collection[str]) -> dict[str, dict[str, Any]]:
+        """Return what each kind of operator takes of a twin's timeline, with some rewrites."""
+        wide, form = self.wide, self.form
+
+        def traced(network: Path) -> dict[str, Any]:
+            settings = replace(self._settings, trace=True)
+            scratch = self._compiled(network, wide, form, settings)
+            return _divided(provider.timeline_of(scratch))
+
+        how = ["timeline", self._precision.name, form, *wide]
+        return self._figures(self._twins[depth], names, how, traced)
 
     def recipe(self) -> float:
         """Return the simulated microseconds of a layer of the plain recipe.
@@ -227,9 +258,10 @@ class Bench:
 
     def _of_recipe(self, depth: int) -> Time:
         options = [*self._recipe, "--layers", str(depth)]
-        return self._times.get(
-            [b"recipe", *map(str.encode, options)], lambda: self._recipe_compiled(options)
+        figures = self._times.get(
+            [b"recipe", *map(str.encode, options)], lambda: vars(self._recipe_compiled(options))
         )
+        return Time(**figures)
 
     def _recipe_compiled(self, options: list[str]) -> Time:
         """Follow the recipe, each step in a process of its own, as a build does."""
@@ -256,14 +288,17 @@ class Bench:
                 lower(twin, network, self._precision.name, without, added=[*(names or ())]),
             )
 
-    def _compiled(self, network: Path, wide: Sequence[str], form: str) -> Time:
+    def _compiled(
+        self, network: Path, wide: Sequence[str], form: str, settings: provider.Settings
+    ) -> Path:
+        """Compile a network; return the folder with what the compiler says of it."""
         folder = network.parent
         if self._precision.weights != 16:
             network = self._quantized(network, folder, wide, form)
         scratch = folder / "scratch"
         scratch.mkdir()
-        provider.compile_context(network, folder / "context.bin", scratch, self._settings)
-        return Time.read(scratch / provider.TRACE)
+        provider.compile_context(network, folder / "context.bin", scratch, settings)
+        return scratch
 
     def _quantized(self, path: Path, folder: Path, wide: Sequence[str], form: str) -> Path:
         """Write integers of a network in which some kinds of activations have 16 bits."""
@@ -281,6 +316,12 @@ class Bench:
         made_file = folder / "quantized.onnx"
         qdq.insert(scaled, folder / "encodings.json", made_file)
         return made_file
+
+
+def _divided(timeline: Timeline) -> dict[str, Any]:
+    divided = Attribution.of(timeline)
+    kinds = {name: share.as_json() for name, share in divided.by(attribution.kind).items()}
+    return {**kinds, IDLE: Share(divided.idle).as_json()}
 
 
 def _of_recipe(bench: Bench) -> Iterator[dict[str, Any]]:
@@ -322,6 +363,29 @@ def measure(bench: Bench, only: Collection[str]) -> Iterator[Gain]:
 
 def main(arguments: argparse.Namespace) -> None:
     """Write `gains.json`."""
+    with opened(arguments) as bench:
+        report = described(arguments)
+        for figures in _measured(
+            bench, arguments.only or [*rewrite_names(), PLAIN, RECIPE, WIDTHS]
+        ):
+            report |= figures
+            (arguments.out / artefacts.GAINS).write_text(json.dumps(report, indent=1) + "\n")
+
+
+def described(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the network that a report is of."""
+    model = catalog.pick(catalog.models(), arguments.model, "model")
+    size = str(arguments.size or model.picture_size)
+    return {"model": model.name, "size": size, "precision": arguments.precision}
+
+
+@contextmanager
+def opened(arguments: argparse.Namespace) -> Iterator[Bench]:
+    """Yield the twins of a network, in a folder that is deleted afterwards.
+
+    Raises:
+        UsageError: the model has no twins, or the target no estimate.
+    """
     model = catalog.pick(catalog.models(), arguments.model, "model")
     precision = catalog.pick(catalog.precisions(), arguments.precision, "precision")
     target = catalog.pick(catalog.targets(), arguments.target, "target")
@@ -338,14 +402,11 @@ def main(arguments: argparse.Namespace) -> None:
     size = arguments.size or model.picture_size
     with tempfile.TemporaryDirectory(dir=arguments.out) as folder:
         times = Times(arguments.out / TIMES)
-        bench = Bench(model, size, precision, target, Path(folder), times)
-        report = {"model": model.name, "size": str(size), "precision": precision.name}
-        for figures in _measured(bench, arguments.only or [*_names(), PLAIN, RECIPE, WIDTHS]):
-            report |= figures
-            (arguments.out / artefacts.GAINS).write_text(json.dumps(report, indent=1) + "\n")
+        yield Bench(model, size, precision, target, Path(folder), times)
 
 
-def _names() -> list[str]:
+def rewrite_names() -> list[str]:
+    """Return the names of all rewrites, in their order."""
     return [rewrite.name for rewrite in rewrites.REWRITES]
 
 
@@ -357,7 +418,7 @@ def _measured(bench: Bench, only: Sequence[str]) -> Iterator[dict[str, Any]]:
     if RECIPE in only:
         yield from _of_recipe(bench)
     gains: list[dict[str, Any]] = []
-    for gain in measure(bench, [name for name in _names() if name in only]):
+    for gain in measure(bench, [name for name in rewrite_names() if name in only]):
         gains.append(vars(gain))
         yield {"rewrites": gains}
     if PLAIN in only:
@@ -369,8 +430,9 @@ def _measured(bench: Bench, only: Sequence[str]) -> Iterator[dict[str, Any]]:
         yield {"microseconds_by_norm": bench.norm_forms()}
 
 
-def _arguments() -> argparse.Namespace:
-    parser = program.parser(__doc__)
+def options(description: str | None, *more: str) -> argparse.ArgumentParser:
+    """Return a parser for what is measured of a network: rewrites, and `more`."""
+    parser = program.parser(description)
     parser.add_argument("--model", required=True, help="name in the catalog")
     parser.add_argument("--precision", required=True, help="name in the catalog")
     parser.add_argument("--size", type=PictureSize.parse, help="default: what the model says")
@@ -378,10 +440,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only",
         action="append",
-        choices=[*_names(), PLAIN, RECIPE, WIDTHS],
+        choices=[*rewrite_names(), *more],
         help="measure this alone; may be repeated",
     )
-    return parser.parse_args()
+    return parser
+
+
+def _arguments() -> argparse.Namespace:
+    return options(__doc__, PLAIN, RECIPE, WIDTHS).parse_args()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ import onnx
 
 import openqnn
 from scripts.errors import CompileError
+from scripts.htp import timeline
+from scripts.htp.timeline import Timeline
 
 PROVIDER = "QNNExecutionProvider"
 
@@ -29,17 +31,23 @@ REPEATABLE = "glibc.malloc.tcache_count=0:glibc.malloc.perturb=255:glibc.malloc.
 # Files have fixed names during a compile, so that no folder's name gets into the binary.
 MODEL, WEIGHTS = "network.onnx", "weights"
 WRAPPER, CONTEXT, TRACE = "context.onnx", "context_qnn.bin", "profile.csv"
+# With a timeline the compiler also leaves these.
+LOG, SCHEMATIC = "profile_qnn.log", "*_schematic.bin"
 LAST_LINES = 12
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What to compile for: Qualcomm's SoC number, VTCM in MB, float16 for unquantised tensors."""
+    """What to compile for: Qualcomm's SoC number, VTCM in MB, float16 for unquantised tensors.
+
+    `trace` asks for the compiler's timeline as well (optrace).
+    """
 
     soc_model: int
     vtcm_mb: int
     fp16: bool
     optimization: int = 3
+    trace: bool = False
 
     def options(self) -> dict[str, str]:
         """Return the provider's options."""
@@ -49,6 +57,7 @@ class Settings:
             "enable_htp_fp16_precision": str(int(self.fp16)),
             "htp_graph_finalization_optimization_mode": str(self.optimization),
             "offload_graph_io_quantization": "0",
+            "profiling_level": "optrace" if self.trace else "detailed",
         }
 
 
@@ -66,6 +75,12 @@ def compile_context(model: Path, out: Path, scratch: Path, settings: Settings) -
     _run_child(scratch, [f"{key}={value}" for key, value in settings.options().items()])
     require_one_node(scratch / WRAPPER)
     shutil.move(scratch / CONTEXT, out)
+
+
+def timeline_of(scratch: Path) -> Timeline:
+    """Return the timeline that a compile with `trace` left in its `scratch`."""
+    (schematic,) = scratch.glob(SCHEMATIC)
+    return timeline.read(scratch / LOG, schematic)
 
 
 def _run_child(scratch: Path, options: list[str]) -> None:
@@ -124,7 +139,7 @@ def _child(options: Sequence[str]) -> None:
         # The graph comes as bytes, without a path that could reach the binary.
         "session.model_external_initializers_file_folder_path": WEIGHTS,
     }
-    profile = {"profiling_level": "detailed", "profiling_file_path": TRACE}
+    profile = {"profiling_file_path": TRACE}
     session_options = _session_options(_pairs(options) | profile, config)
     graph = Path(MODEL).read_bytes()
     onnxruntime.InferenceSession(graph, sess_options=session_options)

@@ -1,5 +1,6 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,13 +89,13 @@ def test_only_what_is_named_is_measured() -> None:
 
 
 def test_what_was_compiled_is_not_compiled_again(tmp_path: Path) -> None:
-    def refuse() -> Time:
+    def refuse() -> dict[str, Any]:
         raise AssertionError
 
-    path = tmp_path / gains.TIMES
-    assert gains.Times(path).get([b"network", b"RMS"], lambda: Time(7, 1)) == Time(7, 1)
-    assert gains.Times(path).get([b"network", b"RMS"], refuse) == Time(7, 1)
-    assert gains.Times(path).get([b"network", b"LN"], lambda: Time(8, 1)) == Time(8, 1)
+    path, known, other = tmp_path / gains.TIMES, {"microseconds": 7}, {"microseconds": 8}
+    assert gains.Times(path).get([b"network", b"RMS"], lambda: known) == known
+    assert gains.Times(path).get([b"network", b"RMS"], refuse) == known
+    assert gains.Times(path).get([b"network", b"LN"], lambda: other) == other
 
 
 @pytest.mark.parametrize(("cost", "wide"), [(-5, True), (5, False)])
