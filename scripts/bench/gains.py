@@ -236,17 +236,27 @@ class Bench:
             key = [network.read_bytes(), *map(str.encode, how)]
             return self._times.get(key, lambda: measured(network))
 
-    def kinds(self, depth: int, names: Collection[str]) -> dict[str, dict[str, Any]]:
-        """Return what each kind of operator takes of a twin's timeline, with some rewrites."""
+    def kinds(self, names: Collection[str]) -> list[dict[str, dict[str, Any]]]:
+        """Return what each kind of operator takes of the twins' timelines, with some rewrites.
+
+        Raises:
+            CompileError: the compiler has no cost for some operator, which would look free.
+        """
+        traces = [self._traced(twin, names) for twin in self._twins.values()]
+        self._apart(*(Time(0, trace["missing"]) for trace in traces))
+        return [trace["kinds"] for trace in traces]
+
+    def _traced(self, twin: Path, names: Collection[str]) -> dict[str, Any]:
         wide, form = self.wide, self.form
 
         def traced(network: Path) -> dict[str, Any]:
             settings = replace(self._settings, trace=True)
             scratch = self._compiled(network, wide, form, settings)
-            return _divided(provider.timeline_of(scratch))
+            missing = Time.read(scratch / provider.TRACE).missing
+            return {"missing": missing, "kinds": _divided(provider.timeline_of(scratch))}
 
         how = ["timeline", self._precision.name, form, *wide]
-        return self._figures(self._twins[depth], names, how, traced)
+        return self._figures(twin, names, how, traced)
 
     def recipe(self) -> float:
         """Return the simulated microseconds of a layer of the plain recipe.

@@ -1,7 +1,8 @@
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
-from scripts.bench import record_timelines, timelines
+from scripts.bench import gains, record_timelines, timelines
 from scripts.bench.gains import IDLE, Bench
 
 USUAL = ["whole-rotary", "pad-tokens"]
@@ -18,15 +19,16 @@ class Twins(Bench):
     usual = USUAL
 
     def __init__(self) -> None:
-        """Without a network."""
+        self._twins = {depth: Path(f"{depth}") for depth in gains.DEPTHS}
 
-    def kinds(self, depth: int, names: Collection[str]) -> dict[str, dict[str, Any]]:
+    def _traced(self, twin: Path, names: Collection[str]) -> dict[str, Any]:
+        depth = int(twin.name)
         kinds = {"Softmax": share(7 + 10 * depth, 1000 * depth, HVX=20.0 * depth), IDLE: share(3)}
         if "whole-rotary" not in names:
             kinds["Concat"] = share(4 * depth, HVX=4.0 * depth)
         if "halve-heads" in names:
             kinds["Softmax"] = share(7 + 8 * depth, 1000 * depth, HVX=20.0 * depth)
-        return kinds
+        return {"missing": depth * ("rms-norms" in names), "kinds": kinds}
 
 
 def measured(*only: str) -> dict[str, Any]:
@@ -40,6 +42,13 @@ def test_a_layer_is_half_of_what_two_more_take() -> None:
     assert layer["Softmax"]["microseconds"] == 10
     assert (layer["Softmax"]["dram_bytes"], layer["Softmax"]["HVX"]) == (1000, 20)
     assert layer[IDLE]["microseconds"] == 0
+
+
+def test_a_layer_with_an_operator_that_has_no_cost_is_left_out() -> None:
+    assert measured("rms-norms", "pad-tokens")["layers"].keys() == {
+        timelines.AS_BUILT,
+        "pad-tokens",
+    }
 
 
 def test_a_kind_that_a_rewrite_takes_away_is_what_it_gains() -> None:
