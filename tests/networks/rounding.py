@@ -1,6 +1,6 @@
 """What rounding the weights of a stand-in loses, activations being floats (docs/accuracy.md).
 
-python -m tests.networks.rounding --kind G --bits 4 --linears all --how gptq --out DIR
+python -m tests.networks.rounding --network G --bits 4 --linears all --how gptq --out DIR
 
 In the image. DIR has the stand-in in w8a16: `python -m tests.networks.measure` left it there.
 """
@@ -24,7 +24,7 @@ from openqnn.quantization.encodings import Encoding, Encodings
 from openqnn.quantization.qdq import quantize
 from scripts import artefacts, catalog, metrics, program
 from scripts.quantization import calibration, narrow, rounding
-from tests.networks.measure import GATED, MODEL
+from tests.networks.standins import STANDINS
 
 PRECISION = "w8a16"
 NEAREST, MSE, GPTQ = HOW = "nearest", "mse", "gptq"
@@ -32,13 +32,14 @@ NEAREST, MSE, GPTQ = HOW = "nearest", "mse", "gptq"
 
 def main(arguments: argparse.Namespace) -> None:
     """Say how far the outputs are from those of float weights, on the held-out pictures."""
+    model = STANDINS[arguments.network].model
     calibrated, held_out = (
-        sorted((arguments.out / artefacts.image_set(name)).glob("*.raw"))
+        sorted((arguments.out / model / artefacts.image_set(name)).glob("*.raw"))
         for name in ("calibration", "heldout")
     )
-    source = arguments.out / f"{arguments.kind}-{PRECISION}"
-    path = source / artefacts.quantized_onnx(MODEL, PRECISION)
-    made = Encodings.load(source / artefacts.encodings(MODEL, PRECISION))
+    source = arguments.out / f"{arguments.network}-{PRECISION}"
+    path = source / artefacts.quantized_onnx(model, PRECISION)
+    made = Encodings.load(source / artefacts.encodings(model, PRECISION))
     with tempfile.TemporaryDirectory(dir=arguments.out) as folder:
         for file in (path, path.with_suffix(".onnx_data")):
             shutil.copy(file, Path(folder) / file.name)
@@ -81,12 +82,12 @@ def _tokens(network: Network, pictures: list[Path]) -> np.ndarray:
 
 
 def _asked(arguments: argparse.Namespace) -> dict[str, str | int]:
-    return {name: getattr(arguments, name) for name in ("kind", "bits", "linears", "how")}
+    return {name: getattr(arguments, name) for name in ("network", "bits", "linears", "how")}
 
 
 def _arguments() -> argparse.Namespace:
     parser = program.parser(__doc__)
-    parser.add_argument("--kind", choices=GATED, required=True, help="which outliers")
+    parser.add_argument("--network", choices=STANDINS, required=True, help="which stand-in")
     parser.add_argument("--bits", type=int, default=4, help="of weights")
     parser.add_argument("--linears", choices=catalog.LINEARS, default=catalog.EVERY_LINEAR)
     parser.add_argument("--how", choices=HOW, default=GPTQ)

@@ -4,10 +4,16 @@ Kind G is another form of the network that it is made from: a few channels of ev
 LayerNorm's output and, in a gated MLP, of the up-projection's are about `STRENGTH` times as large,
 and what reads them divides. Kind M is another network: `MASSIVE` channels of its residual stream
 stay at `HEIGHT` for every token (the DINOv3 paper's feature dimension outliers), under the outliers
-of kind G. Both are told by structure, so any size will do: a dozen channels or ViT-S.
+of kind G. In kind R registers alone have them (the paper's high-norm tokens). Kind B is G as it
+comes out of a file of bfloat16. All are told by structure, so any size will do: a dozen channels or
+ViT-S.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +33,51 @@ def kind_g(source: Path, out: Path, seed: int) -> Path:
     return _written(source, out, seed, [_with_outliers])
 
 
-def kind_m(source: Path, out: Path, seed: int) -> Path:
+def kind_m(
+    source: Path, out: Path, seed: int, *, height: float = HEIGHT, channels: int = MASSIVE
+) -> Path:
     """Write a network like that of `source` with massive channels, and kind G's outliers."""
-    return _written(source, out, seed, [_with_massive_channels, _with_outliers])
+    massive = partial(_with_massive_channels, height=height, channels=channels)
+    return _written(source, out, seed, [massive, _with_outliers])
 
 
-KINDS: dict[str, Callable[[Path, Path, int], Path]] = {"G": kind_g, "M": kind_m}
+def kind_r(source: Path, out: Path, seed: int) -> Path:
+    """Write a network like that of `source` with massive registers, and kind G's outliers."""
+    return _written(source, out, seed, [_with_massive_registers, _with_outliers])
+
+
+def kind_b(source: Path, out: Path, seed: int) -> Path:
+    """Write kind G with all its constants rounded to bfloat16."""
+    return _written(source, out, seed, [_with_outliers, _in_bfloat16])
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A network of the catalog's `model`; `change` gives it outliers, None leaves it as it is.
+
+    `weights` are what `export` takes, `gated` says of which form its MLPs are.
+    """
+
+    description: str
+    change: Callable[[Path, Path, int], Path] | None = None
+    gated: bool = False
+    model: str = "vits16"
+    weights: str = "random:5"
+
+
+DIGITS = partial(StandIn, gated=True, model="digits", weights="scripts/catalog/digits")
+STANDINS = {
+    "plain": StandIn("ViT-S, plain MLP"),
+    "gated": StandIn("ViT-S, gated MLP", gated=True),
+    "G": StandIn("gated, outliers of gains and up-projections", kind_g, gated=True),
+    "B": StandIn("G, stored as bfloat16", kind_b, gated=True),
+    "M": StandIn("plain MLP, outliers of gains, 3 channels at 40", kind_m),
+    "M20": StandIn("M, 1 channel at 20", partial(kind_m, height=20.0, channels=1)),
+    "M80": StandIn("M, 4 channels at 80", partial(kind_m, height=80.0, channels=4)),
+    "R": StandIn("M, registers alone", kind_r),
+    "digits": DIGITS("digits, trained"),
+    "digits-G": DIGITS("digits, trained, with G's outliers", kind_g),
+}
 
 
 class _Editor:
@@ -122,18 +167,50 @@ def _scale_up(editor: _Editor, biased: NodeProto) -> None:
     editor.multiply(down.input[1], 1 / factors[:, None])
 
 
-def _with_massive_channels(editor: _Editor) -> None:
+def _with_massive_channels(editor: _Editor, height: float, channels: int) -> None:
     """Lift channels of all that starts the stream; other channels stay as large behind a norm."""
-    nodes = editor.network.graph.node
-    tokens = next(node for node in nodes if node.op_type == "Concat")
-    convolution = next(node for node in nodes if node.op_type == "Conv")
-    gains = [node.input[1] for node in nodes if node.op_type == "LayerNormalization"]
-    width = editor.network.constants[gains[0]].dims[0]
-    massive = editor.random.choice(width, MASSIVE, replace=False)
-    signs = editor.random.choice([-1.0, 1.0], MASSIVE)
-    terms, factors = np.zeros(width), np.full(width, HEIGHT * np.sqrt(MASSIVE / width))
-    terms[massive], factors[massive] = signs * HEIGHT, QUIET
-    for name in [convolution.input[2], *filter(editor.is_constant, tokens.input)]:
+    terms = _massive(editor, height, channels)
+    factors = np.where(terms == 0, height * np.sqrt(channels / terms.size), QUIET)
+    convolution = next(node for node in editor.network.graph.node if node.op_type == "Conv")
+    for name in [convolution.input[2], *_special_tokens(editor)]:
         editor.add(name, terms)
-    for gain in gains:
+    for gain in _gains(editor):
         editor.multiply(gain, factors)
+
+
+def _with_massive_registers(editor: _Editor) -> None:
+    """Lift channels of the registers: behind a norm their others are small, as in a sink."""
+    terms = _massive(editor, HEIGHT, MASSIVE)
+    for name in _special_tokens(editor):
+        if editor.network.constants[name].dims[1] > 1:
+            editor.add(name, terms)
+    for gain in _gains(editor):
+        editor.multiply(gain, np.where(terms == 0, 1, QUIET))
+
+
+def _massive(editor: _Editor, height: float, channels: int) -> np.ndarray:
+    """Return what to add to the stream: a height of either sign in a few channels, else nought."""
+    terms = np.zeros(editor.network.constants[_gains(editor)[0]].dims[0])
+    massive = editor.random.choice(terms.size, channels, replace=False)
+    terms[massive] = editor.random.choice([-1.0, 1.0], channels) * height
+    return terms
+
+
+def _gains(editor: _Editor) -> list[str]:
+    nodes = editor.network.graph.node
+    return [node.input[1] for node in nodes if node.op_type == "LayerNormalization"]
+
+
+def _special_tokens(editor: _Editor) -> Iterator[str]:
+    """Return the constants of CLS and the registers, [1, tokens, channels]."""
+    tokens = next(node for node in editor.network.graph.node if node.op_type == "Concat")
+    return filter(editor.is_constant, tokens.input)
+
+
+def _in_bfloat16(editor: _Editor) -> None:
+    """Round constants to the nearest bfloat16, halves to even: the upper 16 bits of a float32."""
+    for name in filter(editor.network.is_float, [*editor.network.constants]):
+        bits = np.array(editor.network.array(name), np.float32).view(np.uint32)
+        upper = (bits + 0x7FFF + ((bits >> 16) & 1)) & np.uint32(0xFFFF0000)
+        values = upper.astype(np.uint32).view(np.float32)
+        editor.network.constants[name].CopyFrom(numpy_helper.from_array(values, name))
