@@ -26,21 +26,24 @@ PLATFORM = Platform("3.11", "x86_64", "2.36")
 
 
 def python(folder: Path) -> Path:
-    """Return the Python of a new environment in `folder` that has what the lock has.
+    """Return the Python of an environment in `folder` that has what the lock has; make it once.
 
     The test is skipped where that cannot be had: by another Python, or without an index.
     """
+    made, whole = folder / "aimet" / "bin" / "python", folder / "aimet" / LOCK.name
+    if whole.exists() and whole.read_bytes() == LOCK.read_bytes():
+        return made
     if f"{sys.version_info[0]}.{sys.version_info[1]}" != PLATFORM.python:
         pytest.skip(f"the lock is for Python {PLATFORM.python}")
     try:
         found = wheels.download(LOCK, PLATFORM, BuildLog(folder / "fetch.log"))
     except ImageBuildError as error:
         pytest.skip(f"no AIMET: {error}")
-    subprocess.run([sys.executable, "-m", "venv", str(folder / "aimet")], check=True)
-    made = folder / "aimet" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder / "aimet")], check=True)
     command = [str(made), "-I", "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
     command += ["--require-hashes", "--find-links", str(found), "-r", str(LOCK)]
     subprocess.run(command, check=True, env=pip_settings.FIXED)
+    whole.write_bytes(LOCK.read_bytes())
     return made
 
 

@@ -22,6 +22,7 @@ from scripts.checkpoint import export
 from scripts.htp import contexts, conversion, estimate, libraries, sdk
 from scripts.lowering.lower import lower
 from scripts.stages import calibrate, images, quantize, verify
+from tests.networks import standins
 from tests.networks.standins import STANDINS, StandIn
 
 OUTLIERS_SEED = 11
@@ -60,14 +61,13 @@ def network(out: Path, name: str) -> Path:
     """Write a stand-in, unless it is there: first as it is without outliers."""
     standin = STANDINS[name]
     model = replace(catalog.models()[standin.model], gated_mlp=standin.gated)
-    source = out / f"{'gated' if standin.gated else 'plain'}.onnx"
+    source, path = standins.source(out, name), standins.stored(out, name)
     if not source.exists():
         weights = export.open_source(model, standin.weights, model.picture_size)
         export.write(weights, model.name, source)
-    if not standin.change:
-        return source
-    path = out / f"{name}.onnx"
-    return path if path.exists() else standin.change(source, path, OUTLIERS_SEED)
+    if standin.change and not path.exists():
+        standin.change(source, path, OUTLIERS_SEED)
+    return path
 
 
 def main(arguments: argparse.Namespace) -> None:

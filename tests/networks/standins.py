@@ -80,6 +80,16 @@ STANDINS = {
 }
 
 
+def source(folder: Path, name: str) -> Path:
+    """Return where the network is that a stand-in is made from."""
+    return folder / f"{'gated' if STANDINS[name].gated else 'plain'}.onnx"
+
+
+def stored(folder: Path, name: str) -> Path:
+    """Return where a stand-in is kept."""
+    return folder / f"{name}.onnx" if STANDINS[name].change else source(folder, name)
+
+
 class _Editor:
     """A network whose constants are changed in memory."""
 
