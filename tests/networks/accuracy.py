@@ -1,5 +1,6 @@
 """The table of accuracy in docs/accuracy.md: every stand-in in every precision, AIMET's beside it.
 
+    export PYTHONPATH=toolchains/openqnn/lib/python     # on the host
     python -m tests.networks.accuracy measure --out DIR [--network G] [--precision int8]
     python -m tests.networks.accuracy aimet --out DIR [--network G] [--how w8a8]
     python -m tests.networks.accuracy record --out DIR
@@ -37,6 +38,7 @@ PRECISIONS = ("int8", "mixed", "w4a8", "w8a16", "w4a16", "fp16")
 JUDGE = Path(__file__).with_name("aimet_judge.py")
 HOWS = ("w8a8", "w8a8, lite_mp", "w8a16", "w8a16, SeqMSE")
 AIMET = tuple(f"AIMET {how}" for how in HOWS)
+COLUMNS = (*PRECISIONS, *AIMET)
 HEAD = ("network", "precision", "CLS mean", "p1", "patches", "simulated ms", "gate")
 
 
@@ -102,7 +104,7 @@ def _rows() -> list[Row]:
 def merged(old: Iterable[Row], new: Iterable[Row]) -> list[Row]:
     """Return rows in the table's order, new ones in the place of old ones."""
     rows = {(row["network"], row["precision"]): row for row in (*old, *new)}
-    order = [(network, precision) for network in STANDINS for precision in (*PRECISIONS, *AIMET)]
+    order = [(network, precision) for network in STANDINS for precision in COLUMNS]
     return [rows[key] for key in order if key in rows]
 
 
@@ -134,13 +136,16 @@ def gate(row: Row) -> str:
 def _absent(rows: Sequence[Row]) -> Iterator[str]:
     """Yield a sentence on the cells that were not measured."""
     known = {(row["network"], row["precision"]) for row in rows}
-    absent = [
-        f"{network} in {', '.join(names)}"
-        for network in STANDINS
-        if (names := [name for name in PRECISIONS if (network, name) not in known])
+    absent = {
+        network: [name for name in COLUMNS if (network, name) not in known] for network in STANDINS
+    }
+    cells = [
+        network if names == [*COLUMNS] else f"{network} in {', '.join(names)}"
+        for network, names in absent.items()
+        if names
     ]
-    if absent:
-        yield f"\nNot measured: {'; '.join(absent)}.\n"
+    if cells:
+        yield f"\nNot measured: {'; '.join(cells)}.\n"
 
 
 def with_table(page: str, rows: Sequence[Row]) -> str:

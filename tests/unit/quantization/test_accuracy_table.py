@@ -41,8 +41,9 @@ def test_rows_have_the_order_of_the_table_and_new_ones_replace_old_ones() -> Non
 
 
 def test_the_table_names_what_was_not_measured() -> None:
-    text = accuracy.table([row("G", name) for name in accuracy.PRECISIONS if name != "fp16"])
+    text = accuracy.table([row("G", name) for name in accuracy.COLUMNS if name != "fp16"])
     assert "G in fp16;" in text
+    assert "; M;" in text
 
 
 def test_the_table_takes_the_place_of_the_old_one() -> None:
