@@ -40,6 +40,7 @@ from scripts.pipeline.command import BUILD, OUTPUT, command
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
 from scripts.report import comparison
+from scripts.sweep.point import SHARED
 
 DEVICE = "names or groups in devices.toml, separated by commas"
 ARCHIVE = "archive to deploy; without it, that of `make build`"
@@ -179,6 +180,25 @@ def bench(
     builder = _builder(console, request)
     request = session.fetched(builder, request)
     benchmark.run(builder, request, names, file)
+
+
+@command(
+    takes=SHARED,
+    output=OUTPUT,
+    help={
+        "file": "TOML file with the grid, as docs/sweeps.md says",
+        "jobs": "how many builds run at a time; without it, half as many as there are cores",
+    },
+)
+def sweep(console: Console, request: Request, file: str, jobs: str | None = None) -> None:
+    """Build every point of a grid over models, precisions, sizes, and say which are best."""
+    from scripts.sweep import grid  # its pages are slow to import
+    from scripts.sweep import sweep as sweeping
+
+    count = options.checked_text("jobs", jobs, options.number("1 or more", lambda n: n >= 1))
+    points = grid.load(_path(file), request.texts)
+    _builder(console, request)  # an image that is missing is made once
+    sweeping.run(console, points, sweeping.here(int(count or 0)))
 
 
 @command(takes=("build_dir",), name="show", output=OUTPUT)
@@ -324,7 +344,7 @@ def _path(text: str) -> Path:
 
 
 namespace = Collection(
-    reproduce, rebuild, doctor, test, bench, inspect, deploy, rollback, remote_verify
+    reproduce, rebuild, doctor, test, bench, sweep, inspect, deploy, rollback, remote_verify
 )
 for verb in ("build", *plan.verbs()):
     namespace.add_task(_stage_task(verb))

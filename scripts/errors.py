@@ -181,6 +181,12 @@ class SignatureError(PipelineError):
     exit_code = 26
 
 
+class SweepError(PipelineError):
+    """Points of a sweep failed or missed their gates; the others are built."""
+
+    exit_code = 27
+
+
 INTERRUPTED = 130
 INTERRUPTION = "interrupted; finished stages are kept"
 

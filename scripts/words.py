@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun, e.g. `1 picture`, `2 pictures`; `plural` is an unusual one."""
@@ -15,3 +18,9 @@ def shown(text: str, *, lines: bool = False) -> str:
     """
     plain = "\n" if lines else ""
     return "".join(c if c.isprintable() or c in plain else ascii(c)[1:-1] for c in text)
+
+
+def nearest(word: str, names: Iterable[str]) -> str:
+    """Return the begin of a remedy: which of `names` is most like a word; empty where none is."""
+    close = difflib.get_close_matches(word, list(names), n=1)
+    return f"{close[0]} is the nearest; " if close else ""

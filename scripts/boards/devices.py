@@ -12,6 +12,7 @@ import tomllib
 
 from scripts.errors import UsageError
 from scripts.source import ROOT
+from scripts.words import nearest
 
 FILE = ROOT / "devices.toml"
 _JUMP = re.compile(
@@ -149,9 +150,10 @@ def select(names: Sequence[str], path: Path = FILE) -> list[Device]:
             f"{path} names no device.", remedy="add one, as devices.example.toml shows"
         )
     if unknown := [name for name in members if name not in known]:
+        entries = [*known, *groups]
         raise UsageError(
             f"{path.name} knows no device {unknown[0]!r}.",
-            remedy=f"one of: {', '.join([*known, *groups])}",
+            remedy=f"{nearest(unknown[0], entries)}one of: {', '.join(entries)}",
         )
     if not members:
         raise UsageError("No device is given.", remedy=f"--device {','.join(known)}")

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from scripts import toml
 from scripts.errors import UsageError
 from scripts.picture_size import PictureSize
+from scripts.words import nearest
 
 _HERE = Path(__file__).parent
 # torchvision's IMAGENET_DEFAULT_MEAN and _STD: the LVD-1689M weights; SAT-493M has its own.
@@ -180,7 +181,8 @@ def pick(entries: Mapping[str, Entry], name: str, what: str) -> Entry:
         UsageError: there is none; the message lists those there are.
     """
     if name not in entries:
-        raise UsageError(f"There is no {what} {name!r}.", remedy=f"one of: {', '.join(entries)}")
+        remedy = f"{nearest(name, entries)}one of: {', '.join(entries)}"
+        raise UsageError(f"There is no {what} {name!r}.", remedy=remedy)
     return entries[name]
 
 

@@ -10,6 +10,7 @@ import tomllib
 
 from scripts.errors import UsageError
 from scripts.source import ROOT
+from scripts.words import nearest
 
 DOCKER = ROOT / "docker"
 CACHE = ROOT / ".cache" / "image"
@@ -68,7 +69,8 @@ def load(name: str) -> Lane:
         UsageError: there is none of that name.
     """
     if name not in names():
-        raise UsageError(f"There is no lane {name!r}.", remedy=f"one of: {', '.join(names())}")
+        remedy = f"{nearest(name, names())}one of: {', '.join(names())}"
+        raise UsageError(f"There is no lane {name!r}.", remedy=remedy)
     data = tomllib.loads((DOCKER / "lanes" / f"{name}.toml").read_text())
     frozen: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in data.items()

@@ -95,6 +95,8 @@ _OWN = {
     "device": "NAMES",
     "keep_days": "DAYS",
     "max_size": "SIZE",
+    "file": "FILE",
+    "jobs": "NUMBER",
 }
 
 

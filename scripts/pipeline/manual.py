@@ -39,6 +39,14 @@ DIFF = {
     "a, b": "titles of the builds",
     "rows": "`part`, `name`, `before`, `after`, `change` of each",
 }
+SWEEP = {
+    "sweep": "the name of the file",
+    "counts": "points by state: built, missed its gate, failed, open",
+    "rows": "of each point `point`, `options`, `state`, `milliseconds`, `cosine`, `bytes`, "
+    "`figures`, `accuracy`, `archive`, `report`, `error`, `seconds`, `machine`, `log`, `command`",
+    "networks": "`network`, `frontier`, and `best` by bound, of each network and board",
+    "report": "path of the page to look at",
+}
 DOCTOR = {"findings": "`part`, `well`, `state` and `remedy` of each check"}
 BOARDS = {"devices": "`device`, and `outcome`, the columns of `device.status`, or `error`"}
 ERROR = {
@@ -60,9 +68,10 @@ Written from the code by `python -m scripts.pipeline.manual > docs/options.md`: 
 _TASKS = """\
 `build` and every stage take all of them; `doctor` and `reproduce` all but `--sign`, so that the
 options of a build can be tried on them as they are; `bench` takes `--model`, `--size`, `--weights`,
-`--target` and `--lane`; `image.build`, `image.lock` and `image.reproduce` take `--lane`; `rebuild`
-takes `--sign`, `--sdk` and `--build-dir`, and has all else from the archive. `~` is expanded in
-paths.
+`--target` and `--lane`; `sweep` takes those that say where a build goes and by what it is made, and
+has all others from its file; `image.build`, `image.lock` and `image.reproduce` take `--lane`;
+`rebuild` takes `--sign`, `--sdk` and `--build-dir`, and has all else from the archive. `~` is
+expanded in paths.
 """
 _OUTPUT = """\
 Lines have no colour where stdout is no terminal or `NO_COLOR` is set. On GitHub and GitLab each
@@ -87,6 +96,7 @@ def page() -> str:
         "\n## Fields of `--json`\n",
         _JSON,
         *_table("`build` and every stage", STAGES),
+        *_table("`sweep`, and `sweep.json`", SWEEP),
         *_table("`inspect`", ARCHIVE),
         *_table("`rebuild`", REBUILT),
         *_table("`diff`", DIFF),

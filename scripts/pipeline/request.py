@@ -277,7 +277,7 @@ def make(**texts: Any) -> Request:
     """
     request = _with_model(options.checked(Request, texts), bool(texts.get("model")))
     _require_budget(request)
-    if request.precision.weights == 16 and request.method != catalog.MIN_MAX:
+    if "method" in unused(request.precision) and request.method != catalog.MIN_MAX:
         raise UsageError(
             f"Precision {request.precision.name} has no ranges to calibrate: leave --method out."
         )
@@ -291,6 +291,18 @@ def make(**texts: Any) -> Request:
     request = _with_size(_with_weights(request))
     _require_own_head(request)
     return replace(request, texts=texts)
+
+
+def unused(precision: Precision) -> frozenset[str]:
+    """Return the options that a precision has no use for; `make` refuses them."""
+    uses = {
+        "max_ms": precision.budgeted,
+        "min_cosine": precision.budgeted,
+        "method": precision.weights < 16,
+        "widths": precision.activations == 8,
+        "encodings": precision.weights == 8 and not precision.budgeted,
+    }
+    return frozenset(name for name, is_used in uses.items() if not is_used)
 
 
 def _require_outputs(request: Request) -> None:
@@ -323,7 +335,7 @@ def _require_budget(request: Request) -> None:
         )
     if not request.precision.budgeted and budget:
         raise UsageError(f"Precision {name} takes no budget.", remedy="choose --precision mixed")
-    if request.widths and request.precision.activations != 8:
+    if request.widths and "widths" in unused(request.precision):
         raise UsageError(
             f"Precision {name} has no widths to choose.", remedy="leave --widths out, or int8"
         )
@@ -334,7 +346,7 @@ def _require_free_encodings(request: Request) -> None:
     name = request.precision.name
     if not request.encodings:
         return
-    if request.precision.weights != 8 or request.precision.budgeted:
+    if "encodings" in unused(request.precision):
         raise UsageError(
             f"Precision {name} takes no --encodings.", remedy="choose --precision int8 or w8a16"
         )

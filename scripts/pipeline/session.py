@@ -106,4 +106,5 @@ def _show_measured(builder: Builder, request: Request, folder: Path) -> None:
     page = pages.write_failed(builder.image, request, folder, builder.console.note)
     if page:
         builder.console.note(f"to look at: {page}")
-    builder.console.result(report=str(page) if page else None)
+    reports = summary.measured(request, folder)
+    builder.console.result("", **reports, report=str(page) if page else None)

@@ -19,6 +19,9 @@ from scripts.pipeline import cas
 from scripts.pipeline.cas import Manifest
 from scripts.words import counted
 
+# Below a folder of builds: sweeps, and in each a folder of builds for every point.
+SWEEPS = "sweeps"
+_NETWORKS = ("*", f"{SWEEPS}/*/*/*")
 _DAY = 86400.0
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([A-Z]*)", re.ASCII)
@@ -77,7 +80,7 @@ class Storage:
 def look(build_dir: Path) -> Storage:
     """Read the store of a folder of builds; what is damaged in it counts as a file of no use."""
     root = build_dir / cas.NAME
-    shown = list(_manifests(build_dir.glob("*/manifests/*.json")))
+    shown = list(_manifests(_shown(build_dir)))
     keys = {manifest["key"] for _, manifest in shown}
     results = [
         Result(path, manifest, path.stat().st_mtime, path.name in keys)
@@ -87,6 +90,12 @@ def look(build_dir: Path) -> Storage:
     outputs = (output for _, manifest in shown for output in manifest["outputs"].values())
     used = {output["sha256"] for output in outputs}
     return Storage(sorted(results, key=lambda result: result.used_at), files, used)
+
+
+def _shown(build_dir: Path) -> Iterator[Path]:
+    """Yield the manifests that networks' folders show."""
+    for networks in _NETWORKS:
+        yield from build_dir.glob(f"{networks}/manifests/*.json")
 
 
 def show(console: Console, build_dir: Path) -> None:

@@ -59,6 +59,15 @@ def report(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text())) if path.is_file() else {}
 
 
+def measured(request: Request, folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the reports of a build that missed its gate; `folder` has what was measured then."""
+    precision = request.precision.name
+    return {
+        "verify": report(folder / artefacts.verify_report(precision)),
+        "profile": report(request.root / artefacts.profile_report(precision)),
+    }
+
+
 def _reports(request: Request, steps: Sequence[Done]) -> dict[str, dict[str, Any]]:
     """Return the reports of the stages that are among `steps`: older ones tell of other builds."""
     paths = {"verify": artefacts.verify_report, "profile": artefacts.profile_report}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 
@@ -10,6 +9,7 @@ from invoke.exceptions import ParseError
 from invoke.parser import ParserContext
 
 from scripts.errors import UsageError
+from scripts.words import nearest
 
 _UNKNOWN = re.compile(r"No idea what '(.*)' is!", re.DOTALL)
 _NO_VALUE = re.compile(r"Flag <Argument: (\S+).*> needed value", re.DOTALL)
@@ -42,21 +42,16 @@ def asked_for_help(words: list[str]) -> str:
 def _unknown(word: str, task: str, flags: Iterable[str], tasks: Iterable[str]) -> UsageError:
     if not word.startswith("-"):
         if not task:
-            nearest = _nearest(word, tasks)
-            return UsageError(f"There is no task {word!r}.", remedy=f"{nearest}`invoke --list`")
+            remedy = f"{nearest(word, tasks)}`invoke --list`"
+            return UsageError(f"There is no task {word!r}.", remedy=remedy)
         return UsageError(
             f"{task}: what is {word!r}?",
             cause="an option that is there twice, or a value with a space that is not quoted",
             remedy=_help(task),
         )
     where = f"{task} has" if task else "invoke itself has"
-    remedy = _nearest(word.partition("=")[0], (flag for flag in flags if len(flag) > 2))
+    remedy = nearest(word.partition("=")[0], (flag for flag in flags if len(flag) > 2))
     return UsageError(f"{where} no option {word}.", remedy=remedy + _help(task))
-
-
-def _nearest(word: str, names: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(word, list(names), n=1)
-    return f"{nearest[0]} is the nearest; " if nearest else ""
 
 
 def _help(task: str) -> str:

@@ -6,7 +6,8 @@ All are 360 units wide, so that their letters are as large as the page's on a te
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 from typing import Any
@@ -116,40 +117,96 @@ def shares(parts_of: Mapping[str, float], title: str, shown: Callable[[float], s
 
 def frontier(points: Sequence[Mapping[str, Any]], chosen: float) -> Markup:
     """Return exactness against time; the point of this build, by its milliseconds, is marked."""
-    height, top, base, left = 230, 16, 180, 52
-    times = [point["milliseconds"] for point in points]
-    exact = _decades(np.array([point["cosine"] for point in points]))
-    low, high = min(times), max(max(times), min(times) * 1.001)
-    floor, roof = math.floor(exact.min()), max(math.ceil(exact.max()), math.floor(exact.min()) + 1)
-
-    def place(time: float, decades: float) -> tuple[float, float]:
-        x = left + 8 + (WIDTH - left - _RIGHT - 16) * (time - low) / (high - low)
-        return x, base - (base - top) * (decades - floor) / (roof - floor)
-
-    parts = []
-    for decade in range(floor, roof + 1):
-        y = place(low, decade)[1]
-        parts.append(f'<path class="grid" d="M{left} {y:.1f}H{WIDTH - _RIGHT}"/>')
-        parts.append(_text(left - 4, y + 4, _cosine(decade), "end"))
-    spots = [place(time, value) for time, value in zip(times, exact.tolist(), strict=True)]
-    steps = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
-    parts.append(f'<polyline class="line" points="{steps}"/>')
-    for (x, y), point in zip(spots, points, strict=True):
-        kind = "dot" if point["simulated"] else "hollow"
-        parts.append(f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>')
+    plane = _Plane.of(points)
+    spots = [plane.spot(point) for point in points]
+    parts = [*plane.grid(), _steps(spots)]
+    for spot, point in zip(spots, points, strict=True):
+        parts.append(_dot(spot, "dot" if point["simulated"] else "hollow"))
     nearest = min(
-        range(len(times)), key=lambda i: (not points[i]["simulated"], abs(times[i] - chosen))
+        range(len(points)),
+        key=lambda i: (not points[i]["simulated"], abs(points[i]["milliseconds"] - chosen)),
     )
     x, y = spots[nearest]
     anchor = "end" if x > WIDTH / 2 else "start"
     parts.append(f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="7"/>')
     parts.append(_text(x, y + 20, "this build", anchor, "strong"))
-    parts += [
-        _text(left + 8, base + 18, f"{low:.3g} ms"),
-        _text(WIDTH - _RIGHT, base + 18, f"{high:.3g} ms", "end"),
-        _text(left + 8, base + 38, "filled: simulated; hollow: told from those"),
-    ]
-    return _svg(height, "Worst cosine against milliseconds", parts)
+    parts.append(plane.below("filled: simulated; hollow: told from those"))
+    return _svg(plane.height, "Worst cosine against milliseconds", parts)
+
+
+def builds(points: Sequence[Mapping[str, Any]], frontier: Sequence[Mapping[str, Any]]) -> Markup:
+    """Return exactness against time of builds; those of the frontier are joined and numbered.
+
+    Args:
+        points: `milliseconds` and `cosine` of every build, one at least.
+        frontier: those of them that no other is as fast and as exact as, fastest first.
+    """
+    plane = _Plane.of(points)
+    parts = [*plane.grid(), _steps([plane.spot(point) for point in frontier])]
+    parts += [_dot(plane.spot(point), "hollow") for point in points if point not in frontier]
+    for number, point in enumerate(frontier, 1):
+        x, y = plane.spot(point)
+        parts += [_dot((x, y), "dot"), _text(x + 6, y + 12, str(number), "start", "strong")]
+    parts.append(plane.below("filled: the frontier; hollow: the rest"))
+    return _svg(plane.height, "Cosine against milliseconds", parts)
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """Where times in milliseconds, and cosines by the power of ten of their loss, are drawn."""
+
+    low: float
+    high: float
+    floor: int
+    roof: int
+    top: int = 16
+    base: int = 180
+    left: int = 52
+    height: int = 230
+
+    @classmethod
+    def of(cls, points: Sequence[Mapping[str, Any]]) -> _Plane:
+        """Return the plane that holds all points."""
+        times = [point["milliseconds"] for point in points]
+        exact = _decades(np.array([point["cosine"] for point in points]))
+        floor = math.floor(exact.min())
+        high = max(max(times), min(times) * 1.001)
+        return cls(min(times), high, floor, max(math.ceil(exact.max()), floor + 1))
+
+    def spot(self, point: Mapping[str, Any]) -> tuple[float, float]:
+        """Return where a point is."""
+        (decades,) = _decades(np.array([point["cosine"]])).tolist()
+        share = (point["milliseconds"] - self.low) / (self.high - self.low)
+        return self.left + 8 + (WIDTH - self.left - _RIGHT - 16) * share, self._y(decades)
+
+    def _y(self, decades: float) -> float:
+        return self.base - (self.base - self.top) * (decades - self.floor) / (
+            self.roof - self.floor
+        )
+
+    def grid(self) -> Iterator[str]:
+        """Yield a line with its cosine for each power of ten."""
+        for decade in range(self.floor, self.roof + 1):
+            y = self._y(decade)
+            yield f'<path class="grid" d="M{self.left} {y:.1f}H{WIDTH - _RIGHT}"/>'
+            yield _text(self.left - 4, y + 4, _cosine(decade), "end")
+
+    def below(self, key: str) -> str:
+        """Return the ends of the axis of time, and what the dots mean."""
+        return (
+            _text(self.left + 8, self.base + 18, f"{self.low:.3g} ms")
+            + _text(WIDTH - _RIGHT, self.base + 18, f"{self.high:.3g} ms", "end")
+            + _text(self.left + 8, self.base + 38, key)
+        )
+
+
+def _steps(spots: Sequence[tuple[float, float]]) -> str:
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in spots)
+    return f'<polyline class="line" points="{points}"/>'
+
+
+def _dot(spot: tuple[float, float], kind: str) -> str:
+    return f'<circle class="{kind}" cx="{spot[0]:.1f}" cy="{spot[1]:.1f}" r="3"/>'
 
 
 def _steepest(layers: Sequence[Layer]) -> int:

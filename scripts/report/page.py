@@ -56,28 +56,29 @@ def html(report: Report) -> str:
     """Return the page: the same text for the same report."""
     shown = {**_features(report), **_faithfulness(report), **_ranges(report), **_build(report)}
     shown |= _time(report.profile)
-    return (
-        _environment()
-        .get_template(TEMPLATE)
-        .render(
-            report=report,
-            style=_as_is((_HERE / STYLE).read_text()),
-            sections=_sections(report),
-            finding=judged.finding(report.verdict, report.layers, report.samples),
-            colours=colours.scale(6),
-            work=_work(report.profile),
-            frontier=_frontier(report),
-            sheet=colours.sheet(report.calibration, _COLUMNS, _SIDE),
-            record=_as_is(embedded(figures.of(report))),
-            **shown,
-        )
+    return rendered(
+        _HERE / TEMPLATE,
+        report=report,
+        sections=_sections(report),
+        finding=judged.finding(report.verdict, report.layers, report.samples),
+        colours=colours.scale(6),
+        work=_work(report.profile),
+        frontier=_frontier(report),
+        sheet=colours.sheet(report.calibration, _COLUMNS, _SIDE),
+        record=_as_is(embedded(figures.of(report))),
+        **shown,
     )
 
 
 def side_by_side(compared: Comparison) -> str:
     """Return the page of two builds."""
+    return rendered(_HERE / COMPARISON, compared=compared)
+
+
+def rendered(template: Path, **shown: Any) -> str:
+    """Return the page of a template: the style of all pages, and what it is to show."""
     style = _as_is((_HERE / STYLE).read_text())
-    return _environment().get_template(COMPARISON).render(compared=compared, style=style)
+    return _environment(template.parent).get_template(template.name).render(style=style, **shown)
 
 
 def embedded(record: Mapping[str, Any]) -> str:
@@ -85,9 +86,9 @@ def embedded(record: Mapping[str, Any]) -> str:
     return json.dumps(record, sort_keys=True).replace("<", "\\u003c")
 
 
-def _environment() -> Environment:
+def _environment(folder: Path) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(_HERE),
+        loader=FileSystemLoader(folder),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,0 +1,217 @@
+"""The file of a sweep: a grid over the options of a build, and the points that it stands for.
+
+[defaults]                  # what all points have
+images = "pictures"
+
+[grid]                      # each combination is a point; [[grid]] where there are several
+model = ["vits16", "vitb16"]
+precision = ["int8", "fp16", "mixed"]
+max_ms = [2, 5]             # of the precisions that take a budget: mixed
+
+[[exclude]]                 # combinations to leave out
+model = "vitb16"
+precision = "fp16"
+
+[within]                    # bounds to name the best point for
+max_ms = [3, 10]
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from scripts import toml
+from scripts.errors import PipelineError, UsageError
+from scripts.pipeline import plan
+from scripts.pipeline.options import Option, Text
+from scripts.sweep.point import OPTIONS, Point
+from scripts.words import nearest
+
+DEFAULTS, GRID, EXCLUDE, WITHIN = "defaults", "grid", "exclude", "within"
+# What there may be several tables of.
+_SEVERAL = (GRID, EXCLUDE)
+BOUNDS = ("max_ms", "min_cosine")
+MOST_POINTS = 10_000
+Axes = Mapping[str, Sequence[Text]]
+Texts = Mapping[str, Text]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a file asks for: points in a stable order; `within` are values of `BOUNDS` by name."""
+
+    name: str
+    points: tuple[Point, ...]
+    within: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """The tables of a file, every name and value in them checked by itself."""
+
+    defaults: Axes
+    grids: Sequence[Axes]
+    excluded: Sequence[Axes]
+    within: Axes
+
+
+def load(file: Path, shared: Texts) -> Sweep:
+    """Return the sweep that a file stands for.
+
+    Args:
+        file: TOML, as above.
+        shared: what the command line says for all points, `point.SHARED`.
+
+    Raises:
+        UsageError: the file is none; a name, a value or a combination in it cannot be meant.
+        PipelineError: whatever else a build is refused for, e.g. weights that are damaged.
+    """
+    tables = _read(file)
+    defaults = {name: values[0] for name, values in tables.defaults.items()}
+    texts = [{**defaults, **texts} for axes in tables.grids for texts in _product(axes)]
+    rest = [text for text in texts if not any(_matches(entry, text) for entry in tables.excluded)]
+    points = {point.name: point for point in (_point(file, text, shared) for text in rest)}
+    if not points:
+        raise UsageError(f"{file} has no points: all are excluded, or [{GRID}] is empty.")
+    return Sweep(file.stem, tuple(points.values()), _bounds(tables.within, points.values()))
+
+
+def _read(file: Path) -> _Tables:
+    document = _document(file)
+    axes = {
+        name: [_axes(file, name, table) for table in _tables(file, document, name)]
+        for name in (DEFAULTS, GRID, EXCLUDE, WITHIN)
+    }
+    tables = _Tables(
+        next(iter(axes[DEFAULTS]), {}), axes[GRID], axes[EXCLUDE], next(iter(axes[WITHIN]), {})
+    )
+    for name, values in tables.defaults.items():
+        if len(values) > 1:
+            _refuse(file, f"{DEFAULTS}.{name}", f"has several values, which belong to [{GRID}]")
+    for entry in tables.excluded:
+        _require_meant(file, entry, [*tables.grids, tables.defaults])
+    if count := _beyond(tables.grids):
+        _refuse(file, GRID, f"stands for {count} points; {MOST_POINTS} at most")
+    return tables
+
+
+def _document(file: Path) -> dict[str, Any]:
+    try:
+        document = toml.load(file)
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise UsageError(f"{file} is no TOML: {error}.") from None
+    for name in document:
+        _require_known(file, "", name, (DEFAULTS, GRID, EXCLUDE, WITHIN))
+    return document
+
+
+def _tables(file: Path, document: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    value = document.get(name, [])
+    tables = value if isinstance(value, list) else [value]
+    if not all(isinstance(table, dict) for table in tables):
+        _refuse(file, name, f"is no table: [{name}] begins one")
+    if len(tables) > 1 and name not in _SEVERAL:
+        _refuse(file, name, "stands there twice")
+    return tables
+
+
+def _axes(file: Path, table: str, entries: Mapping[str, Any]) -> Axes:
+    """Return the texts that each option of a table may have, in the order of `OPTIONS`."""
+    axes: dict[str, list[Text]] = {}
+    for key, value in entries.items():
+        name = key.replace("-", "_")
+        _require_known(file, f"{table}.", name, BOUNDS if table == WITHIN else OPTIONS)
+        values = value if isinstance(value, list) else [value]
+        if not values:
+            _refuse(file, f"{table}.{name}", "has no value: leave it out")
+        axes[name] = [_text(file, table, OPTIONS[name], entry) for entry in values]
+    return {name: axes[name] for name in OPTIONS if name in axes}
+
+
+def _text(file: Path, table: str, option: Option, value: Any) -> Text:
+    """Return the text of a value as a command line has it, where the option can have it."""
+    place, is_flag = f"{table}.{option.name}", isinstance(option.default, bool)
+    if is_flag != isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        _refuse(file, place, f"is {value!r}: {'true or false' if is_flag else 'text or number'}")
+    text: Text = value if isinstance(value, bool) else str(value)
+    with _at(file, place):
+        option.value(text)
+    return text
+
+
+def _require_known(file: Path, table: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        remedy = f"{nearest(name, known)}one of: {', '.join(known)}"
+        raise UsageError(f"{file}: there is no {table}{name}.", remedy=remedy)
+
+
+def _require_meant(file: Path, entry: Axes, tables: Iterable[Axes]) -> None:
+    """Refuse an exclusion that can leave nothing out: a value that no point has."""
+    for name, texts in entry.items():
+        known = [str(text) for axes in tables for text in axes.get(name, [OPTIONS[name].default])]
+        for text in map(str, texts):
+            if text not in known:
+                remedy = f"{nearest(text, known)}the grid has: {', '.join(dict.fromkeys(known))}"
+                raise UsageError(
+                    f"{file}: {EXCLUDE}.{name} {text} leaves nothing out.", remedy=remedy
+                )
+
+
+def _beyond(grids: Iterable[Axes]) -> int:
+    """Return how many points grids stand for, 0 where those are not too many."""
+    count = sum(math.prod(map(len, axes.values())) for axes in grids)
+    return count if count > MOST_POINTS else 0
+
+
+def _product(axes: Axes) -> Iterator[Texts]:
+    for values in itertools.product(*axes.values()):
+        yield dict(zip(axes, values, strict=True))
+
+
+def _matches(entry: Axes, texts: Texts) -> bool:
+    return all(
+        str(texts.get(name, OPTIONS[name].default)) in map(str, values)
+        for name, values in entry.items()
+    )
+
+
+def _point(file: Path, texts: Texts, shared: Texts) -> Point:
+    """Return a point, after a look at what is known of its build before any work."""
+    with _at(file, ", ".join(f"{name} = {text}" for name, text in texts.items())):
+        point = Point.make(file.stem, texts, shared)
+        plan.stages(point.request)
+    return point
+
+
+def _bounds(within: Axes, points: Iterable[Point]) -> dict[str, tuple[float, ...]]:
+    """Return the bounds that the file names, and the budgets of its points."""
+    known = {
+        name: {
+            *(float(text) for text in within.get(name, ())),
+            *(getattr(point.request, name) for point in points),
+        }
+        for name in BOUNDS
+    }
+    return {name: tuple(sorted(values - {0.0})) for name, values in known.items()}
+
+
+@contextmanager
+def _at(file: Path, place: str) -> Iterator[None]:
+    """Say of a refusal where in the file its reason stands."""
+    try:
+        yield
+    except PipelineError as error:
+        error.what = f"{file}: {place}: {error.what}"
+        raise
+
+
+def _refuse(file: Path, place: str, what: str) -> NoReturn:
+    raise UsageError(f"{file}: {place} {what}.")

@@ -1,0 +1,73 @@
+"""The table of a sweep as one HTML file, in the style of a build's report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from scripts.console import size
+from scripts.report import charts
+from scripts.report import page as report_page
+from scripts.sweep.table import Network, Row, Table, short
+
+TEMPLATE = Path(__file__).with_name("sweep.html.j2")
+
+
+def html(table: Table, folder: Path) -> str:
+    """Return the page: links in it lead from `folder`."""
+    record = table.record()
+    errors = ((row, row.outcome.error) for row in table.rows if row.outcome)
+    return report_page.rendered(
+        TEMPLATE,
+        table=table,
+        counts={state: count for state, count in record["counts"].items() if count},
+        columns=table.columns,
+        failures=[(table.label(row), row, error) for row, error in errors if error],
+        networks=[_network(table, network, folder) for network in table.networks],
+        record=Markup(report_page.embedded(record)),  # noqa: S704, escaped there
+    )
+
+
+def _network(table: Table, network: Network, folder: Path) -> dict[str, Any]:
+    frontier = network.frontier
+    numbers = {row.point.name: number for number, row in enumerate(frontier, 1)}
+    chart = charts.builds([*map(_spot, network.timed)], [*map(_spot, frontier)]) if frontier else ""
+    bests = ((best.bound, best.row) for best in network.best())
+    return {
+        "title": network.title,
+        "chart": chart,
+        "best": [(bound, table.label(row) if row else "", row) for bound, row in bests],
+        "rows": [_row(table, row, numbers, folder) for row in network.rows],
+    }
+
+
+def _spot(row: Row) -> dict[str, Any]:
+    return {"milliseconds": row.milliseconds, "cosine": row.cosine}
+
+
+def _row(table: Table, row: Row, numbers: Mapping[str, int], folder: Path) -> dict[str, Any]:
+    return {
+        "options": [short(row.point, name) for name in table.columns],
+        "state": row.state,
+        "link": _link(row, folder),
+        "number": numbers.get(row.point.name, ""),
+        "milliseconds": _shown(row.milliseconds),
+        "cosine": _shown(row.cosine),
+        "size": size(row.size) if row.size else "",
+        "seconds": f"{row.outcome.seconds:.0f} s" if row.outcome else "",
+    }
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def _link(row: Row, folder: Path) -> str:
+    """Return the address of a point's own page, empty where it has none here."""
+    report = row.outcome.document.get("report") if row.outcome else None
+    if not report or not Path(report).is_relative_to(folder) or not Path(report).is_file():
+        return ""
+    return Path(report).relative_to(folder).as_posix()

@@ -1,0 +1,108 @@
+"""A sweep from its jobs to its table: each row is kept as its point ends, and all are shown."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from scripts import writing
+from scripts.console import Console, size
+from scripts.errors import SweepError
+from scripts.pipeline import forecast
+from scripts.sweep import jobs, local, page
+from scripts.sweep.grid import Sweep
+from scripts.sweep.jobs import Job
+from scripts.sweep.machine import Outcome
+from scripts.sweep.table import BUILT, Row, Table
+from scripts.words import counted
+
+# What runs jobs, and yields each with how it ended.
+Runner = Callable[[Sequence[Job]], Iterator[tuple[Job, Outcome]]]
+# A build alone keeps about two cores busy.
+_CORES_A_JOB = 2
+_JSON, _PAGE = "sweep.json", "sweep.html"
+
+
+def here(count: int) -> Runner:
+    """Return what runs jobs on this machine, `count` at a time; 0 is as many as suit its cores."""
+    at_once = count or max(1, len(os.sched_getaffinity(0)) // _CORES_A_JOB)
+    return lambda work: local.run(work, at_once, forecast.available_memory())
+
+
+def run(console: Console, sweep: Sweep, runner: Runner) -> None:
+    """Bring every point to its end, and write what came of them.
+
+    Raises:
+        SweepError: points failed, or missed their gates; all others are built.
+    """
+    work, folder = jobs.of(sweep.points), sweep.points[0].folder.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    console.note(f"{counted(len(sweep.points), 'point')}, {counted(len(work), 'job')}: {folder}")
+    table = _fresh(sweep, work)
+    _write(folder / _JSON, table)
+    try:
+        for job, outcome in runner(work):
+            table = _ended(console, table, job, outcome)
+            _write(folder / _JSON, table)
+    finally:
+        writing.replace(folder / _PAGE, page.html(table, folder).encode())
+    _show(console, table, folder)
+    _require_built(table)
+
+
+def _fresh(sweep: Sweep, work: Sequence[Job]) -> Table:
+    logs = {job.point: job.log for job in work}
+    return Table(sweep, [Row(point, logs[point.name]) for point in sweep.points])
+
+
+def _ended(console: Console, table: Table, job: Job, outcome: Outcome) -> Table:
+    """Return the table with what came of a job, and say that."""
+    rows = {row.point.name: row for row in table.rows}
+    if not job.point:
+        if not outcome.error:
+            console.finished(f"{job.words[0]} of several points", outcome.seconds)
+        return table
+    row = rows[job.point] = replace(rows[job.point], outcome=outcome)
+    if outcome.error:
+        console.note(f"{table.label(row)}: {row.state}: {outcome.error['what']}")
+    else:
+        console.finished(f"{table.label(row)}: {_figures(row)}", outcome.seconds)
+    return replace(table, rows=list(rows.values()))
+
+
+def _figures(row: Row) -> str:
+    texts = (
+        "" if row.milliseconds is None else f"{row.milliseconds:g} ms",
+        "" if row.cosine is None else f"cosine {row.cosine:g}",
+        size(row.size) if row.size else "",
+    )
+    return ", ".join(text for text in texts if text)
+
+
+def _write(path: Path, table: Table) -> None:
+    writing.replace(path, json.dumps(table.record(), indent=1).encode(), synced=True)
+
+
+def _show(console: Console, table: Table, folder: Path) -> None:
+    rows = [(table.label(row), row.state, _figures(row)) for row in table.rows]
+    console.table(f"sweep {table.sweep.name}", rows)
+    for network in table.networks:
+        bests = ((best.bound, best.row) for best in network.best())
+        choices = [(bound, table.label(row) if row else "none") for bound, row in bests]
+        if choices:
+            console.table(network.title, choices)
+    console.note(f"to look at: {folder / _PAGE}")
+    console.result(str(folder / _JSON), **table.record(), report=str(folder / _PAGE))
+
+
+def _require_built(table: Table) -> None:
+    others = [row for row in table.rows if row.state != BUILT]
+    if others:
+        raise SweepError(
+            f"{counted(len(others), 'point')} of {len(table.rows)} not built, the first: "
+            f"{table.label(others[0])}, {others[0].state}.",
+            remedy="the table says why of each; the same command goes on where this one ended",
+        )
