@@ -104,6 +104,7 @@ class DigestCache:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._clock, self._entries = _load(path)
+        self._saved = dict(self._entries)
 
     def file(self, path: Path) -> str:
         """Return the SHA-256 of one file, from the cache where its stamp is unchanged."""
@@ -143,9 +144,13 @@ class DigestCache:
     def save(self) -> None:
         """Write the cache to disk, without files that are gone; losing it only costs time."""
         self._watch_clock()
-        files = {
-            name: asdict(entry) for name, entry in self._entries.items() if Path(name).is_file()
+        if self._entries == self._saved:
+            return
+        self._entries = {
+            name: entry for name, entry in self._entries.items() if Path(name).is_file()
         }
+        self._saved = dict(self._entries)
+        files = {name: asdict(entry) for name, entry in self._entries.items()}
         writing.replace(self._path, json.dumps({"clock": self._clock, "files": files}).encode())
 
     def _read(self, path: Path) -> str:

@@ -69,7 +69,8 @@ class Store:
         Raises:
             ArtefactError: no stage made it, or it is gone.
         """
-        names = [name for name in self._outputs() if PurePath(name).is_relative_to(path)]
+        folder = f"{path}/"
+        names = [name for name in self._outputs() if name == str(path) or name.startswith(folder)]
         missing = [name for name in names if not (self.root / name).is_file()]
         if missing or not names:
             raise ArtefactError(
