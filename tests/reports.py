@@ -152,7 +152,7 @@ def _timeline() -> dict[str, Any]:
 
 def _export() -> dict[str, Any]:
     return {
-        "weights_sha256": 64 * "3",
+        "tensors_sha256": 64 * "3",
         "synthetic": "",
         "parameters": 467552,
         "picture_size": [SIDE, SIDE],

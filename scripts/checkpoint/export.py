@@ -97,7 +97,7 @@ def write(
     placed = onnxfile.layout(graph)
     data_file = onnx_file.with_suffix(".onnx_data")
     digest = onnxfile.write_weights(data_file, placed, source.weights)
-    origin = {"model": model, "weights_sha256": digest, "synthetic": source.synthetic}
+    origin = {"model": model, "tensors_sha256": digest, "synthetic": source.synthetic}
     metadata = {**origin, **known, "precision": "float32"}
     proto = onnxfile.build(graph, placed, data_file.name, metadata)
     onnx_file.write_bytes(proto.SerializeToString(deterministic=True))

@@ -20,6 +20,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from openqnn.network.onnx_network import ALIGNMENT
 from openqnn.progress import track
+from scripts import __version__
 from scripts.checkpoint.files import Weights
 from scripts.checkpoint.trace import INPUT, OPSET, Graph
 
@@ -90,7 +91,11 @@ def build(
     )
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(
-        network, opset_imports=opsets, ir_version=IR_VERSION, producer_name=PRODUCER
+        network,
+        opset_imports=opsets,
+        ir_version=IR_VERSION,
+        producer_name=PRODUCER,
+        producer_version=__version__,
     )
     helper.set_model_props(model, dict(sorted(metadata.items())))
     return model

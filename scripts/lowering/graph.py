@@ -155,6 +155,7 @@ class Graph:
             opset_imports=self._model.opset_import,
             ir_version=self._model.ir_version,
             producer_name=self._model.producer_name,
+            producer_version=self._model.producer_version,
         )
         model.metadata_props.extend(self._model.metadata_props)
         return model

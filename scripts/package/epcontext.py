@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
 
+from scripts import __version__
 from scripts.errors import ArtefactError
 from scripts.htp.interface import Interface, Tensor
 from scripts.package import rule
@@ -86,6 +87,7 @@ def _model(interface: Interface, context: str, facts: Mapping[str, Any]) -> Mode
         opset_imports=[helper.make_opsetid(_DOMAIN, 1)],
         ir_version=IR_VERSION,
         producer_name=PRODUCER,
+        producer_version=__version__,
         doc_string=facts["model"]["description"],
     )
     helper.set_model_props(model, _metadata(facts))
@@ -129,5 +131,5 @@ def _metadata(facts: Mapping[str, Any]) -> dict[str, str]:
         "target": facts["target"]["name"],
         "weights": weights["source"],
         **commit,
-        "weights_sha256": weights["sha256"],
+        "weights_files_sha256": weights["sha256"],
     }

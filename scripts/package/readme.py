@@ -119,7 +119,7 @@ def _source(weights: Mapping[str, Any]) -> str:
         return "random numbers (synthetic)"
     if commit := weights.get("commit"):
         return f"{weights['source']} at {commit}"
-    return f"{weights['source']}, SHA-256 {weights['sha256']}"
+    return f"{weights['source']}, SHA-256 of the list of files {weights['sha256']}"
 
 
 def _preprocessing(how: Mapping[str, Any]) -> str:

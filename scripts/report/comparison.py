@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,21 @@ from scripts.report import figures
 
 # Bytes of a page that are read at most.
 _LARGEST = 32 << 20
+_RECORD_NAME = "record.json"
 _RECORD = re.compile(rb'<script type="application/json" id="record">(.*?)</script>', re.DOTALL)
 PARTS = {
     **dict.fromkeys(("facts", "origin", "measures"), Each(str)),
-    **dict.fromkeys(("figures", "time", "bytes"), Each(float)),
+    **dict.fromkeys(("figures", "time", "layers", "kinds", "bytes"), Each(float)),
     "rewrites": Each(int),
     "tensors": Each((int, float, float)),
 }
 _SHAPE: dict[str, Any] = {"schema": int, "title": str, **PARTS}
 # Tensors that are shown of those that differ: those whose ranges differ the most.
 _TENSORS = 20
+# Activations that one of them alone has, by name.
+_ALONE = 5
+# A comma between parts of a text, not one of a shape.
+_COMMA = re.compile(r", (?![^\[]*\])")
 
 
 @dataclass(frozen=True)
@@ -76,14 +81,14 @@ def load(path: Path) -> dict[str, Any]:
             cause="it was built before there were reports, or is no page of ours",
             remedy="build it again with `invoke build`",
         )
-    record = document.load(found[1], "record.json", _SHAPE)
+    record = document.load(found[1], _RECORD_NAME, {"schema": int})
     if record["schema"] != figures.SCHEMA:
         raise ArtefactError(
             f"The report of {path} has schema {record['schema']}; this program knows"
             f" {figures.SCHEMA}.",
             remedy="compare it with the release that made it",
         )
-    return record
+    return document.load(found[1], _RECORD_NAME, _SHAPE)
 
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
@@ -92,6 +97,8 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
         *_numbers("accuracy", before["figures"], after["figures"]),
         *_texts("accuracy", before["measures"], after["measures"], equal=True),
         *_numbers("milliseconds", before["time"], after["time"]),
+        *_numbers("microseconds by layer", before["layers"], after["layers"]),
+        *_numbers("microseconds by kind of operator", before["kinds"], after["kinds"]),
         *_numbers("bytes", before["bytes"], after["bytes"]),
         *_numbers("widths", _widths(before), _widths(after)),
         *_ranges(before["tensors"], after["tensors"]),
@@ -99,7 +106,23 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
         *_texts("origin", before["facts"], after["facts"]),
         *_texts("origin", before["origin"], after["origin"]),
     ]
-    return Comparison(f"A: {before['title']}", f"B: {after['title']}", tuple(rows))
+    return Comparison(
+        f"A: {before['title']}{_variant(before, after)}",
+        f"B: {after['title']}{_variant(after, before)}",
+        tuple(rows),
+    )
+
+
+def _variant(record: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Return what tells a build from another of the same title: the first fact that differs."""
+    if record["title"] != other["title"]:
+        return ""
+    for part in ("facts", "origin"):
+        for name, fact in record[part].items():
+            common = _COMMA.split(other[part].get(name, ""))
+            if own := [text for text in _COMMA.split(fact) if text not in common]:
+                return f", {own[0]}"
+    return ""
 
 
 def _page(path: Path) -> bytes:
@@ -152,7 +175,8 @@ def _numbers(
         values = [side.get(name) for side in (before, after)]
         if equal or values[0] != values[1]:
             before_text, after_text = (_number(part, value) for value in values)
-            yield Row(part, name, before_text, after_text, _change(part, *values))
+            alone = _alone(name, before, after) if before and after else ""
+            yield Row(part, name, before_text, after_text, alone or _change(part, name, *values))
 
 
 def _texts(
@@ -161,7 +185,14 @@ def _texts(
     for name in dict.fromkeys([*before, *after]):
         values = [str(side.get(name, "-")) for side in (before, after)]
         if equal or values[0] != values[1]:
-            yield Row(part, name, *values)
+            yield Row(part, name, values[0], values[1], _alone(name, before, after))
+
+
+def _alone(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return which side alone has something, if one does."""
+    if name in before and name in after:
+        return ""
+    return "only in A" if name in before else "only in B"
 
 
 def _widths(record: Mapping[str, Any]) -> dict[str, int]:
@@ -176,10 +207,16 @@ def _ranges(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Row
     for name in both[:_TENSORS]:
         yield Row("ranges", name, _grid(before[name]), _grid(after[name]))
     if more := len(both[_TENSORS:]):
-        yield Row("ranges", "activations that differ less", "", f"{more} more")
-    for name, side, other in (("first", before, after), ("second", after, before)):
-        if alone := len(side.keys() - other.keys()):
-            yield Row("ranges", f"activations of the {name} alone", "", str(alone))
+        yield Row("ranges", "activations that differ less", str(more), str(more))
+    if alone := [name for name in before if name not in after]:
+        yield Row("ranges", _some(alone), str(len(alone)), "-", "only in A")
+    if alone := [name for name in after if name not in before]:
+        yield Row("ranges", _some(alone), "-", str(len(alone)), "only in B")
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first of some names, and that there are more."""
+    return ", ".join(names[:_ALONE]) + (", ..." if names[_ALONE:] else "")
 
 
 def _difference(before: Any, after: Any) -> float:
@@ -199,9 +236,12 @@ def _number(part: str, value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
 
 
-def _change(part: str, before: Any, after: Any) -> str:
+def _change(part: str, name: str, before: Any, after: Any) -> str:
+    """Return how much a number changed: in its own unit where it is one of accuracy, else in %."""
     if before is None or after is None or before == after:
         return ""
-    if part == "accuracy" and abs(after) <= 1 and abs(before) <= 1:
+    if name.endswith("_db"):
+        return f"{after - before:+.2f} dB"
+    if part == "accuracy":
         return f"{after - before:+.6f}"
     return f"{100 * (after / before - 1):+.1f} %" if before else f"{after - before:+g}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from scripts.report.record import Report
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def of(report: Report) -> dict[str, Any]:
@@ -26,6 +26,8 @@ def of(report: Report) -> dict[str, Any]:
         "measures": dict(report.verdict.measures),
         "pictures": report.verdict.pictures,
         "time": _time(profile) if has_time else {},
+        "layers": _microseconds(profile, "layers"),
+        "kinds": _microseconds(profile, "kinds"),
         "bytes": {
             "context": profile["context_bytes"],
             **({"ddr": profile["ddr_bytes"]} if has_time else {}),
@@ -46,6 +48,11 @@ def _time(profile: Mapping[str, Any]) -> dict[str, float]:
         "lower": profile["compiler"]["microseconds_low"] / 1000,
         "upper": profile["compiler"]["microseconds_high"] / 1000,
     }
+
+
+def _microseconds(profile: Mapping[str, Any], group: str) -> dict[str, float]:
+    """Return the timeline's times by layer or kind of operator; none where there is no timeline."""
+    return {row["name"]: row["microseconds"] for row in profile.get(group, ())}
 
 
 def _short(value: float) -> float:

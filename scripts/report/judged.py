@@ -48,6 +48,7 @@ def verdict(report: Mapping[str, Any]) -> Verdict:
             **{name: f"{value:.5f} (at least {bound:.5f})" for name, value, bound in engines},
         },
         by_picture=report.get("cls_by_picture") or report.get("patch_by_picture", {}),
+        widest=_widest(report.get("widest_activation", {})),
         has_cls="cls_by_picture" in report,
         disagreements=tuple(name for name, value, bound in engines if not value >= bound),
     )
@@ -112,6 +113,10 @@ def _left(stream: Sequence[Layer], samples: Sequence[Sample]) -> float:
     reference = np.stack([sample.reference for sample in samples]).astype(np.float32)
     context = np.stack([sample.context for sample in samples]).astype(np.float32)
     return metrics.snr_db(reference, context)
+
+
+def _widest(activation: Mapping[str, Any]) -> str:
+    return f"{activation['tensor']}, {activation['magnitude']:.4g}" if activation else ""
 
 
 def _in_words(report: Mapping[str, Any]) -> str:

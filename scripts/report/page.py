@@ -168,23 +168,34 @@ def _faithfulness(report: Report) -> dict[str, Any]:
         chart = charts.cosines(values, bounds, noun)
         caption = f"{noun}: {len(values)} cosines with float32; each step to the right is a digit 9"
         histograms.append((chart, caption))
-    worst = sorted(report.pictures, key=lambda picture: picture.cosine)[:WORST]
     layers = report.layers
     return {
         "histograms": histograms,
         "residual": charts.residual(layers) if layers else "",
         "steepest": charts.steepest(layers) if layers else "",
-        "worst": [_worst(picture) for picture in worst],
+        "worst": dict(_worst(report)),
     }
 
 
-def _worst(picture: Picture) -> dict[str, Any]:
+def _worst(report: Report) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Yield the pictures that lose the most, by CLS and by the mean of their patches."""
+    if report.pictures:
+        by_cosine = sorted(report.pictures, key=lambda picture: picture.cosine)
+        yield report.verdict.noun, [_strip(picture) for picture in by_cosine[:WORST]]
+    means = {i: p.patches.mean() for i, p in enumerate(report.pictures) if p.patches is not None}
+    if means and report.verdict.has_cls:
+        places = sorted(means, key=lambda place: means[place])
+        yield "patches", [_strip(report.pictures[place]) for place in places[:WORST]]
+
+
+def _strip(picture: Picture) -> dict[str, Any]:
     patches = picture.patches
     return {
         "source": picture.source,
         "picture": colours.photograph(picture.pixels),
         "patches": "" if patches is None else colours.tile(colours.losses(patches)),
         "cosine": picture.cosine,
+        "mean": None if patches is None else float(patches.mean()),
         "least": None if patches is None else float(patches.min()),
     }
 

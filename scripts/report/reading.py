@@ -80,7 +80,7 @@ def read(
         calibration=tuple(
             calibration.pixels(i) for i in range(min(len(calibration), MOST_PICTURES))
         ),
-        calibration_facts={**_ranges(host), **calibration.facts()},
+        calibration_facts=calibration.facts(),
         artefacts=tuple(_artefact(root, files[name]) for name in ("context", "library")),
         run=run,
     )
@@ -140,12 +140,12 @@ def _tensors(files: Mapping[str, Path]) -> Iterator[Tensor]:
         yield Tensor(name, 16, -magnitude["largest"], magnitude["largest"])
 
 
-def _ranges(host: Mapping[str, Any]) -> dict[str, str]:
-    """Return whose the ranges are where a file of --encodings has them, by its SHA-256."""
+def _encodings(host: Mapping[str, Any]) -> dict[str, str]:
+    """Return which file of --encodings the build has its grids from, if it has one."""
     sums = {row["name"]: row["digest"]["sha256"] for row in host.get("materials", ())}
     if not (sha256 := sums.get("encodings")):
         return {}
-    return {"ranges": f"not of these pictures: AIMET's, from --encodings, SHA-256 {sha256}"}
+    return {"encodings": f"AIMET's, from --encodings, SHA-256 {sha256}"}
 
 
 def _facts(
@@ -166,6 +166,7 @@ def _facts(
         "precision": _precision(precision),
         "target": target.description,
         "weights": host.get("parameters", {}).get("weights", "not told"),
+        **_encodings(host),
     }
 
 
@@ -186,7 +187,7 @@ def _origin(export: Mapping[str, Any], host: Mapping[str, Any], sdk: str | None)
     return {
         "source": f"commit {commit}" if commit else _or_not_told(source.get("sha256")),
         "image": _or_not_told(host.get("image", {}).get("digest")),
-        "weights, SHA-256": export["weights_sha256"],
+        "weights' tensors, SHA-256": export["tensors_sha256"],
         "licence of the weights": _LICENCES.get(weights, _DINOV3),
         "QNN build": f"{_or_not_told(sdk)}, {_or_not_told(parameters.get('sdk'))}",
         "torch, transformers": f"{export['torch']}, {export['transformers']}",

@@ -18,8 +18,9 @@ class Verdict:
     """`figures` against their lower bounds `gate`; `measures` are what else was judged.
 
     `pictures` is in words what stands behind the figures; `by_picture` the cosine of each picture:
-    that of CLS, or where the network does not give it, the mean of the patches'. `disagreements`
-    name the figures in which simulator and CPU are further apart than rounding is.
+    that of CLS, or where the network does not give it, the mean of the patches'. `widest` says
+    which activation of the exported network is the largest. `disagreements` name the figures in
+    which simulator and CPU are further apart than rounding is.
     """
 
     figures: Mapping[str, float]
@@ -28,6 +29,7 @@ class Verdict:
     pictures: str
     measures: Mapping[str, str]
     by_picture: Mapping[str, float]
+    widest: str = ""
     has_cls: bool = True
     disagreements: tuple[str, ...] = ()
 

@@ -9,6 +9,7 @@ import onnx
 import pytest
 from PIL import Image
 
+import scripts
 from scripts import artefacts, metrics
 from scripts.htp import elf
 from scripts.package import epcontext, package
@@ -104,9 +105,10 @@ def test_a_viewer_shows_what_it_is_and_whose(int8: Unpacked) -> None:
     model, facts = onnx.load(int8.folder / path), int8.package.manifest.facts
     onnx.checker.check_model(model, full_check=True)
     says = {row.key: row.value for row in model.metadata_props}
-    assert (model.producer_name, says["precision"]) == ("dinov3-qnn", "int8")
+    assert (model.producer_name, model.producer_version) == ("dinov3-qnn", scripts.__version__)
+    assert says["precision"] == "int8"
     assert says["licence"] == facts["weights"]["licence"]
-    assert says["weights_sha256"] == facts["weights"]["sha256"]
+    assert says["weights_files_sha256"] == facts["weights"]["sha256"]
 
 
 @pytest.mark.parametrize(
@@ -123,5 +125,6 @@ def test_every_network_says_so(
     model = onnx.load(ask().root / network, load_external_data=False)
     says = {row.key: row.value for row in model.metadata_props}
     weights = int8.package.manifest.facts["weights"]
-    assert (model.producer_name, says["precision"]) == ("dinov3-qnn", precision)
+    assert (model.producer_name, model.producer_version) == ("dinov3-qnn", scripts.__version__)
+    assert says["precision"] == precision
     assert (says["licence"], says["weights"]) == (weights["licence"], weights["source"])

@@ -224,7 +224,7 @@ def test_weights_of_a_directory_are_said_to_be_given(tmp_path: Path) -> None:
     for item in items(build):
         if isinstance(item.source, bytes):
             assert b"facebook" not in item.source, item.path
-    assert f"given, SHA-256 {facts['sha256']}" in readme(build)
+    assert f"given, SHA-256 of the list of files {facts['sha256']}" in readme(build)
 
 
 def test_what_fetch_noted_is_said_as_long_as_it_holds(tmp_path: Path) -> None:

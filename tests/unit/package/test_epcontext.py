@@ -72,7 +72,7 @@ def test_it_says_whose_it_is_and_is_the_same_every_time() -> None:
         "qnn_build": packages.BUILD_ID,
         "target": "iq9075",
         "weights": "builtin",
-        "weights_sha256": 64 * "a",
+        "weights_files_sha256": 64 * "a",
     }
     assert (model().producer_name, model().doc_string) == ("dinov3-qnn", "a network")
     assert model().SerializeToString(deterministic=True) == epcontext.dump(

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,8 +48,74 @@ def test_figures_time_and_ranges_stand_side_by_side(builds: tuple[Path, Path]) -
 def test_a_build_differs_from_itself_in_nothing(builds: tuple[Path, Path]) -> None:
     record = comparison.load(builds[0])
     compared = comparison.compare(record, record)
-    assert {row.part for row in compared.rows} == {"accuracy", "milliseconds", "bytes", "widths"}
+    assert [*compared.parts()] == [
+        "accuracy",
+        "milliseconds",
+        "microseconds by layer",
+        "microseconds by kind of operator",
+        "bytes",
+        "widths",
+    ]
     assert not any(row.change for row in compared.rows)
+
+
+def changed(record: dict[str, Any], part: str, **values: Any) -> dict[str, Any]:
+    """A record in which some values of a part are others; those of None are not there."""
+    merged = {**record[part], **values}
+    return {**record, part: {name: value for name, value in merged.items() if value is not None}}
+
+
+def test_decibels_change_by_decibels_and_cosines_by_cosines(builds: tuple[Path, Path]) -> None:
+    record = comparison.load(builds[0])
+    decibels, cosine = (record["figures"][name] for name in ("snr_db", "cls_mean"))
+    other = changed(record, "figures", snr_db=decibels - 2, cls_mean=cosine - 0.5)
+    compared = comparison.compare(record, other)
+    assert row(compared, "snr_db").change == "-2.00 dB"
+    assert row(compared, "cls_mean").change == "-0.500000"
+
+
+def test_time_is_compared_layer_by_layer_and_by_kind(builds: tuple[Path, Path]) -> None:
+    record = comparison.load(builds[0])
+    other = changed(record, "layers", **{"layer 1": 110.0})
+    other = changed(other, "kinds", **{"Softmax": 5.0, "Kind<0>": None})
+    compared = comparison.compare(record, other)
+    assert row(compared, "layer 1").change == "+100.0 %"
+    assert row(compared, "layer 0").change == ""
+    softmax, gone = row(compared, "Softmax"), row(compared, "Kind<0>")
+    assert (softmax.before, softmax.after, softmax.change) == ("-", "5", "only in B")
+    assert (gone.after, gone.change) == ("-", "only in A")
+    for text in (page.side_by_side(compared), markdown.comparison(compared)):
+        assert "icroseconds by layer" in text and "only in B" in text
+
+
+def test_what_one_build_alone_has_stands_on_its_side(builds: tuple[Path, Path]) -> None:
+    record = comparison.load(builds[0])
+    names = {f"new.{index}": [8, 0.0, 1.0] for index in range(7)}
+    other = changed(record, "tensors", **names, **{"layer.0.Add": None})
+    other = changed(other, "measures", accuracy="0.99")
+    compared = comparison.compare(record, other)
+    more, less = (
+        row(compared, "new.0, new.1, new.2, new.3, new.4, ..."),
+        row(compared, "layer.0.Add"),
+    )
+    assert (more.before, more.after, more.change) == ("-", "7", "only in B")
+    assert (less.before, less.after, less.change) == ("1", "-", "only in A")
+    assert row(compared, "accuracy").change == "only in B"
+
+
+def test_builds_of_one_title_are_told_apart_by_what_differs(builds: tuple[Path, Path]) -> None:
+    record = comparison.load(builds[0])
+    output = {"input": "uint8, 32 x 32 pixels, RGB, NHWC", "output": "cls [1, 96], patches [1, 16]"}
+    other = changed(record, "facts", **output)
+    compared = comparison.compare(record, other)
+    assert compared.before == "A: digits int8, float32"
+    assert compared.after == "B: digits int8, uint8"
+    cls = changed(record, "facts", output="cls [1, 96]")
+    compared = comparison.compare(changed(record, "facts", output=output["output"]), cls)
+    assert compared.before == "A: digits int8, patches [1, 16]"
+    assert compared.after == "B: digits int8"
+    moved = changed(record, "origin", source="commit 5")
+    assert comparison.compare(record, moved).after == "B: digits int8, commit 5"
 
 
 def test_an_archive_is_compared_by_the_page_in_it(
@@ -84,11 +151,8 @@ def test_an_archive_whose_page_is_not_its_manifests_is_refused(
     ("text", "says"),
     [
         ("<html></html>", "holds no report"),
-        (page.embedded({"schema": 1}), "not a record of ours"),
-        (
-            page.embedded({**{part: {} for part in comparison.PARTS}, "title": "x", "schema": 9}),
-            "schema",
-        ),
+        (page.embedded({"schema": figures.SCHEMA}), "not a record of ours"),
+        (page.embedded({"schema": 9}), "schema"),
     ],
 )
 def test_what_is_no_report_is_refused(tmp_path: Path, text: str, says: str) -> None:

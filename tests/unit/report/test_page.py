@@ -51,12 +51,46 @@ def test_ranges_of_a_file_are_said_to_be_its_own(tmp_path: Path) -> None:
     build, sha256 = reports.build(tmp_path), 64 * "e"
     material = {"name": "encodings", "digest": {"sha256": sha256}}
     host = {**reports.HOST, "materials": [material]}
-    said = f"from --encodings, SHA-256 {sha256}"
-    calibration = page.html(reading.read(build, reports.names("int8"), host)).partition(
-        '<section id="calibration">'
-    )[2]
-    assert said in calibration
-    assert "--encodings" not in reports.html(build)
+    widths = build / files.paths(reports.names("int8"))["widths"]
+    reason = "the file of --encodings says so"
+    widths.write_text(json.dumps({"why": {"reason": reason}, "16": {}, "8": {}}))
+    text = page.html(reading.read(build, reports.names("int8"), host))
+    facts, calibration = text.partition("<nav")[0], text.partition('<section id="calibration">')[2]
+    assert f"from --encodings, SHA-256 {sha256}" in facts
+    assert "The ranges are not of these pictures" in calibration
+    assert "nothing was calibrated, equalised or chosen here" in text
+    assert reason in text and "<th>tried</th>" not in text
+
+
+def test_a_build_of_its_own_ranges_says_nothing_of_a_file(tmp_path: Path) -> None:
+    text = reports.html(reports.build(tmp_path))
+    assert "--encodings" not in text and "<th>tried</th>" in text
+
+
+def test_pictures_that_lose_the_most_stand_by_cls_and_by_patches(tmp_path: Path) -> None:
+    text = reports.html(reports.build(tmp_path))
+    assert "The 5 pictures whose CLS loses the most" in text
+    assert "pictures whose patches lose the most" in text
+    text = reports.html(reports.build(tmp_path / "patches", output="patches"))
+    assert text.count("lose the most") == 1
+
+
+def test_the_page_links_to_nothing_but_itself(tmp_path: Path) -> None:
+    """It stands in a build's folder and in a package: what is beside it differs."""
+    elements = Page(reports.html(reports.build(tmp_path))).elements
+    links = [str(attributes["href"]) for _, attributes in elements if "href" in attributes]
+    assert links and all(link.startswith(("#", "data:")) for link in links)
+
+
+def test_the_widest_activation_of_either_network_is_said_to_be_its(tmp_path: Path) -> None:
+    build = reports.build(tmp_path)
+    verify = build / files.paths(reports.names())["verify"]
+    activation = {"tensor": "layer.1.attention.MatMul", "magnitude": 60.77, "beyond_float16": 0}
+    report = json.loads(verify.read_text()) | {"widest_activation": activation}
+    verify.write_text(json.dumps(report))
+    text = reports.html(build)
+    assert "in the exported network, on held-out pictures, the widest is" in text
+    assert "layer.1.attention.MatMul, 60.77" in text
 
 
 @pytest.mark.parametrize(("output", "noun"), [("head", "CLS"), ("patches", "patches")])
@@ -135,7 +169,7 @@ def test_only_the_page_of_the_run_tells_what_a_clock_measured(tmp_path: Path) ->
     packed, here = reports.html(build), reports.html(build, run=RUN)
     assert "529.6 MB" in here and "529.6 MB" not in packed
     assert RUN.archive and RUN.archive.sha256 in here and RUN.archive.sha256 not in packed
-    assert 'href="../sbom.cdx.json"' in packed and 'href="../sbom.cdx.json"' not in here
+    assert "<code>sbom.cdx.json</code>" in packed and "<code>sbom.cdx.json</code>" not in here
 
 
 def test_a_missed_gate_stands_first_and_names_the_figure(tmp_path: Path) -> None:
