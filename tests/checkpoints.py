@@ -112,7 +112,7 @@ def write_safetensors(file: Path, values: Tensors, dtype: str = "F32") -> None:
 
 
 def of_model(file: Path, name: str) -> Path:
-    """Write zeros in the shapes of a member of the family, as a sparse file."""
+    """Write a member of the family as a sparse file: zeros, except one number of each tensor."""
     model = catalog.models()[name]
     config = {
         "hidden_size": model.hidden_size,
@@ -122,13 +122,18 @@ def of_model(file: Path, name: str) -> Path:
         "patch_size": model.patch_size,
         "use_gated_mlp": model.gated_mlp,
     }
-    header, end = {}, 0
+    header, starts, end = {}, [], 0
     for tensor, shape in shapes(config).items():
         start, end = end, end + 4 * prod(shape)
+        starts.append(start)
         header[tensor] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, end]}
     text = json.dumps(header).encode()
     file.write_bytes(len(text).to_bytes(8, "little") + text)
     os.truncate(file, 8 + len(text) + end)
+    with file.open("r+b") as stream:
+        for start in starts:
+            stream.seek(8 + len(text) + start)
+            stream.write(np.float32(1).tobytes())
     return file
 
 

@@ -154,8 +154,8 @@ class Contents:
         """Return the tensors, with the biases that are left out because they are zeros.
 
         Raises:
-            CheckpointError: one is missing, unexpected, of another shape than `expected` says, or
-                of a type that is no floating-point number.
+            CheckpointError: one is missing, unexpected, of another shape than `expected` says, of
+                a type that is no floating-point number, or zeros that make features constant.
         """
         tensors = dict(self.backbone.tensors)
         if self.backbone.convention is not HUGGING_FACE:
@@ -167,6 +167,7 @@ class Contents:
                 raise files.refuse_type(tensor.file, name, tensor.dtype)
         if problems := names.differences(tensors, expected):
             raise self._unfit(problems)
+        _refuse_blank(tensors)
         return tensors
 
     def _unfit(self, problems: Sequence[str]) -> CheckpointError:
@@ -281,8 +282,7 @@ class Checkpoint:
         """Return one tensor.
 
         Raises:
-            CheckpointError: it holds NaN or infinite values, or zeros where they make features
-                constant.
+            CheckpointError: it holds NaN or infinite values.
         """
         values = self._tensors[name].read()
         if not np.isfinite(values).all():
@@ -291,14 +291,18 @@ class Checkpoint:
                 cause="a damaged file, or a training run that diverged",
                 remedy=FETCH_AGAIN,
             )
-        if name in _CARRIES_PICTURE and not values.any():
+        return values
+
+
+def _refuse_blank(tensors: Mapping[str, Tensor]) -> None:
+    for name in _CARRIES_PICTURE:
+        if tensors[name].is_blank():
             raise CheckpointError(
-                f"{self._tensors[name].file}: tensor {name} is all zeros: features would be the "
-                "same for every picture.",
+                f"{tensors[name].file}: tensor {name} is all zeros: features would be the same for "
+                "every picture.",
                 cause="a network that was saved before its weights were loaded",
                 remedy="load the weights, then save them; or fetch the file again",
             )
-        return values
 
 
 def look(path: Path) -> Contents:

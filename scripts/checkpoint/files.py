@@ -26,7 +26,7 @@ MODEL_TYPE = "dinov3_vit"
 CONFIG, PROCESSOR, HEAD = "config.json", "preprocessor_config.json", "head.safetensors"
 # The files that transformers and timm write, in the order in which they are looked for.
 PUBLISHED = ("model.safetensors", "pytorch_model.bin")
-PATTERNS = ("*.safetensors", "*.pth", "*.pt", "*.bin")
+PATTERNS = ("*.safetensors", "*.pth", "*.pt", "*.bin", "*.ckpt")
 KNOWN = {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}
 # safetensors' names of the stored types, and how NumPy reads them; it has no bfloat16.
 STORED_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
@@ -67,7 +67,16 @@ MERGE_LORA = (
     ".merge_and_unload().save_pretrained('merged')\""
 )
 MERGE_SHARDS = "python -m torch.distributed.checkpoint.format_utils dcp_to_torch {0} merged.pth"
+MERGE_LIGHTNING = "python -m lightning.pytorch.utilities.consolidate_checkpoint {0}"
 MERGE_ZERO = "python {0}/zero_to_fp32.py {0} merged --safe_serialization"
+# What a folder holds that has a network in parts: a file's name, what it is, and the command.
+PARTS = (
+    ("adapter_config.json", "a LoRA adapter, not a network", MERGE_LORA),
+    ("meta.pt", "a distributed checkpoint of Lightning in parts", MERGE_LIGHTNING),
+    (".metadata", "a distributed checkpoint in parts", MERGE_SHARDS),
+    ("zero_to_fp32.py", "a DeepSpeed checkpoint in parts", MERGE_ZERO),
+)
+SHARDS = "*.distcp"
 
 
 class Weights(Protocol):
@@ -99,6 +108,9 @@ class Tensor(Protocol):
     def read(self) -> NDArray[np.float32]:
         """Return its values."""
 
+    def is_blank(self) -> bool:
+        """Whether all that is stored are zeros; no torch is needed to tell."""
+
     def third(self, number: int) -> Tensor:
         """Return one of its three equal blocks of rows."""
 
@@ -118,6 +130,10 @@ class Stored:
         flat = np.fromfile(self.file, dtype=kind, count=count, offset=self.offset)
         return _to_float32(flat, self.dtype).reshape(self.shape)
 
+    def is_blank(self) -> bool:
+        """Whether all that is stored are zeros."""
+        return not self.read().any()
+
     def third(self, number: int) -> Stored:
         """Return one of its three equal blocks of rows, which lie one behind the other."""
         shape = (self.shape[0] // 3, *self.shape[1:])
@@ -136,6 +152,10 @@ class Zeros:
     def read(self) -> NDArray[np.float32]:
         """Return its values."""
         return np.zeros(self.shape, np.float32)
+
+    def is_blank(self) -> bool:
+        """Whether all of it are zeros: yes."""
+        return True
 
     def third(self, number: int) -> Zeros:
         """Return one of its three equal blocks of rows."""
@@ -217,11 +237,12 @@ def weight_files(directory: Path) -> list[Path]:
             f"{directory} holds {len(files)} files of weights: {names}.",
             remedy="give --weights one of them",
         )
+    below = _below(directory)
     raise CheckpointError(
         f"There are no weights in {directory}: no {', '.join(PUBLISHED)}, no other "
         f"{', '.join(PATTERNS)}.",
         cause="a wrong path, a download that was not finished, or links whose files are gone",
-        remedy="fetch the weights as well",
+        remedy=f"give --weights {below}, if those are meant" if below else "fetch the weights too",
     )
 
 
@@ -253,17 +274,27 @@ def _names_files(weight_map: object) -> TypeGuard[dict[str, str]]:
 
 def _refuse_parts(directory: Path) -> None:
     """Name what holds no whole network, with the command that makes one of it."""
-    kinds = (
-        ("adapter_config.json", "a LoRA adapter, not a network", MERGE_LORA),
-        (".metadata", "a distributed checkpoint in parts", MERGE_SHARDS),
-        ("zero_to_fp32.py", "a DeepSpeed checkpoint in parts", MERGE_ZERO),
-    )
-    for name, what, command in kinds:
-        if (directory / name).is_file():
+    for name, what, command in PARTS:
+        if (directory / name).is_file() and (name != "meta.pt" or [*directory.glob(SHARDS)]):
             raise CheckpointError(
                 f"{directory} holds {what} ({name}).",
                 remedy=f"merge it with `{command.format(directory)}` and give what that writes",
             )
+    if shards := sorted(directory.glob(SHARDS)):
+        raise CheckpointError(
+            f"{directory} holds parts of a distributed checkpoint ({shards[0].name}) without "
+            "their .metadata.",
+            cause="a copy that left hidden files out",
+            remedy="copy the whole folder, then merge it with "
+            f"`{MERGE_SHARDS.format(directory)}` and give what that writes",
+        )
+
+
+def _below(directory: Path) -> Path | None:
+    """Return a folder in a directory that has what the directory lacks."""
+    wanted = (*PATTERNS, SHARDS, *(name for name, *_ in PARTS))
+    folders = sorted(path for path in directory.iterdir() if path.is_dir())
+    return next((path for path in folders if any([*path.glob(name)] for name in wanted)), None)
 
 
 def refuse_file(file: Path) -> CheckpointError:

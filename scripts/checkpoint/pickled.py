@@ -13,7 +13,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,19 +39,31 @@ STORAGES = {
     "BoolStorage": "BOOL",
 }
 LARGEST_PICKLE = 100_000_000
+_CHUNK = 1 << 20
 BY_HAND = (
-    'if you trust it, save the tensors alone: `python -c "import torch; torch.save(torch.load('
-    "'{0}', weights_only=False)['model'], 'tensors.pth')\"`, with the key that holds them"
+    'if you trust it, save the tensors alone: `python -c "import torch; content = torch.load('
+    "'{0}', weights_only=False, map_location='cpu'); torch.save({1}, 'tensors.pth')\"`{2}"
 )
+# What saves the tensors alone, by what a file holds.
+OF_OBJECT, OF_KEY = "content.state_dict()", "content[{0!r}]"
+ANY_KEY = ", with the key that holds them"
+_IMPORTABLE = ", where the model's own code can be imported"
+# Keys under which programs save whole models.
+OBJECTS = ("ema", "model", "module", "network", "teacher", "backbone")
+OF_MIXTURE = "{{name: value for name, value in content.items() if torch.is_tensor(value)}}"
 
 
 @dataclass(frozen=True)
 class Pickled:
-    """A tensor of such a file; `block` is the third of its rows that is meant, -1 for all."""
+    """A tensor of such a file; `block` is the third of its rows that is meant, -1 for all.
+
+    `storage` is the member of the archive, below `data/`, that its numbers are in.
+    """
 
     file: Path
     dtype: str
     shape: tuple[int, ...]
+    storage: str = ""
     name: str = ""
     block: int = -1
 
@@ -62,6 +74,20 @@ class Pickled:
         value = _tensors(self.file)[self.name].detach()
         value = value if self.block < 0 else value.chunk(3)[self.block]
         return np.asarray(value.to(torch.float32).contiguous().numpy())
+
+    def is_blank(self) -> bool:
+        """Whether its storage is zeros, which other tensors may share."""
+        with zipfile.ZipFile(self.file) as archive:
+            folder = _pickle_of(self.file, archive).filename.rpartition("/")[0]
+            try:
+                with archive.open(f"{folder}/data/{self.storage}") as stream:
+                    return not any(map(any, iter(partial(stream.read, _CHUNK), b"")))
+            except _DAMAGE as error:
+                raise CheckpointError(
+                    f"{self.file} lacks the numbers of {self.name}, or they are damaged.",
+                    cause="a cut download or copy",
+                    remedy=FETCH_AGAIN,
+                ) from error
 
     def third(self, number: int) -> Pickled:
         """Return one of its three equal blocks of rows."""
@@ -75,17 +101,23 @@ def tensors(file: Path) -> dict[str, Tensor]:
         CheckpointError: it is cut or damaged, has code in it, or is older than torch 1.6.
     """
     _require_zip(file)
+    lister: _Lister | None = None
     try:
         with zipfile.ZipFile(file) as archive, archive.open(_pickle_of(file, archive)) as stream:
-            content = _Lister(stream, file).load()
+            lister = _Lister(stream)
+            content = lister.load()
+            if lister.called:
+                raise _has_code(file, lister.called, content)
     except _DAMAGE as error:
+        if lister and lister.called:
+            raise _has_code(file, lister.called) from None
         where = "its zip archive" if isinstance(error, zipfile.BadZipFile) else "the pickle in it"
         raise CheckpointError(
             f"{file} is not a complete file of torch.save: {where} is cut short or damaged.",
             cause="a cut download or copy",
             remedy=FETCH_AGAIN,
         ) from error
-    found = _flat(content, lambda value: isinstance(value, Pickled))
+    found = _flat(content, _is_tensor)
     return {name: replace(value, file=file, name=name) for name, value in found}
 
 
@@ -108,7 +140,7 @@ def _pickle_of(file: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         raise CheckpointError(
             f"{file} lists its tensors in {member.file_size} bytes; {LARGEST_PICKLE} are the most.",
             cause="a damaged file, or a whole training state",
-            remedy=BY_HAND.format(file),
+            remedy=BY_HAND.format(file, OF_KEY.format("model"), ANY_KEY),
         )
     return member
 
@@ -122,32 +154,82 @@ def _require_zip(file: Path) -> None:
             )
 
 
-class _Lister(pickle.Unpickler):
-    """Reads what tensors there are, and calls nothing of torch's or anybody's."""
+class _Stranger(dict[Any, Any]):
+    """Stands for whatever a pickle would make with code that is not ours; it does nothing."""
 
-    def __init__(self, stream: Any, file: Path) -> None:
-        super().__init__(stream)
-        self._file = file
+    def __new__(cls, *arguments: Any, **more: Any) -> _Stranger:
+        return super().__new__(cls)
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: Any) -> None:
+        """Take no state."""
+
+    def __call__(self, *arguments: Any, **more: Any) -> _Stranger:
+        return self
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return id(self)
+
+    append = extend = add = __setstate__
+
+
+class _Lister(pickle.Unpickler):
+    """Reads what tensors there are, and calls nothing of torch's or anybody's.
+
+    `called` is the first code that the pickle would call, empty where there is none.
+    """
+
+    called = ""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return a stand-in for what builds tensors and dictionaries; refuse all else."""
+        """Return a stand-in: for what builds tensors and dictionaries, and for all else."""
         if (module, name) in _BUILDERS:
             return _BUILDERS[module, name]
         if module == "torch" and name in STORAGES:
             return STORAGES[name]
-        raise CheckpointError(
-            f"{self._file} has code in it: its pickle calls {module}.{name}.",
-            cause="a whole training state or a whole model, not its tensors alone",
-            remedy=BY_HAND.format(self._file),
-        )
+        self.called = self.called or f"{module}.{name}"
+        return _Stranger
 
-    def persistent_load(self, pid: Any) -> str:
-        """Return the stored type of a tensor's numbers."""
-        return str(pid[1])
+    def persistent_load(self, pid: Any) -> tuple[str, str]:
+        """Return the stored type of a tensor's numbers, and where they are."""
+        return str(pid[1]), str(pid[2])
 
 
-def _tensor(dtype: str, offset: int, shape: tuple[int, ...], *rest: Any) -> Pickled:
-    return Pickled(Path(), dtype, tuple(map(int, shape)))
+def _has_code(file: Path, called: str, content: Any = None) -> CheckpointError:
+    """Return the error of a file whose pickle calls code, with what gets at its tensors."""
+    expression, more = _selected(content)
+    return CheckpointError(
+        f"{file} has code in it: its pickle calls {called}.",
+        cause="a whole training state or a whole model, not its tensors alone",
+        remedy=BY_HAND.format(file, expression, more),
+    )
+
+
+def _selected(content: Any) -> tuple[str, str]:
+    """Return the expression that takes the tensors out of a file's content, and what it needs."""
+    if isinstance(content, _Stranger):
+        return OF_OBJECT, _IMPORTABLE
+    if not isinstance(content, dict):
+        return OF_KEY.format("model"), ANY_KEY
+    if any(map(_is_tensor, content.values())):
+        return OF_MIXTURE.format(), ""
+    counts = {key: len([*_flat(value, _is_tensor)]) for key, value in content.items()}
+    key = max(counts, key=counts.__getitem__, default="")
+    if counts.get(key):
+        return OF_KEY.format(key), ""
+    if whole := [key for key in OBJECTS if isinstance(content.get(key), _Stranger)]:
+        return f"{OF_KEY.format(whole[0])}.state_dict()", _IMPORTABLE
+    return OF_KEY.format("model"), ANY_KEY
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Pickled)
+
+
+def _tensor(storage: tuple[str, str], offset: int, shape: tuple[int, ...], *rest: Any) -> Pickled:
+    return Pickled(Path(), storage[0], tuple(map(int, shape)), storage[1])
 
 
 def _parameter(value: Pickled, *rest: Any) -> Pickled:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from scripts import aimet_encodings, catalog, width_pins
 from scripts.catalog import Model, Precision, Target
 from scripts.checkpoint import contents
-from scripts.checkpoint.hub_id import SCHEME, HubId
+from scripts.checkpoint.hub_id import SCHEME, HubId, canonical
 from scripts.errors import CalibrationError, CheckpointError, SdkError, UsageError
 from scripts.image import lanes
 from scripts.outputs import Outputs
@@ -45,7 +45,8 @@ def weights(text: str) -> str:
     path = options.path(text)
     if path.exists():
         return str(path)
-    if (hub_id := HubId.parse(text)) and path.suffix not in contents.SUFFIXES:
+    text = canonical(text)
+    if (hub_id := HubId.parse(text)) and Path(text).suffix not in contents.SUFFIXES:
         _require_no_folder(text, hub_id)
         return str(hub_id)
     raise CheckpointError(

@@ -389,10 +389,21 @@ def _with_weights(request: Request) -> Request:
     ):
         hub_id = HubId.parse(f"{repository}@{match[1]}" if match[1] else repository)
         if builtin:
-            raise UsageError(f"{name} is not on the hub.", remedy="leave --weights out")
+            others = ", ".join(key for key in catalog.models() if key != name)
+            raise UsageError(
+                f"{name} is not on the hub, and `hf` is the repository of --model.",
+                remedy=f"name a model that is there with --model: {others}; or leave --weights out "
+                f"for {name}, whose weights are built in",
+            )
         if not hub_id:
-            raise UsageError(f"{match[1]!r} is no revision.", remedy="a branch, tag or commit")
+            raise UsageError(
+                f"--weights {request.weights}: {match[1]!r} is no revision.",
+                remedy="name a branch, tag or commit: hf@main",
+            )
         return replace(request, weights=str(hub_id))
     if request.weights == "builtin" and not builtin:
-        raise UsageError(f"There are no built-in weights of {name}.")
+        raise UsageError(
+            f"There are no built-in weights of {name}.",
+            remedy="give --weights a directory, a file, hf, or random",
+        )
     return replace(request, weights=request.weights or "builtin")

@@ -19,8 +19,9 @@ from scripts.checkpoint import contents
 from scripts.checkpoint.contents import Checkpoint
 from scripts.errors import CheckpointError
 from scripts.pipeline import request
-from tests import checkpoints, conventions
+from tests import checkpoints, conventions, pickles
 from tests.checkpoints import Tensors
+from tests.pickles import Made
 
 SHAPES = checkpoints.shapes()
 VALUES = checkpoints.tensors()
@@ -125,6 +126,36 @@ def test_parts_are_refused_with_the_command_that_merges_them(
     assert command in caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("names", "command"),
+    [
+        (["meta.pt", ".metadata", "__0_0.distcp"], "lightning.pytorch.utilities.consolidate"),
+        (["meta.pt", "__0_0.distcp"], "lightning.pytorch.utilities.consolidate"),
+        (["__0_0.distcp", "__1_0.distcp"], "dcp_to_torch"),
+    ],
+)
+def test_a_folder_of_lightning_or_without_hidden_files_is_named(
+    tmp_path: Path, names: list[str], command: str
+) -> None:
+    folder = tmp_path / "epoch=0-step=3.ckpt"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(b"x")
+    with pytest.raises(CheckpointError, match="distributed checkpoint") as refused:
+        contents.look(folder)
+    assert command in refused.value.remedy
+    with pytest.raises(CheckpointError, match="no weights in") as refused:
+        contents.look(tmp_path)
+    assert str(folder) in refused.value.remedy
+
+
+def test_a_directory_with_one_ckpt_is_read(tmp_path: Path) -> None:
+    file = pickles.write(tmp_path / "last.ckpt", {"state_dict": VALUES, "epoch": 3})
+    found = contents.look(tmp_path)
+    assert found.files == (file,)
+    assert found.backbone.prefix == "state_dict."
+
+
 @pytest.mark.parametrize("config", [checkpoints.CONFIG, PLAIN], ids=["gated", "plain"])
 @pytest.mark.parametrize("rename", [conventions.timm, conventions.timm_qkvb, conventions.meta])
 def test_other_names_give_the_same_tensors(
@@ -201,6 +232,57 @@ def test_a_pickle_with_code_in_it_is_refused_by_name_and_never_run(tmp_path: Pat
     with pytest.raises(CheckpointError, match=r"has code in it: its pickle calls \w+\.system"):
         contents.look(file)
     assert not mark.exists()
+
+
+TENSORS = {"a.weight": np.ones((2, 3), np.float32), "a.bias": np.zeros(2, np.float32)}
+WHOLE = Made("torch.nn.modules.linear.Linear", (), {"_parameters": TENSORS})
+
+
+@pytest.mark.parametrize(
+    ("content", "called", "expression"),
+    [
+        (WHOLE, "torch.nn.modules.linear.Linear", "content.state_dict()"),
+        (
+            {"state_dict": TENSORS, "hyper_parameters": Made("omegaconf.DictConfig"), "epoch": 3},
+            "omegaconf.DictConfig",
+            "content['state_dict']",
+        ),
+        (
+            {"epoch": 1, "ema": WHOLE, "args": Made("argparse.Namespace")},
+            "",
+            "content['ema'].state",
+        ),
+        ({**TENSORS, "args": Made("argparse.Namespace")}, "argparse.Namespace", "torch.is_tensor"),
+        ([TENSORS, Made("a.b")], "a.b", "with the key that holds them"),
+    ],
+)
+def test_the_way_out_of_a_pickle_with_code_is_that_of_its_content(
+    tmp_path: Path, content: object, called: str, expression: str
+) -> None:
+    file = pickles.write(tmp_path / "whole.pt", content)
+    with pytest.raises(CheckpointError, match=f"its pickle calls {called}") as refused:
+        contents.look(file)
+    assert expression in refused.value.remedy
+    compile(refused.value.remedy.split('"')[1], "remedy", "exec")
+
+
+def test_zeros_in_a_file_of_torch_are_told_without_torch(tmp_path: Path) -> None:
+    values = conventions.meta(checkpoints.tensors(PLAIN))
+    shapes = checkpoints.shapes(PLAIN)
+    file = pickles.write(tmp_path / "model.pth", values)
+    contents.look(file).complete(shapes)
+    values["patch_embed.proj.weight"] = np.zeros_like(values["patch_embed.proj.weight"])
+    pickles.write(file, values)
+    with pytest.raises(CheckpointError, match=r"patch_embeddings\.weight is all zeros"):
+        contents.look(file).complete(shapes)
+
+
+def test_numbers_that_a_file_of_torch_lacks_are_named(tmp_path: Path) -> None:
+    file = pickles.write(tmp_path / "model.pth", conventions.meta(checkpoints.tensors(PLAIN)))
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(tmp_path / "cut.pth", "w") as cut:
+        cut.writestr("archive/data.pkl", archive.read("archive/data.pkl"))
+    with pytest.raises(CheckpointError, match="lacks the numbers of"):
+        contents.look(tmp_path / "cut.pth").complete(checkpoints.shapes(PLAIN))
 
 
 def test_damaged_and_old_pickles_are_refused(tmp_path: Path) -> None:

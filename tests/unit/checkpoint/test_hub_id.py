@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 
 from scripts.checkpoint import selection
-from scripts.checkpoint.hub_id import HubId
+from scripts.checkpoint.hub_id import HubId, canonical
 from scripts.errors import CheckpointError
 
 TIMM = "timm/vit_small_patch16_dinov3.lvd1689m"
@@ -29,6 +29,24 @@ def test_a_repository_has_an_owner_and_a_name(text: str, hub_id: HubId | None) -
     assert HubId.parse(text) == hub_id
     if hub_id:
         assert HubId.parse(str(hub_id)) == hub_id
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        (f"https://huggingface.co/{TIMM}", f"hf://{TIMM}"),
+        (f"http://hf.co/{TIMM}/", f"hf://{TIMM}"),
+        (f"huggingface.co/{TIMM}/tree/v2?x=1#y", f"hf://{TIMM}@v2"),
+        (f"https://huggingface.co/{TIMM}/blob/refs%2Fpr%2F3/a/b.pth", f"hf://{TIMM}@refs/pr/3"),
+        (f"hf-hub:{TIMM}@v2", f"hf://{TIMM}@v2"),
+        (f"hf_hub:{TIMM}", f"hf://{TIMM}"),
+        (TIMM, TIMM),
+        (f"https://huggingface.test/{TIMM}", f"https://huggingface.test/{TIMM}"),
+        ("https://huggingface.co/datasets", "https://huggingface.co/datasets"),
+    ],
+)
+def test_addresses_of_the_hub_name_repositories(text: str, same: str) -> None:
+    assert canonical(text) == same
 
 
 def test_each_revision_has_a_folder_of_its_own() -> None:

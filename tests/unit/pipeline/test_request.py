@@ -45,6 +45,7 @@ def test_defaults() -> None:
         ({"precision": "int4"}, UsageError, "w8a16"),
         ({"target": "iq1"}, UsageError, "iq9075"),
         ({"model": "digits", "weights": "hf"}, UsageError, "not on the hub"),
+        ({"model": "", "weights": "hf"}, UsageError, "with --model: vits16, vits16plus, "),
         ({"size": "99999999"}, UsageError, "--size 1024 is the nearest"),
         ({"size": "16x9999"}, UsageError, "--size 16x1024 is the nearest"),
         ({"size": "9" * 5000}, UsageError, "is no picture size"),
