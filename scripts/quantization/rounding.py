@@ -16,7 +16,7 @@ H is that of X less its mean m, and b + m E takes up what the mean loses, E = W 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
@@ -31,10 +31,11 @@ from threadpoolctl import threadpool_limits
 from openqnn.network import pieces, roles, samples
 from openqnn.network.onnx_network import Network
 from openqnn.network.pieces import Extractor, Piece
-from openqnn.network.relay import Relay, Runner
+from openqnn.network.relay import Values
 from openqnn.progress import track
 from openqnn.quantization import encodings
 from openqnn.quantization.encodings import Encoding, Encodings
+from scripts.quantization import parts
 
 Matrix = NDArray[np.float64]
 LINEAR = ("Gemm", "MatMul")
@@ -62,16 +63,16 @@ def round_weights(
     Layer by layer: what a layer reads has gone through those before it as they are rounded. Memory
     holds one layer's weights and moments, and what it reads of all pictures.
     """
-    extractor = Extractor(network)
-    relay = Relay([samples.read(picture, network) for picture in pictures])
+    extractor, source = Extractor(network), network.graph.input[0].name
+    values: list[Values] = [{source: samples.read(picture, network)} for picture in pictures]
     with threadpool_limits(1):
         for piece in track(pieces.cut(network, 1), "rounding weights"):
-            for source, nodes in _by_input(piece, names).items():
-                moments = Moments.of(_rows(network, extractor, piece, source, relay.values))
-                for node in nodes:
-                    _round(network, node, made.params[node.input[1]], moments)
-            for _ in relay.through(Runner(piece, extractor.model(piece), network.folder)):
-                pass
+            readers = _by_input(piece, names)
+            _round_all(network, readers, piece.source, made, values)
+            for part in parts.parted(piece, readers):
+                parts.run(part, network, extractor, values)
+                _round_all(network, readers, part.result, made, values)
+            values = [{piece.result: picture[piece.result]} for picture in values]
 
 
 def least_squares(network: Network, node: NodeProto, bits: int) -> Encoding:
@@ -162,11 +163,38 @@ class Moments:
     def planes(self, *, centred: bool) -> Planes:
         """Return what rounds by these rows, or by these less their mean."""
         if centred not in self._planes:
-            second = np.triu(self._second) + np.triu(self._second, 1).T
-            if centred:
-                second = second - np.outer(self._first, self.mean)
-            self._planes[centred] = Planes(second)
+            self._planes[centred] = Planes(self._hessian(centred=centred))
         return self._planes[centred]
+
+    def _hessian(self, *, centred: bool) -> Matrix:
+        """Return the sums of x' x, both triangles, of all rows or of these less their mean."""
+        whole = np.empty_like(self._second)
+
+        def work(inputs: slice) -> None:
+            upper = np.triu(self._second[inputs, inputs])
+            whole[inputs, : inputs.start] = self._second[: inputs.start, inputs].T
+            whole[inputs, inputs] = upper + np.triu(upper, 1).T
+            whole[inputs, inputs.stop :] = self._second[inputs, inputs.stop :]
+            if centred:
+                whole[inputs] -= np.outer(self._first[inputs], self.mean)
+
+        _share(len(whole), work, SHARE)
+        return whole
+
+
+def _round_all(
+    network: Network,
+    readers: Mapping[str, Sequence[NodeProto]],
+    source: str,
+    made: Encodings,
+    values: Sequence[Values],
+) -> None:
+    """Round the weights of all layers that read the tensor `source`: they share its moments."""
+    if source not in readers:
+        return
+    moments = Moments.of(picture[source] for picture in values)
+    for node in readers[source]:
+        _round(network, node, made.params[node.input[1]], moments)
 
 
 def _round(network: Network, node: NodeProto, encoding: Encoding, moments: Moments) -> None:
@@ -192,22 +220,6 @@ def _least_squares(rows: NDArray[np.float32], widest: Any, bits: int) -> NDArray
         best = np.where(error < least, tried, best)
         least = np.minimum(error, least)
     return best
-
-
-def _rows(
-    network: Network,
-    extractor: Extractor,
-    piece: Piece,
-    source: str,
-    values: Sequence[NDArray[Any]],
-) -> Iterable[NDArray[Any]]:
-    """Return what linear layers of a piece read, one tensor a picture."""
-    if source == piece.source:
-        return values
-    place = next(i for i, node in enumerate(piece.nodes) if source in node.output)
-    before = Piece(piece.nodes[: place + 1], piece.source, source)
-    runner = Runner(before, extractor.model(before), network.folder)
-    return (outputs[source] for outputs in Relay(values).through(runner))
 
 
 def _by_input(piece: Piece, names: Collection[str]) -> dict[str, list[NodeProto]]:
