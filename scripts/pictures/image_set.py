@@ -16,191 +16,30 @@ usable; its manifest names those that it sets aside.
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from numpy.typing import NDArray
-
 from openqnn.progress import say, track
 from scripts import digests
-from scripts.errors import CalibrationError, ImageFileError
+from scripts.errors import CalibrationError
 from scripts.metrics import Features
-from scripts.picture_folder import PictureFolder, by_kind
 from scripts.picture_size import PictureSize
-from scripts.pictures import content, decoding, preprocess
-from scripts.pictures.preprocess import Preprocessing
+from scripts.pictures import preprocess
+from scripts.pictures.collector import (
+    CAUSES,
+    COPY,
+    EMPTY,
+    FEW,
+    IN_OTHER_SET,
+    Collector,
+    Shares,
+    causes,
+)
 from scripts.words import counted, shown
 
 CALIBRATION = "calibration"
-FEW = 16
-IN_OTHER_SET, EMPTY, COPY = "in the other set", "without content", "copies of others"
-# What pictures are that nothing can be calibrated on.
-CAUSES = {
-    EMPTY: "of nearly one colour or transparent",
-    COPY: "copies of one picture",
-    IN_OTHER_SET: "the same pictures for both sets",
-    decoding.DAMAGED: "an interrupted copy",
-    decoding.STRANGE: "files that are no pictures, whatever their names say",
-}
-# Multiples of 2^32 / golden ratio, modulo 2^32: any number of first terms is spread evenly.
-GOLDEN_STEP = 2654435769
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A picture of the set: its file and the file's hash; its tensor and its bytes, with theirs."""
-
-    source: str
-    sha256: str
-    raw: str
-    raw_sha256: str
-    rgb: str
-    rgb_sha256: str
-    label: str | None
-
-
-class Collector:
-    """Writes the tensors of usable pictures, and remembers why others were not taken.
-
-    `aside` are the pictures that are left to another set of the same folder, None without one.
-    """
-
-    def __init__(
-        self, folder: PictureFolder, out: Path, how: Preprocessing, excluded: Collection[str] = ()
-    ) -> None:
-        self.images, self.out, self.how = folder.root, out, how
-        self.others = folder.left_out
-        self.excluded = excluded
-        self.remedy = "give --images a folder of different, real pictures"
-        self.taken: list[Taken] = []
-        self.aside: list[str] | None = None
-        self.skipped: dict[str, str] = {}
-        self.masks: list[str] = []
-        self.held_out = True
-
-    @property
-    def left_out(self) -> str:
-        """How many files were not taken, by kind, in words; nothing where all were."""
-        return by_kind({**self.others, **Counter(self.skipped.values())})
-
-    @property
-    def summary(self) -> str:
-        """How many of how many files can be used, and what is strange, in one line."""
-        seen = len(self.taken) + len(self.skipped)
-        texts = [f"{len(self.taken)} of {counted(seen, 'picture')} looked at can be used"]
-        texts += [f"{len(self.masks)} with few values, as in masks"] if self.masks else []
-        return "; ".join([*texts, *([f"left out: {self.left_out}"] if self.left_out else [])])
-
-    def offer(self, file: Path) -> bool:
-        """Take a picture and return true, or note why it is skipped."""
-        source = file.relative_to(self.images).as_posix()
-        try:
-            picture = decoding.decoded(file, self.out)
-        except ImageFileError as error:
-            self.skipped[source] = error.kind
-            return False
-        values = preprocess.resized(picture, self.how.size)
-        pixels = preprocess.normalised(values, self.how)
-        digest = sha256(pixels.tobytes()).hexdigest()
-        if reason := self._unfit(content.is_empty(picture, values), digest):
-            self.skipped[source] = reason
-            return False
-        if picture.is_mask:
-            self.masks.append(source)
-        label = file.parent.name if file.parent != self.images else None
-        whole = digests.of_file(file)
-        files = *self._write("raw", pixels), *self._write("rgb", preprocess.as_bytes(values))
-        self.taken.append(Taken(source, whole, *files, label))
-        return True
-
-    def divide(self, shares: Shares) -> None:
-        """Keep calibration's share of what was taken, and set the other set's aside."""
-        border = shares.border(len(self.taken))
-        rest = self.taken[border:]
-        for image in rest:
-            for name in (image.raw, image.rgb):
-                (self.out / name).unlink()
-        self.taken = self.taken[:border]
-        self.aside = [image.source for image in rest[: shares.held_out]]
-
-    def _write(self, suffix: str, values: NDArray[Any]) -> tuple[str, str]:
-        """Write a file of the next picture; return its name and its hash."""
-        path = self.out / f"{len(self.taken):06d}.{suffix}"
-        path.write_bytes(values.tobytes())
-        return path.name, sha256(values.tobytes()).hexdigest()
-
-    def _unfit(self, is_empty: bool, digest: str) -> str:
-        if digest in self.excluded:
-            return IN_OTHER_SET
-        if is_empty:
-            return EMPTY
-        return COPY if any(image.raw_sha256 == digest for image in self.taken) else ""
-
-
-@dataclass(frozen=True)
-class Shares:
-    """How many pictures two sets want from one folder: all for calibration, or none held out.
-
-    The held-out share is set aside first: what is asked for, at most a quarter of the folder.
-    """
-
-    calibration: int | None
-    held_out: int
-
-    @property
-    def most(self) -> int | None:
-        """How many usable pictures are enough for both, None where all are wanted."""
-        return self.calibration and self.calibration + self.held_out
-
-    def border(self, usable: int) -> int:
-        """Return how many of the usable pictures calibration has; the next are held out."""
-        aside = min(self.held_out, usable // 4)
-        return min(self.calibration or usable, usable - aside)
-
-
-def require_readable(folder: PictureFolder) -> None:
-    """Refuse a folder of which no file begins as a picture.
-
-    Raises:
-        CalibrationError: says what its files are instead, by kind.
-    """
-    kinds: Counter[str] = Counter()
-    for file in folder.pictures:
-        try:
-            return decoding.require_header(file)
-        except ImageFileError as error:
-            kinds[error.kind] += 1
-    raise CalibrationError(
-        f"{folder.root} has no usable picture: {by_kind({**folder.left_out, **kinds})}.",
-        cause=_causes(kinds),
-        remedy="give a folder of real pictures of what the model will see",
-    )
-
-
-def examined(folder: PictureFolder, size: PictureSize, scratch: Path) -> Collector:
-    """Return what comes of the first pictures of a folder: as many as a set should have.
-
-    More are looked at until one can be used; files are written to the folder `scratch`.
-    """
-    collector = Collector(folder, scratch, Preprocessing(size))
-    for number, file in enumerate(spread(folder.pictures)):
-        if number >= FEW and collector.taken:
-            break
-        collector.offer(file)
-    return collector
-
-
-def spread(files: Sequence[Path]) -> list[Path]:
-    """Return the files reordered: for every n, the first n are spread evenly over the list."""
-    ranked = sorted(range(len(files)), key=lambda index: index * GOLDEN_STEP % 2**32)
-    order = [0] * len(files)
-    for place, index in enumerate(ranked):
-        order[index] = place
-    return [files[place] for place in order]
 
 
 def collect(collector: Collector, count: int | None, files: Sequence[Path]) -> None:
@@ -402,13 +241,9 @@ def _require_usable(collector: Collector) -> None:
     raise CalibrationError(
         f"{collector.images} is unfit: {counted(taken, 'usable picture')}, left out: "
         f"{collector.left_out}.",
-        cause=_causes(reasons),
+        cause=causes(reasons),
         remedy=collector.remedy,
     )
-
-
-def _causes(kinds: Collection[str]) -> str:
-    return "; ".join(cause for kind, cause in CAUSES.items() if kind in kinds)
 
 
 def _warn_of_few(collector: Collector) -> None:

@@ -26,6 +26,13 @@ class DeclaredSize:
         return self.processor or self.config
 
     @property
+    def origin(self) -> str:
+        """Which file says the size in force, nothing where none does."""
+        if self.processor:
+            return f"{PROCESSOR} says it"
+        return f"{CONFIG} says it" if self.config else ""
+
+    @property
     def disagreement(self) -> str:
         """A sentence where the two files say different sizes, else nothing."""
         if not (self.config and self.processor) or self.config == self.processor:

@@ -13,10 +13,10 @@ import docker
 from scripts import digests, errors
 from scripts.checkpoint import contents
 from scripts.console import Console, size
-from scripts.errors import PipelineError, UsageError
+from scripts.errors import PipelineError
 from scripts.image import image
 from scripts.picture_folder import PictureFolder
-from scripts.pipeline import engine, fitness, forecast, hub, space
+from scripts.pipeline import declared_size, engine, fitness, forecast, hub, space
 from scripts.pipeline.remote import Remote
 from scripts.pipeline.request import Request
 
@@ -37,19 +37,12 @@ class Finding:
 
 
 def examine(request: Request) -> list[Finding]:
-    """Return a finding for everything a build of `request` needs.
-
-    Raises:
-        UsageError: nothing says yet which network it is.
-    """
-    if request.is_open:
-        raise UsageError(
-            f"What network {request.weights} holds is known once it is fetched.",
-            remedy=f"`invoke fetch --weights {request.weights}`, or say it with --model",
-        )
-    machine = (_memory(request), _processor(_processor_flags()), _disk(request))
-    build = (_sdk(request), _weights(request), *_pictures(request), _board(request))
-    return [*_engine(request.lane), *machine, *build, *_cache(request)]
+    """Return a finding for everything a build of `request` needs, as far as it is known yet."""
+    machine = (_processor(_processor_flags()), _disk(request))
+    of_network = (_network,) if request.is_open else (_memory, _size, _board)
+    network = (check(request) for check in of_network)
+    files = (_sdk(request), _weights(request), *_pictures(request))
+    return [*_engine(request.lane), *machine, *files, *network, *_cache(request)]
 
 
 def show(console: Console, findings: Sequence[Finding]) -> None:
@@ -117,7 +110,8 @@ def _processor_flags() -> list[str]:
 
 
 def _disk(request: Request) -> Finding:
-    needed, folder = space.missing(request) + IMAGE_DISK, space.existing(request.build_dir)
+    network = 0 if request.is_open else space.missing(request)
+    needed, folder = network + IMAGE_DISK, space.existing(request.build_dir)
     try:
         space.require_writable(request)
     except OSError as error:
@@ -150,24 +144,45 @@ def _weights(request: Request) -> Finding:
     if path is None:
         return Finding("weights", False, "none", "give --weights")
     try:
-        return Finding("weights", True, contents.look(path).summary(request.model))
+        weights = contents.look(path)
+        state = "; ".join(filter(None, (weights.summary(request.model), weights.remainder)))
+        return Finding("weights", True, state)
     except PipelineError as error:
         return Finding("weights", False, error.what, error.remedy)
 
 
+def _network(request: Request) -> Finding:
+    """Say when it will be known what a repository holds, of which nothing says the model."""
+    state = f"known once it is fetched: `invoke fetch --weights {request.weights}`, or say --model"
+    return Finding("network", True, state)
+
+
+def _size(request: Request) -> Finding:
+    """Say the size of the input, and what says so."""
+    path = request.weights_path
+    says = declared_size.read(path) if path else declared_size.DeclaredSize()
+    if request.texts.get("size"):
+        origin = f"as --size says; the weights' files say {says.size}" if says.size else "--size"
+    elif request.hub_id:
+        origin = "unless the files on the hub say another"
+    else:
+        origin = says.disagreement or says.origin or f"the usual size of {request.model.name}"
+    return Finding("size", True, f"{request.size.height} x {request.size.width} pixels: {origin}")
+
+
 def _pictures(request: Request) -> Iterator[Finding]:
     """Look at some pictures as `calibrate` does."""
-    from scripts.pictures import image_set  # slow to import: not for every command
+    from scripts.pictures import collector  # slow to import: not for every command
 
     folders = {"pictures": request.images, "held-out pictures": request.heldout}
     for part, folder in folders.items():
         if folder:
             pictures = PictureFolder.read(folder)
             with tempfile.TemporaryDirectory() as scratch:
-                collector = image_set.examined(pictures, request.size, Path(scratch))
-            state = f"{collector.summary}; {folder} has {len(pictures.pictures)}"
+                looked = collector.examined(pictures, request.size, Path(scratch))
+            state = f"{looked.summary}; {folder} has {len(pictures.pictures)}"
             remedy = f"give --{'images' if folder == request.images else 'heldout'} real pictures"
-            yield Finding(part, bool(collector.taken), state, remedy)
+            yield Finding(part, bool(looked.taken), state, remedy)
 
 
 def _cache(request: Request) -> list[Finding]:

@@ -87,9 +87,9 @@ def pictures(text: str) -> Path | None:
             cause="a slip in the path, or it is relative to another folder",
             remedy="give the folder that the pictures are in, nested or not",
         )
-    from scripts.pictures import image_set  # slow to import: not for every command
+    from scripts.pictures import collector  # slow to import: not for every command
 
-    image_set.require_readable(PictureFolder.read(folder))
+    collector.require_readable(PictureFolder.read(folder))
     return folder
 
 

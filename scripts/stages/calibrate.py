@@ -12,7 +12,7 @@ from scripts.errors import UsageError
 from scripts.picture_folder import PictureFolder
 from scripts.picture_size import PictureSize
 from scripts.pictures import image_set, preprocess
-from scripts.pictures.image_set import Collector, Shares
+from scripts.pictures.collector import Collector, Shares, spread
 from scripts.words import counted
 
 BUILD = PurePosixPath("/build")
@@ -33,7 +33,7 @@ def main(arguments: argparse.Namespace) -> None:
     how = preprocess.settings(arguments.size, arguments.weights, model)
     folder = PictureFolder.read(arguments.images)
     collector = Collector(folder, out, how, image_set.seen_in(arguments.exclude))
-    _collect(collector, arguments, image_set.spread(folder.pictures))
+    _collect(collector, arguments, spread(folder.pictures))
     image_set.write(collector, arguments.set, BUILD / place)
     pictures = counted(len(collector.taken), "picture")
     say(f"  {pictures} of {how.size.height} x {how.size.width} in {place}")

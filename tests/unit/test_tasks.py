@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from scripts.errors import ArtefactError, KeyFileError, UsageError
 from scripts.pipeline import manual
@@ -19,6 +20,18 @@ INVOKE = str(Path(sys.executable).with_name("invoke"))
 def invoke(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [INVOKE, *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_door_needs_nothing_of_the_image(tmp_path: Path) -> None:
+    """On the host there is no openqnn; these tests have it on their path."""
+    (tmp_path / "pictures").mkdir()
+    Image.effect_noise((20, 20), 60).save(tmp_path / "pictures" / "a.png")
+    code = f"""
+from scripts.pipeline import doctor, request
+asked = request.make(images={str(tmp_path / "pictures")!r})
+assert all(finding.well for finding in doctor._pictures(asked))
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={}, check=True)
 
 
 def test_weights_without_their_licence_are_refused_before_the_build(tmp_path: Path) -> None:

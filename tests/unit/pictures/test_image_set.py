@@ -16,7 +16,8 @@ from PIL import Image
 
 from scripts.errors import CalibrationError, UsageError
 from scripts.picture_size import PictureSize
-from scripts.pictures import decoding, image_set, preprocess
+from scripts.pictures import decoding, preprocess
+from scripts.pictures.collector import spread
 from scripts.pictures.image_set import HeldOut
 from scripts.stages import calibrate
 
@@ -90,9 +91,9 @@ def test_the_same_pictures_elsewhere_give_the_same_bytes(tmp_path: Path) -> None
 
 def test_fewer_pictures_are_the_first_of_more_and_evenly_spread() -> None:
     files = [Path(str(number)) for number in range(1000)]
-    order = image_set.spread(files)
+    order = spread(files)
     assert sorted(order) == sorted(files)
-    assert order[:100] == image_set.spread(files)[:100]
+    assert order[:100] == spread(files)[:100]
     tenths = Counter(int(file.name) // 100 for file in order[:100])
     assert len(tenths) == 10
     assert set(tenths.values()) <= {9, 10, 11}
@@ -297,7 +298,7 @@ def test_what_cannot_be_used_takes_no_place_in_either_share(tmp_path: Path) -> N
 
 def test_good_pictures_are_divided_along_the_spread_files(tmp_path: Path) -> None:
     images = folder_of(tmp_path, 60)
-    files = image_set.spread(sorted(images.rglob("*.png")))
+    files = spread(sorted(images.rglob("*.png")))
     order = [file.relative_to(images).as_posix() for file in files]
     calibration, held_out = both_sets(images, tmp_path / "out", (32, 16))
     assert sources(calibration) == order[:32]

@@ -9,12 +9,15 @@ import pytest
 from PIL import Image
 
 import docker
+from scripts import catalog
+from scripts.checkpoint.shapes import of_model
 from scripts.console import Console
-from scripts.errors import EngineError, PipelineError, UsageError
+from scripts.errors import EngineError, PipelineError
 from scripts.image import image
 from scripts.image.image import Image as BuildImage
 from scripts.pipeline import doctor, engine, forecast, hub, request
 from scripts.pipeline.request import Request
+from tests import checkpoints
 
 
 def request_for(model: str, weights: str = "random") -> Request:
@@ -59,9 +62,44 @@ def test_weights_that_are_not_gated_need_no_token(monkeypatch: pytest.MonkeyPatc
     assert doctor._weights(request_for("vits16", "timm/vit_small_patch16_dinov3.lvd1689m")).well
 
 
-def test_without_a_model_a_repository_is_to_be_fetched_first() -> None:
-    with pytest.raises(UsageError, match="invoke fetch --weights hf://someone/finetune@main"):
-        doctor.examine(request.make(weights="someone/finetune"))
+@pytest.mark.parametrize("weights", ["someone/finetune", "timm/vit_small_patch16_dinov3.lvd1689m"])
+def test_what_is_not_known_before_a_repository_is_fetched_is_said(
+    monkeypatch: pytest.MonkeyPatch, weights: str
+) -> None:
+    monkeypatch.setattr(hub, "token", str)
+    findings = {row.part: row for row in doctor.examine(request.make(weights=weights))}
+    assert f"invoke fetch --weights hf://{weights}@main" in findings["network"].state
+    assert findings["network"].well and findings["weights"].well
+    assert not findings.keys() & {"memory", "size", "board"}
+
+
+def test_the_size_is_said_with_its_origin(tmp_path: Path) -> None:
+    file = checkpoints.of_model(tmp_path / "model.safetensors", "vits16")
+
+    def state(**texts: str) -> str:
+        return doctor._size(request.make(**texts)).state
+
+    assert state(weights=str(file)) == "224 x 224 pixels: the usual size of vits16"
+    assert state(weights="facebook/dinov3-vits16-pretrain-lvd1689m").endswith("say another")
+    (tmp_path / "config.json").write_text(
+        '{"architecture": "x", "pretrained_cfg": {"input_size": [3, 256, 256]}}'
+    )
+    folder = str(tmp_path)
+    assert state(weights=folder) == "256 x 256 pixels: config.json says it"
+    assert state(weights=folder, size="64x32").startswith("64 x 32 pixels: as --size says; the w")
+    (tmp_path / "preprocessor_config.json").write_text(
+        '{"size": 512, "image_mean": [0, 0, 0], "image_std": [1, 1, 1]}'
+    )
+    assert "the latter counts" in state(weights=folder)
+
+
+def test_tensors_that_are_left_out_are_said(tmp_path: Path) -> None:
+    shapes = of_model(catalog.models()["digits"], {})
+    tensors = {f"backbone.{name}": np.ones(shape, np.float32) for name, shape in shapes.items()}
+    tensors["classifier.weight"] = np.ones((10, 96), np.float32)
+    checkpoints.write_safetensors(tmp_path / "wrapped.safetensors", tensors)
+    state = doctor._weights(request.make(weights=str(tmp_path))).state
+    assert state.endswith("; left out: 1 tensor (classifier.weight)")
 
 
 def test_weights_are_described_in_one_line() -> None:
