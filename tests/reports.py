@@ -34,13 +34,20 @@ ESTIMATE = {
     "output_spill_bytes": 8192,
 }
 FRONTIER = [
-    {"kinds": [], "cosine": 0.9, "milliseconds": 0.1, "simulated": True},
-    {"kinds": ["Add to Norm"], "cosine": 0.99, "milliseconds": 0.112, "simulated": True},
+    {"kinds": [], "cosine": 0.9, "milliseconds": 0.1, "simulated": True, "weights": 4},
+    {
+        "kinds": ["Add to Norm"],
+        "cosine": 0.99,
+        "milliseconds": 0.112,
+        "simulated": True,
+        "weights": 8,
+    },
     {
         "kinds": ["Add to Norm", "input to Conv"],
         "cosine": 0.999,
         "milliseconds": 0.15,
         "simulated": False,
+        "weights": 8,
     },
 ]
 
@@ -174,7 +181,8 @@ def _quantised(files: dict[str, Path], noise: float) -> None:
     if "widths" in files:
         tried = [{"what": "8 bits", "norm": "RMSNormalization", "milliseconds": 0.099}]
         form = {"what": "the choice", "norm": "RMSNormalization", "milliseconds": 0.112}
-        why = {"reason": "8 bits are enough", "simulated": tried, "form": form}
+        weights = 4 if "frontier" in files else 8
+        why = {"reason": "invented", "weights": weights, "simulated": tried, "form": form}
         _write(files["widths"], {"why": why, "16": {"Add to Norm": ["layer.1.Add"]}, "8": {}})
     if "frontier" in files:
         _write(files["frontier"], FRONTIER)

@@ -81,7 +81,8 @@ class Model:
 class Precision:
     """Bit widths, and lower bounds on the cosine against fp32.
 
-    `budgeted` ones have activations of two widths, as many wide ones as a budget allows or needs.
+    `budgeted` ones have activations of two widths, as many wide ones as a budget allows or needs,
+    and the weights that they say or those of the precision `narrower`.
     `linears` says which linear layers have weights of less than 8 bits, `lowered_as` the precision
     whose measurements choose the rewrites, `next` the one to try where a gate is missed.
     """
@@ -91,6 +92,7 @@ class Precision:
     activations: int
     gate: Mapping[str, float]
     budgeted: bool = False
+    narrower: str = ""
     linears: str = ""
     lowered_as: str = ""
     next: str = ""

@@ -91,8 +91,8 @@ class Request:
         "and `w4a8` activations have 8 bits, except those that are faster with 16 bits and the "
         "cheapest few that the gate needs: `models/dinov3_<model>_<precision>.widths.json` "
         "names them. `mixed` takes a budget, `--max-ms "
-        "25` or `--min-cosine 0.995`, and writes all it could choose from to "
-        "`models/dinov3_<model>_mixed.frontier.json`.",
+        "25` or `--min-cosine 0.995`, has weights of 8 bits or those of `w4a8`, and writes all it "
+        "could choose from to `models/dinov3_<model>_mixed.frontier.json`.",
     )
     max_ms: float = option(
         "",

@@ -57,6 +57,26 @@ def encoded(
 
 
 @dataclass(frozen=True)
+class Source:
+    """A lowered network, its pictures, and how its activations are calibrated on them."""
+
+    network: Path
+    pictures: Sequence[Path]
+    unseen: Sequence[Path]
+    method: str
+    equal: bool
+
+    def encoded(self, precision: Precision, target: Path) -> Encodings:
+        """Write the network that encodings belong to, and return them, see `encoded`."""
+        method, equal = self.method, self.equal
+        return encoded(self.network, target, self.pictures, precision, method=method, equal=equal)
+
+    def exact(self, precision: Precision, target: Path) -> Path:
+        """Return the network against which losses count: rounding changes that of `target`."""
+        return self.network if precision.linears else target
+
+
+@dataclass(frozen=True)
 class Unseen:
     """Pictures that calibration has not seen, and the float network's outputs, [pictures, ...]."""
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from openqnn.network.onnx_network import Network
+from openqnn.progress import say
+from openqnn.quantization import recipe
 from openqnn.quantization.encodings import Encodings
-from scripts import width_pins
+from scripts import catalog, width_pins
 from scripts.catalog import Precision
-from scripts.quantization import calibration, forms
-from scripts.quantization.calibration import Unseen
+from scripts.quantization import calibration, forms, narrow
+from scripts.quantization.calibration import Source, Unseen
 from scripts.quantization.forms import Form, Forms
-from scripts.quantization.frontier import Budget, Frontier
+from scripts.quantization.frontier import Branch, Budget, Frontier
 from scripts.quantization.search import Pins, Search, tensors
 from scripts.quantization.twins import Clock, Simulate
 
@@ -37,6 +39,7 @@ class Chooser:
     """
 
     def __init__(self, path: Path, made: Encodings, simulate: Simulate, exact: Path) -> None:
+        self._path, self._simulate = path, simulate
         self._network, self._made = Network.load(path), made
         self._exact = Network.load(exact) if exact != path else None
         self._clock = Clock(simulate, path.with_suffix(".onnx_data"))
@@ -50,13 +53,67 @@ class Chooser:
         return Pins.load(file, self._network) if file else Pins()
 
     def choose(
-        self, precision: Precision, budget: Budget, pins: Pins, files: Sequence[Path], scratch: Path
+        self, precision: Precision, pins: Pins, files: Sequence[Path], scratch: Path
     ) -> Chosen:
-        """Return the choice for a precision; `files` are pictures that calibration has not seen.
+        """Return the choice for a gate; `files` are pictures that calibration has not seen."""
+        search, twins = self._searched(pins, files, scratch)
+        gate = precision.gate["cls_mean"]
+        found = search.run(1 - MARGIN * (1 - gate), gate)
+        form = twins.fastest(forms.candidates(search, found.wide))
+        return Chosen(form, _report(search, form, twins.report(), found.facts()))
+
+    def within(
+        self, budget: Budget, precision: Precision, source: Source, pins: Pins, scratch: Path
+    ) -> Chosen:
+        """Return the choice for a budget of time or accuracy, with either width of weights.
 
         Raises:
-            GateError: no widths are within the budget.
+            GateError: no widths are within it.
         """
+        branches = [self._branch(precision.weights, pins, source.unseen, scratch)]
+        narrower = catalog.precisions()[precision.narrower]
+        twins = self._twins(narrower)
+        if twins[narrower.weights] < twins[precision.weights]:
+            branches.append(self._other(narrower, source, pins, scratch))
+        frontier = Frontier(branches)
+        choice = frontier.choose(budget)
+        simulated = [
+            {"weights": branch.weights, **row}
+            for branch in branches
+            for row in branch.forms.report()
+        ]
+        why = {**choice.facts(), "twins_by_weights": twins}
+        report = _report(choice.branch.search, choice.form, simulated, why)
+        return Chosen(choice.form, report, frontier)
+
+    def _twins(self, narrower: Precision) -> dict[int, float]:
+        """Return the milliseconds of twins, nothing at 16 bits, by the bits of their weights.
+
+        Weights that are not faster buy nothing: they are less exact.
+        """
+        few = narrow.coarse(self._network, self._made, narrower.weights, narrower.linears)
+        made = {recipe.WEIGHT_BITS: self._made, narrower.weights: few}
+        twins = {bits: self._clock(self._network, encodings) for bits, encodings in made.items()}
+        for bits, milliseconds in twins.items():
+            say(f"  a twin with {bits}-bit weights: {milliseconds:.3f} ms")
+        return twins
+
+    def _other(self, narrower: Precision, source: Source, pins: Pins, scratch: Path) -> Branch:
+        """Return what there is to choose with the weights of another precision."""
+        folder = scratch / narrower.name
+        folder.mkdir()
+        path = folder / self._path.name
+        made = source.encoded(narrower, path)
+        other = Chooser(path, made, self._simulate, source.exact(narrower, path))
+        return other._branch(narrower.weights, pins, source.unseen, folder)
+
+    def _branch(self, weights: int, pins: Pins, files: Sequence[Path], scratch: Path) -> Branch:
+        """Return what there is to choose with these weights, of so many bits."""
+        search, twins = self._searched(pins, files, scratch)
+        return Branch(search, Forms(twins.plain, self._clock.whole), weights)
+
+    def _searched(self, pins: Pins, files: Sequence[Path], scratch: Path) -> tuple[Search, Forms]:
+        """Return a search and the forms of twins; scores and probabilities are what is faster."""
         unseen = Unseen.of(self._network, files)
         plain = forms.plain(self._network, self._made, exact=unseen.same)
         unseen = Unseen.of(self._exact, files) if self._exact else unseen
@@ -64,26 +121,20 @@ class Chooser:
         search = calibration.search(*list(plain.values())[-1], unseen, scratch, pins)
         twins = Forms(plain, self._clock)
         search.take(twins.free(search.kinds))
-        if precision.budgeted:
-            return _budgeted(search, Forms(plain, self._clock.whole), budget)
-        gate = precision.gate["cls_mean"]
-        found = search.run(1 - MARGIN * (1 - gate), gate)
-        form = twins.fastest(forms.candidates(search, found.wide))
-        return Chosen(form, _report(search, form, twins, found.facts()))
+        return search, twins
 
 
-def _budgeted(search: Search, whole: Forms, budget: Budget) -> Chosen:
-    frontier = Frontier(search, whole)
-    form = frontier.choose(budget)
-    return Chosen(form, _report(search, form, whole, frontier.facts()), frontier)
-
-
-def _report(search: Search, form: Form, tried: Forms, why: dict[str, object]) -> dict[str, object]:
+def _report(
+    search: Search,
+    form: Form,
+    simulated: Sequence[Mapping[str, object]],
+    why: Mapping[str, object],
+) -> dict[str, object]:
     """Return what `widths.json` says; what has 16 and 8 bits in it is a file of pins as well."""
     narrow = search.named(tensors(search.kinds) - form.wide)
     whole = {kind.name for kind in search.kinds if not form.wide.intersection(kind.tensors)}
     return {
-        "why": {**why, "simulated": tried.report(), "form": form.facts()},
+        "why": {**why, "simulated": simulated, "form": form.facts()},
         "16": search.named(form.wide),
         "8": {kind: width_pins.ALL if kind in whole else names for kind, names in narrow.items()},
     }

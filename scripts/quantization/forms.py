@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
 
 from openqnn.network.onnx_network import Network
 from openqnn.progress import say
@@ -34,19 +37,26 @@ class Form:
         """Return what a report says of it."""
         return {"what": self.what, "norm": self.norm, "milliseconds": round(self.milliseconds, 4)}
 
+    def save(self, path: Path) -> None:
+        """Write the network to `path`; its weights are moved beside it from where they are."""
+        data = path.with_suffix(".onnx_data")
+        if self.network.folder != path.parent and (self.network.folder / data.name).exists():
+            (self.network.folder / data.name).replace(data)
+        onnx.save(self.network.model, path)
+
 
 class Forms:
     """The forms of a network that was calibrated with 8 bits."""
 
     def __init__(self, plain: Mapping[str, tuple[Network, Encodings]], time: Time) -> None:
         """Take the network and its encodings, before any is raised, by the name of its norms."""
-        self._plain, self._time = plain, time
+        self.plain, self._time = plain, time
         self.tried: list[Form] = []
 
     def fastest(self, candidates: Mapping[str, Collection[str]]) -> Form:
         """Return the fastest form of any of some choices, the first of which says whose norms."""
         what, *others = candidates
-        plain = [*self._plain, *self._by_width(candidates[what])]
+        plain = [*self.plain, *self._by_width(candidates[what])]
         form = min((self._form(what, norm, candidates[what]) for norm in plain), key=_milliseconds)
         more = [self._form(other, form.norm, candidates[other]) for other in others]
         return min([form, *more], key=_milliseconds)
@@ -54,7 +64,7 @@ class Forms:
     def free(self, kinds: Iterable[Kind]) -> list[Kind]:
         """Return the kinds of attention scores and probabilities, if 16 bits make them faster."""
         softmax = [kind for kind in kinds if widths.of_softmax(kind.name)]
-        norm = next(iter(self._plain))
+        norm = next(iter(self.plain))
         narrow = self._form("8 bits", norm, ())
         wide = self._form("8 bits, softmax at 16", norm, tensors(softmax))
         return softmax if wide.milliseconds < narrow.milliseconds else []
@@ -65,16 +75,16 @@ class Forms:
 
     def _by_width(self, wide: Collection[str]) -> list[str]:
         """Return the form with both kinds of norms, where some read 16 bits, and some 8."""
-        if not {norms.RMS, norms.LAYER} <= self._plain.keys():
+        if not {norms.RMS, norms.LAYER} <= self.plain.keys():
             return []
-        every = _norms(self._plain[norms.RMS][0])
+        every = _norms(self.plain[norms.RMS][0])
         return [norms.BY_WIDTH] if 0 < len(_reading(every, wide)) < len(every) else []
 
     def _network(self, norm: str, wide: Collection[str]) -> tuple[Network, Encodings]:
         """Return the network of a form, nothing raised."""
         if norm != norms.BY_WIDTH:
-            return self._plain[norm]
-        network, encodings = self._plain[norms.RMS]
+            return self.plain[norm]
+        network, encodings = self.plain[norms.RMS]
         return norms.as_layer_norms(network, encodings, _reading(_norms(network), wide))
 
     def _form(self, what: str, norm: str, wide: Collection[str]) -> Form:

@@ -13,19 +13,25 @@ from pathlib import Path
 import numpy as np
 
 from openqnn.progress import say, track
+from openqnn.quantization import recipe
 from scripts.errors import GateError
 from scripts.quantization.forms import Form, Forms
 from scripts.quantization.search import LEAST_COST, Kind, Search, tensors
+from scripts.words import counted
 
 
 @dataclass(frozen=True)
 class Point:
-    """Kinds of activations at 16 bits, the worst cosine with them, milliseconds an inference."""
+    """Kinds of activations at 16 bits, the worst cosine with them, milliseconds an inference.
+
+    `weights` are the bits of weights: 4 are for those of MLPs.
+    """
 
     kinds: tuple[str, ...]
     cosine: float
     milliseconds: float
     simulated: bool = False
+    weights: int = recipe.WEIGHT_BITS
 
 
 @dataclass(frozen=True)
@@ -59,57 +65,40 @@ class Budget:
         return max(held, key=lambda point: point.cosine)
 
 
-class Frontier:
-    """The points of a network that nothing cheaper is as exact as, cheapest first.
+class Branch:
+    """The points of a network whose weights are what they are, in the order of their cosines.
 
     The compiler simulates the two ends, and every point that is about to be chosen. Between points
     that were simulated, time goes with what 16 bits cost elsewhere; so each simulation corrects its
-    neighbours, and the choice is made again until it is one that was simulated.
+    neighbours.
     """
 
-    def __init__(self, search: Search, forms: Forms) -> None:
+    def __init__(self, search: Search, forms: Forms, weights: int = recipe.WEIGHT_BITS) -> None:
+        self.search, self.forms, self.weights = search, forms, weights
         self._kinds = {kind.name: kind for kind in search.kinds}
-        self._search, self._forms = search, forms
         order = _by_worth(search)
         self._costs = {kind.name: max(kind.cost, LEAST_COST) for kind in order}
         self.points: list[Point] = []
-        for count in track(range(len(order) + 1), "frontier"):
+        for count in track(range(len(order) + 1), f"frontier, weights of {weights} bits"):
             names = tuple(kind.name for kind in order[:count])
             cosine = 1 - search.loss(self._tensors(names))
             if not self.points or cosine > self.points[-1].cosine:
-                self.points.append(Point(names, cosine, 0.0))
+                self.points.append(Point(names, cosine, 0.0, weights=weights))
         for place in {0, len(self.points) - 1}:
-            self._time(place)
+            self.time(self.points[place])
 
-    def choose(self, budget: Budget) -> Form:
-        """Return the form to build; what is chosen is simulated, and must stay in the budget.
+    def form(self, point: Point) -> Form:
+        """Return the fastest form of a point."""
+        label = f"{point.weights}-bit weights, {counted(len(point.kinds), 'kind')} at 16 bits"
+        return self.forms.fastest({label: self._tensors(point.kinds)})
 
-        Raises:
-            GateError: no point is within it.
-        """
-        while not (point := budget.choose(self.points)).simulated:
-            self._time(self.points.index(point))
-        say(f"  {point.milliseconds:.3f} ms, cosine {point.cosine:.5f}; 16 bits for:")
-        for name in point.kinds:
-            say(f"    {name}")
-        self._point = point
-        return self._forms.fastest({"chosen": self._tensors(point.kinds)})
-
-    def facts(self) -> dict[str, object]:
-        """Return what a report says of the choice."""
-        return {"reason": "the budget", "reached": round(self._point.cosine, 6)}
-
-    def save(self, path: Path) -> None:
-        """Write all points as JSON."""
-        path.write_text(json.dumps([asdict(point) for point in self.points], indent=1) + "\n")
-
-    def _time(self, place: int) -> None:
+    def time(self, point: Point) -> None:
         """Simulate a point, and tell those that were not from those that were."""
-        point = self.points[place]
-        form = self._forms.fastest({f"{len(point.kinds)} kinds": self._tensors(point.kinds)})
-        self.points[place] = replace(point, milliseconds=form.milliseconds, simulated=True)
+        simulated = replace(point, milliseconds=self.form(point).milliseconds, simulated=True)
+        self.points[self.points.index(point)] = simulated
         known = [point for point in self.points if point.simulated]
-        costs, times = [self._cost(one) for one in known], [one.milliseconds for one in known]
+        costs = [self._cost(point) for point in known]
+        times = [point.milliseconds for point in known]
         self.points = [
             point
             if point.simulated
@@ -122,7 +111,65 @@ class Frontier:
 
     def _tensors(self, names: Sequence[str]) -> set[str]:
         chosen = tensors(self._kinds[name] for name in names)
-        return self._search.start | (chosen & self._search.most)
+        return self.search.start | (chosen & self.search.most)
+
+
+class Frontier:
+    """The points of all branches that nothing faster is as exact as; branches differ in weights.
+
+    What is about to be chosen is simulated, and the choice is made again until it is one that was.
+    """
+
+    def __init__(self, branches: Sequence[Branch]) -> None:
+        self._branches = branches
+
+    @property
+    def points(self) -> list[Point]:
+        """Return the points, the fastest first."""
+        found: list[Point] = []
+        every = (point for branch in self._branches for point in branch.points)
+        for point in sorted(every, key=lambda point: (point.milliseconds, -point.cosine)):
+            if not found or point.cosine > found[-1].cosine:
+                found.append(point)
+        return found
+
+    def choose(self, budget: Budget) -> Choice:
+        """Return the form to build; what is chosen is simulated, and must stay in the budget.
+
+        Raises:
+            GateError: no point is within it.
+        """
+        while not (point := budget.choose(self.points)).simulated:
+            self._branch(point).time(point)
+        say(
+            f"  {point.milliseconds:.3f} ms, cosine {point.cosine:.5f}, "
+            f"weights of {point.weights} bits; 16 bits for:"
+        )
+        for name in point.kinds:
+            say(f"    {name}")
+        branch = self._branch(point)
+        return Choice(branch.form(point), branch, point)
+
+    def save(self, path: Path) -> None:
+        """Write all points as JSON."""
+        path.write_text(json.dumps([asdict(point) for point in self.points], indent=1) + "\n")
+
+    def _branch(self, point: Point) -> Branch:
+        return next(branch for branch in self._branches if point in branch.points)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A point that was chosen, the branch that it is of, and what becomes of it."""
+
+    form: Form
+    branch: Branch
+    point: Point
+
+    def facts(self) -> dict[str, object]:
+        """Return what a report says of the choice."""
+        reached = round(self.point.cosine, 6)
+        return {"reason": "the budget", "reached": reached, "weights": self.point.weights}
 
 
 def _by_worth(search: Search) -> list[Kind]:

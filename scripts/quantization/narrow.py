@@ -15,7 +15,7 @@ from openqnn.network.onnx_network import Network
 from openqnn.network.pieces import Piece
 from openqnn.progress import say
 from openqnn.quantization import recipe
-from openqnn.quantization.encodings import Encodings
+from openqnn.quantization.encodings import Encoding, Encodings, symmetric
 from scripts import catalog
 from scripts.quantization import rounding, widths
 
@@ -37,6 +37,21 @@ def narrowed(
     few = {name: fitted.params[name] for name in few}
     # Biases took up what the weights lost: they may need a little more room.
     return recipe.fitted(network, Encodings(made.activations, {**made.params, **few}))
+
+
+def coarse(network: Network, made: Encodings, bits: int, scope: str) -> Encodings:
+    """Return encodings of 8-bit weights with few bits for those of linear layers.
+
+    The grid's range stays, so nothing is rounded with care: for a time, numbers do not matter.
+    """
+    names = (node.input[1] for node in linears(network, scope))
+    few = {name: _coarse(made.params[name], bits) for name in names}
+    return Encodings(made.activations, {**made.params, **few})
+
+
+def _coarse(encoding: Encoding, bits: int) -> Encoding:
+    most = 2 ** (encoding.bits - 1) - 1
+    return symmetric([scale * most for scale in encoding.scales], bits)
 
 
 def linears(network: Network, scope: str) -> list[NodeProto]:

@@ -22,6 +22,8 @@ _LEFT, _RIGHT = 12, 12
 # Cosines are drawn by the power of ten of their distance from 1, from 1 to this one.
 _DECADES = 6
 _BINS_A_DECADE = 6
+# Of weights, where nothing else is said.
+_WEIGHT_BITS = 8
 
 
 def cosines(values: Values, bounds: Mapping[str, float], noun: str) -> Markup:
@@ -120,8 +122,10 @@ def frontier(points: Sequence[Mapping[str, Any]], chosen: float) -> Markup:
     plane = _Plane.of(points)
     spots = [plane.spot(point) for point in points]
     parts = [*plane.grid(), _steps(spots)]
-    for spot, point in zip(spots, points, strict=True):
-        parts.append(_dot(spot, "dot" if point["simulated"] else "hollow"))
+    few = [point.get("weights", _WEIGHT_BITS) < _WEIGHT_BITS for point in points]
+    for spot, point, is_few in zip(spots, points, few, strict=True):
+        kind = "dot" if point["simulated"] else "hollow"
+        parts.append(_square(spot, kind) if is_few else _dot(spot, kind))
     nearest = min(
         range(len(points)),
         key=lambda i: (not points[i]["simulated"], abs(points[i]["milliseconds"] - chosen)),
@@ -130,7 +134,8 @@ def frontier(points: Sequence[Mapping[str, Any]], chosen: float) -> Markup:
     anchor = "end" if x > WIDTH / 2 else "start"
     parts.append(f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="7"/>')
     parts.append(_text(x, y + 20, "this build", anchor, "strong"))
-    parts.append(plane.below("filled: simulated; hollow: told from those"))
+    squares = "; squares: 4-bit weights" if any(few) else ""
+    parts.append(plane.below(f"filled: simulated; hollow: told from those{squares}"))
     return _svg(plane.height, "Worst cosine against milliseconds", parts)
 
 
@@ -207,6 +212,11 @@ def _steps(spots: Sequence[tuple[float, float]]) -> str:
 
 def _dot(spot: tuple[float, float], kind: str) -> str:
     return f'<circle class="{kind}" cx="{spot[0]:.1f}" cy="{spot[1]:.1f}" r="3"/>'
+
+
+def _square(spot: tuple[float, float], kind: str) -> str:
+    x, y = spot
+    return f'<rect class="{kind}" x="{x - 3:.1f}" y="{y - 3:.1f}" width="6" height="6"/>'
 
 
 def _steepest(layers: Sequence[Layer]) -> int:

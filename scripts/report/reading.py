@@ -62,9 +62,10 @@ def read(
     features = np.load(files["features"])
     calibration = _Pictures.load(files["calibration"])
     pictures = tuple(_pictures(held_out, verdict, features["cosines"]))
+    widths = _document(files["widths"]) if "widths" in files else {}
     return Report(
         title=f"{names.model.name} {names.precision.name}",
-        facts=_facts(names, export, verify, host),
+        facts=_facts(names, export, verify, host, widths),
         origin=_origin(export, host, build_id.find(files["context"])),
         synthetic=bool(export["synthetic"]),
         verdict=verdict,
@@ -73,7 +74,7 @@ def read(
         layers=judged.layers(verify),
         tensors=tuple(_tensors(files)),
         is_float=names.precision.weights == 16,
-        widths=_document(files["widths"]) if "widths" in files else {},
+        widths=widths,
         profile=_document(files["profile"]),
         frontier=tuple(_document(files["frontier"])) if "frontier" in files else (),
         rewrites=tuple(_document(files["rewrites"])["rewrites"]),
@@ -149,7 +150,11 @@ def _encodings(host: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _facts(
-    names: Names, export: Mapping[str, Any], verify: Mapping[str, Any], host: Mapping[str, Any]
+    names: Names,
+    export: Mapping[str, Any],
+    verify: Mapping[str, Any],
+    host: Mapping[str, Any],
+    widths: Mapping[str, Any],
 ) -> dict[str, str]:
     height, width = export["picture_size"]
     config, precision, target = export["config"], names.precision, names.target
@@ -163,18 +168,19 @@ def _facts(
         if "outputs" in export
         else f"CLS, {config['num_register_tokens']} registers and {tokens} patches"
         f" of {config['hidden_size']} numbers",
-        "precision": _precision(precision),
+        "precision": _precision(precision, widths),
         "target": target.description,
         "weights": host.get("parameters", {}).get("weights", "not told"),
         **_encodings(host),
     }
 
 
-def _precision(precision: Precision) -> str:
+def _precision(precision: Precision, widths: Mapping[str, Any]) -> str:
     if precision.weights == 16:
         return f"{precision.name}: weights and activations float16"
+    weights = widths.get("why", {}).get("weights", precision.weights)
     return (
-        f"{precision.name}: {precision.weights}-bit weights, "
+        f"{precision.name}: {weights}-bit weights, "
         f"{'8 and 16' if precision.activations == 8 else 16}-bit activations"
     )
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-
-import onnx
 
 from openqnn.network.onnx_network import Network
 from openqnn.progress import say
@@ -24,6 +21,7 @@ from scripts.htp import simulation
 from scripts.pictures import image_set
 from scripts.pictures.picture_input import PictureInput
 from scripts.quantization import aimet, calibration, widths
+from scripts.quantization.calibration import Source
 from scripts.quantization.choice import Chooser
 from scripts.quantization.frontier import Budget
 from scripts.quantization.search import Pins
@@ -43,13 +41,13 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.widths:  # refused before what takes long
         Pins.load(arguments.widths, Network.load(arguments.onnx))
     suffix = PictureInput.load(arguments.onnx).suffix
-    pictures, unseen = calibration.split(image_set.raws(arguments.calibration, suffix))
+    raws = calibration.split(image_set.raws(arguments.calibration, suffix))
+    source = Source(arguments.onnx, *raws, arguments.method, arguments.equalise)
     target = arguments.out / artefacts.quantized_onnx(arguments.model, arguments.precision)
     target.parent.mkdir(parents=True, exist_ok=True)
-    how = {"method": arguments.method, "equal": arguments.equalise}
-    made = calibration.encoded(arguments.onnx, target, pictures, precision, **how)
+    made = source.encoded(precision, target)
     if precision.activations == widths.NARROW:
-        made = choose(arguments, precision, target, made, unseen)
+        made = choose(arguments, precision, source, target, made)
     _save(arguments, target, made)
 
 
@@ -74,11 +72,7 @@ def _save(arguments: argparse.Namespace, target: Path, encodings: Encodings) -> 
 
 
 def choose(
-    arguments: argparse.Namespace,
-    precision: Precision,
-    path: Path,
-    made: Encodings,
-    unseen: Sequence[Path],
+    arguments: argparse.Namespace, precision: Precision, source: Source, path: Path, made: Encodings
 ) -> Encodings:
     """Return encodings with the widths that are chosen; write their network, and why."""
     target = catalog.pick(catalog.targets(), arguments.target, "target").clock
@@ -89,13 +83,14 @@ def choose(
         def simulate(file: Path, encodings: Encodings) -> float:
             return simulation.milliseconds(file, encodings, precision, target, scratch)
 
-        exact = arguments.onnx if precision.linears else path
-        chooser = Chooser(path, made, simulate, exact)
-        pins, budget = chooser.pins(arguments.widths), Budget()
+        chooser = Chooser(path, made, simulate, source.exact(precision, path))
+        pins = chooser.pins(arguments.widths)
         if precision.budgeted:
             budget = Budget(arguments.max_ms, arguments.min_cosine)
-        chosen = chooser.choose(precision, budget, pins, unseen, scratch)
-    onnx.save(chosen.form.network.model, path)
+            chosen = chooser.within(budget, precision, source, pins, scratch)
+        else:
+            chosen = chooser.choose(precision, pins, source.unseen, scratch)
+        chosen.form.save(path)
     report = arguments.out / artefacts.widths(*names)
     report.write_text(json.dumps(chosen.report, indent=1) + "\n")
     if chosen.frontier:

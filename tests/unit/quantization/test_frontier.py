@@ -1,6 +1,8 @@
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from scripts.errors import GateError
 from scripts.quantization import calibration, widths
 from scripts.quantization.calibration import Unseen
 from scripts.quantization.forms import Forms
-from scripts.quantization.frontier import Budget, Frontier, Point
+from scripts.quantization.frontier import Branch, Budget, Frontier, Point
 from tests.networks import vit
 from tests.unit.quantization.test_equalise import _pictures
 from tests.unit.quantization.test_widths import _int8
@@ -50,7 +52,8 @@ class Invented:
         self.search = calibration.search(network, narrow, unseen, folder / "scratch")
         plain = {"LayerNormalization": (network, narrow)}
         self.forms = Forms(plain, lambda _, encodings: self.time(encodings))
-        self.frontier = Frontier(self.search, self.forms)
+        self.branch = Branch(self.search, self.forms)
+        self.frontier = Frontier([self.branch])
 
     def time(self, encodings: Encodings) -> float:
         wide = sum(one.bits == widths.WIDE for one in encodings.activations.values())
@@ -77,7 +80,7 @@ def test_a_frontier_pays_for_accuracy(invented: Invented, tmp_path: Path) -> Non
 def test_what_is_chosen_was_simulated_and_is_in_the_budget(invented: Invented, place: int) -> None:
     frontier = invented.frontier
     wanted = frontier.points[place].cosine
-    form = frontier.choose(Budget(least_cosine=wanted))
+    form = frontier.choose(Budget(least_cosine=wanted)).form
     assert form.milliseconds == invented.time(form.encodings)
     point = next(one for one in frontier.points if one.milliseconds == form.milliseconds)
     assert point.simulated
@@ -88,10 +91,46 @@ def test_a_simulation_corrects_the_points_beside_it(invented: Invented) -> None:
     frontier = invented.frontier
     told = [point.milliseconds for point in frontier.points]
     middle = len(told) // 2
-    form = frontier.choose(Budget(most_ms=told[middle], least_cosine=None))
+    form = frontier.choose(Budget(most_ms=told[middle], least_cosine=None)).form
     corrected = [point.milliseconds for point in frontier.points]
     assert corrected != told
     assert form.milliseconds <= told[middle]
     # Of those that are in the budget, none that is more exact was left out.
     better = [p for p in frontier.points if p.milliseconds <= told[middle]]
     assert max(better, key=lambda point: point.cosine).milliseconds == form.milliseconds
+
+
+class OtherWeights:
+    """A branch with invented points, and times that the compiler tells otherwise."""
+
+    def __init__(self, points: list[Point], real: float) -> None:
+        self.points, self._real = points, real
+
+    def time(self, point: Point) -> None:
+        place = self.points.index(point)
+        self.points[place] = replace(point, milliseconds=self._real, simulated=True)
+
+    def form(self, point: Point) -> float:
+        return point.milliseconds
+
+
+NARROW = Point(("a",), 0.985, 12.0, weights=4)
+
+
+def test_weights_of_four_bits_are_on_the_frontier_where_nothing_faster_is_as_exact() -> None:
+    less_exact = replace(NARROW, cosine=0.97, milliseconds=21.0)
+    branches: list[Any] = [OtherWeights(POINTS, 0.0), OtherWeights([NARROW, less_exact], 0.0)]
+    assert Frontier(branches).points == [NARROW, *POINTS[1:]]
+
+
+@pytest.mark.parametrize(("real", "weights"), [(12.5, 4), (26.0, 8)])
+def test_the_choice_between_weights_is_made_again_once_it_was_simulated(
+    real: float, weights: int
+) -> None:
+    exact = [replace(point, simulated=True) for point in POINTS]
+    branches: list[Any] = [OtherWeights(exact, 0.0), OtherWeights([NARROW], real)]
+    choice: Any = Frontier(branches).choose(Budget(least_cosine=0.984))
+    assert choice.point.weights == weights
+    assert choice.branch is branches[weights == 4]
+    assert choice.facts()["weights"] == weights
+    assert choice.form == (real if weights == 4 else 24.0)

@@ -85,3 +85,25 @@ def test_a_bias_that_is_large_widens_the_scales_before_weights_are_rounded(tmp_p
     assert np.abs(numbers - np.rint(numbers)).max() < 1e-3
     # It refuses a bias that does not fit.
     qdq.write(network, widths.raised(network, few, few.activations), tmp_path / "integers.onnx")
+
+
+def test_a_coarse_grid_has_the_range_of_the_fine_one_for_these_layers_alone(tmp_path: Path) -> None:
+    path, precision = tmp_path / "quantised.onnx", catalog.precisions()["mixed"]
+    made = calibration.encoded(
+        _lowered(tmp_path, "mixed"),
+        path,
+        _pictures(tmp_path),
+        precision,
+        method="min-max",
+        equal=True,
+    )
+    network, narrower = Network.load(path), catalog.precisions()[precision.narrower]
+    coarse = narrow.coarse(network, made, narrower.weights, narrower.linears)
+    few = {node.input[1] for node in narrow.linears(network, narrower.linears)}
+    assert {name for name, encoding in coarse.params.items() if encoding.bits == 4} == few
+    for name, encoding in made.params.items():
+        if name in few:
+            assert coarse.params[name].scales == pytest.approx(np.array(encoding.scales) * 127 / 7)
+        else:
+            assert coarse.params[name] == encoding
+    qdq.write(network, coarse, tmp_path / "integers.onnx")

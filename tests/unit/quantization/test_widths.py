@@ -1,6 +1,7 @@
 import json
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from openqnn.quantization import encodings as grids
 from openqnn.quantization import qdq, recipe, sharing
 from openqnn.quantization.encodings import Encodings
 from scripts import artefacts, catalog, metrics
+from scripts.htp import simulation
 from scripts.quantization import calibration, choice, widths
 from scripts.quantization.calibration import Unseen
 from scripts.quantization.search import Group, Search, tensors
@@ -20,23 +22,30 @@ RESIDUAL = {"Add to Add and Norm", "Add to Norm"}
 
 
 def _int8(folder: Path, network: Path, pins: Path | None = None) -> tuple[Path, Encodings]:
+    return _quantised(folder, network, "int8", widths=pins)
+
+
+def _quantised(
+    folder: Path, network: Path, precision: str, **options: object
+) -> tuple[Path, Encodings]:
+    others = {"widths": None, **options}
     quantize.main(
         Namespace(
             model="digits",
-            precision="int8",
+            precision=precision,
             onnx=network,
             calibration=folder / "calibration",
             method="min-max",
             equalise=True,
             encodings=None,
             target="iq9075",
-            widths=pins,
             out=folder,
+            **others,
         )
     )
-    encodings = folder / artefacts.encodings("digits", "int8")
-    made = folder / "int8.onnx"
-    qdq.insert(folder / artefacts.quantized_onnx("digits", "int8"), encodings, made)
+    encodings = folder / artefacts.encodings("digits", precision)
+    made = folder / f"{precision}.onnx"
+    qdq.insert(folder / artefacts.quantized_onnx("digits", precision), encodings, made)
     return made, Encodings.load(encodings)
 
 
@@ -201,3 +210,30 @@ def test_losses_of_one_pass_put_a_massive_stream_first(tmp_path: Path) -> None:
     # What one pass tells, trials of the whole network say as well.
     without = [search.loss(search.most.difference(one.tensors)) for one in (worst, rest)]
     assert without[0] > without[1]
+
+
+@pytest.mark.parametrize(("faster", "weights"), [(0.5, {4, 8}), (1.0, {8})])
+def test_a_budget_is_met_with_weights_of_4_bits_where_these_are_faster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faster: float, weights: set[int]
+) -> None:
+    """The network, its weights and its encodings are then those of the narrower precision."""
+    plain = simulation.milliseconds
+
+    def milliseconds(path: Path, encodings: Encodings, *others: Any) -> float:
+        few = any(encoding.bits == 4 for encoding in encodings.params.values())
+        return plain(path, encodings, *others) * (faster if few else 1.0)
+
+    monkeypatch.setattr(simulation, "milliseconds", milliseconds)
+    _pictures(tmp_path / "calibration", 10, seed=1)
+    held_out = _pictures(tmp_path / "heldout", 8, seed=2)
+    network = vit.write(tmp_path, layers=4)
+    made, encodings = _quantised(tmp_path, network, "mixed", min_cosine=0.9, max_ms=None)
+    assert {encoding.bits for encoding in encodings.params.values()} - {32} == weights
+    points = json.loads((tmp_path / artefacts.frontier("digits", "mixed")).read_text())
+    assert {point["weights"] for point in points} == weights
+    why = json.loads((tmp_path / artefacts.widths("digits", "mixed")).read_text())["why"]
+    assert why["weights"] == min(weights)
+    assert set(why["twins_by_weights"]) == {"4", "8"}
+    # A network beside the other's weights or encodings would be far from this.
+    cosines = metrics.cosine(_features(network, held_out), _features(made, held_out))
+    assert cosines[:, 0].mean() > 0.95

@@ -45,6 +45,8 @@ def test_every_precision_has_its_page(tmp_path: Path, precision: str) -> None:
     ids = {attributes.get("id") for _, attributes in Page(text).elements}
     assert {"verdict", "features", "faithfulness", "ranges", "time", "build"} <= ids
     assert ("frontier" in ids) == (precision == "mixed")
+    assert ("squares: 4-bit weights" in text) == (precision == "mixed")
+    assert ("mixed: 4-bit weights" in text) == (precision == "mixed")
 
 
 def test_ranges_of_a_file_are_said_to_be_its_own(tmp_path: Path) -> None:
