@@ -26,6 +26,7 @@ from rich.text import Text
 
 from scripts import errors
 from scripts.refusal import as_here
+from scripts.turns import Turns
 
 # What opens and closes a fold in the log of a CI service, by the variable that tells of it.
 _FOLDS = {
@@ -61,7 +62,14 @@ class Console:
         )
         # What the paths of the container that is running, or ran last, are on this machine.
         self.places: Mapping[str, Path] = {}
+        # What the program printed last that the error is about; else, whatever was printed last.
+        self.last: list[str] = []
         self._fold = ""
+        self.turns = Turns()
+
+    def section(self, step: str) -> Section:
+        """Say that a step begins, beside others: its lines stay together, and are a fold on CI."""
+        return Section(self, step)
 
     def started(self, stage: str) -> None:
         """Say that a stage begins; what is printed until it ends is folded on CI."""
@@ -112,7 +120,9 @@ class Console:
     def failed(self, error: BaseException, output: list[str]) -> None:
         """Add an error to the JSON document, and with --verbose say where it comes from."""
         self._end_fold()
-        self.document["error"] = _record(error, [as_here(line, self.places) for line in output])
+        self.turns.close_all()
+        lines = self.last or output
+        self.document["error"] = record(error, [as_here(line, self.places) for line in lines])
         if self.verbose:
             traceback.print_exception(error)
 
@@ -122,20 +132,74 @@ class Console:
         self._fold = ""
 
     def _mark(self, template: str) -> None:
-        key = self._fold.replace(" ", "_")
-        print(template.format(title=self._fold, key=key, now=int(time.time())), flush=True)
+        self.turns.say(marked(template, self._fold))
 
     def _line(self, style: str, mark: str, text: str) -> None:
-        elapsed = time.monotonic() - self.started_at
-        self._print(Text.assemble(f"[{elapsed:7.1f} s] ", (mark, style), f"  {text}"))
+        self.turns.say(self.line_of(style, mark, text))
 
     def _print(self, renderable: RenderableType, indent: str = "") -> None:
+        self.turns.say(self.rendered(renderable, indent))
+
+    def line_of(self, style: str, mark: str, text: str) -> str:
+        """Return a line: how long after the start, a coloured mark, and what it is about."""
+        elapsed = time.monotonic() - self.started_at
+        return self.rendered(Text.assemble(f"[{elapsed:7.1f} s] ", (mark, style), f"  {text}"))
+
+    def rendered(self, renderable: RenderableType, indent: str = "") -> str:
+        """Return what is shown of text or a table, each line indented."""
         with self._rich.capture() as capture:
             self._rich.print(renderable)
-        lines = (f"{indent}{line.rstrip()}\n" for line in capture.get().splitlines())
-        # At once: another thread may have something to say as well.
-        sys.stdout.write("".join(lines))
-        sys.stdout.flush()
+        return "".join(f"{indent}{line.rstrip()}\n" for line in capture.get().splitlines())
+
+
+class Section:
+    """What is said of a step that runs beside others, with all that its program prints."""
+
+    def __init__(self, console: Console, step: str) -> None:
+        self._console, self._step = console, step
+        self._block = console.turns.open()
+        self._marks = _fold_marks() or ()
+        self._mark(0)
+        self._line("bold cyan", "run ", step)
+
+    def write(self, output: bytes) -> None:
+        """Show what the program prints."""
+        self._console.turns.write(self._block, output)
+
+    def isatty(self) -> bool:
+        """Tell whether it is shown on a terminal as it comes, so that the program may draw."""
+        return sys.stdout.isatty() and self._console.turns.is_shown(self._block)
+
+    def detail(self, text: str) -> None:
+        """Say something that a user hears with --verbose only."""
+        if self._console.verbose:
+            self._line("dim", "more", text)
+
+    def finished(self, seconds: float) -> None:
+        """Say that the step's outputs are in place."""
+        self._end("bold green", "done", f"{self._step} in {seconds:.1f} s")
+
+    def failed(self, reason: str) -> None:
+        """Say in a few words how the step ended, where not well."""
+        self._end("bold red", "FAIL", f"{self._step}: {reason}")
+
+    def _end(self, style: str, mark: str, text: str) -> None:
+        self._mark(1)
+        self._line(style, mark, text)
+        self._console.turns.close(self._block)
+
+    def _mark(self, place: int) -> None:
+        for template in self._marks[place : place + 1]:
+            self._console.turns.write(self._block, marked(template, self._step))
+
+    def _line(self, style: str, mark: str, text: str) -> None:
+        self._console.turns.write(self._block, self._console.line_of(style, mark, text))
+
+
+def marked(template: str, title: str) -> str:
+    """Return what opens or closes a fold of a title."""
+    text = template.format(title=title, key=title.replace(" ", "_"), now=int(time.time()))
+    return f"{text}\n"
 
 
 @contextmanager
@@ -156,7 +220,7 @@ def opened(*, quiet: bool = False, verbose: bool = False, json: bool = False) ->
         except BaseException as error:
             console.failed(error, lines.last())
             if quiet:
-                sys.stderr.writelines(f"{line}\n" for line in lines.last())
+                sys.stderr.writelines(f"{line}\n" for line in console.last or lines.last())
             raise
         finally:
             _print_result(stdout, console, quiet, json)
@@ -204,7 +268,7 @@ def _fold_marks() -> tuple[str, str] | None:
     return next((marks for name, marks in _FOLDS.items() if os.environ.get(name)), None)
 
 
-def _record(error: BaseException, output: list[str]) -> dict[str, Any]:
+def record(error: BaseException, output: list[str]) -> dict[str, Any]:
     """Return an error as JSON has it: by its class, with what was printed before it."""
     named = errors.named(error)
     code = errors.INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from docker.errors import APIError, NotFound
 from docker.types import Mount as DockerMount
@@ -22,8 +23,9 @@ from scripts import digests
 from scripts.pipeline import copies, engine, interruption, owner
 from scripts.pipeline.copies import Mount
 from scripts.source import ROOT
+from scripts.turns import show
 
-__all__ = ["Mount", "Outcome", "Program", "digest", "run", "sweep"]
+__all__ = ["Leash", "Mount", "Outcome", "Program", "Screen", "digest", "run", "sweep"]
 
 SECCOMP = ROOT / "docker" / "seccomp.json"
 # /opt/openqnn and the official SDK are found by fixed paths; the rest keeps runs alike.
@@ -73,20 +75,79 @@ class Outcome:
     tail: str
 
 
+class Screen(Protocol):
+    """Where the output of a program goes."""
+
+    def write(self, output: bytes) -> None:
+        """Show a piece of it, whole lines or not."""
+
+    def isatty(self) -> bool:
+        """Tell whether it is a terminal that the program may draw on."""
+
+
+class _StandardOutput:
+    def write(self, output: bytes) -> None:
+        show(output)
+
+    def isatty(self) -> bool:
+        return sys.stdout.isatty()
+
+
+class Leash:
+    """What ends programs from another thread than those that wait for them."""
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        self._client, self._lock = client, threading.Lock()
+        self._containers: set[str] = set()
+        self._is_pulled = False
+
+    @contextmanager
+    def of(self, container: str) -> Iterator[None]:
+        """Let a container be ended for the time of the block.
+
+        Raises:
+            KeyboardInterrupt: all programs were ended before it could start.
+        """
+        with self._lock:
+            if self._is_pulled:
+                raise KeyboardInterrupt
+            self._containers.add(container)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._containers.discard(container)
+
+    def pull(self) -> None:
+        """Remove all containers, and let no other one start."""
+        with self._lock:
+            self._is_pulled, containers = True, set(self._containers)
+        for container in containers:
+            _remove(self._client, container)
+
+
 def digest() -> str:
     """Return the SHA-256 of what is the same for every program and can change its result."""
     surroundings = [ENVIRONMENT, TMPFS, digests.of_file(SECCOMP)]
     return digests.of_bytes(json.dumps(surroundings, sort_keys=True).encode())
 
 
-def run(client: docker.DockerClient, image: str, program: Program) -> Outcome:
-    """Run a program to its end, showing its output.
+def run(
+    client: docker.DockerClient,
+    image: str,
+    program: Program,
+    screen: Screen | None = None,
+    leash: Leash | None = None,
+) -> Outcome:
+    """Run a program to its end, showing its output on standard output or on another screen.
 
-    On Ctrl-C or SIGTERM the container is killed and removed before the exception goes on.
+    On Ctrl-C or SIGTERM the container is killed and removed before the exception goes on; where
+    this is not the main thread, which hears of them, when the leash is pulled.
     """
     sweep(client)
-    with _created(client, image, program) as container:
-        tail = _stream(client, container, program)
+    screen, leash = screen or _StandardOutput(), leash or Leash(client)
+    with _created(client, image, program, screen) as container, leash.of(container):
+        tail = _stream(client, container, program, screen)
         state = client.api.inspect_container(container)["State"]
         code = int(state["ExitCode"])
         if not engine.is_local():
@@ -107,12 +168,14 @@ def sweep(client: docker.DockerClient) -> None:
 
 
 @contextmanager
-def _created(client: docker.DockerClient, image: str, program: Program) -> Iterator[str]:
+def _created(
+    client: docker.DockerClient, image: str, program: Program, screen: Screen
+) -> Iterator[str]:
     with interruption.as_ctrl_c():
         traits = engine.traits(client)
         container = client.api.create_container(
             image,
-            **container_options(program, traits),
+            **container_options(program, traits, tty=screen.isatty()),
             host_config=client.api.create_host_config(**host_options(program, traits)),
         )["Id"]
         try:
@@ -123,8 +186,10 @@ def _created(client: docker.DockerClient, image: str, program: Program) -> Itera
             _remove(client, container)
 
 
-def container_options(program: Program, traits: engine.Traits) -> dict[str, Any]:
-    """Return what a container is to be, as `create_container` takes it."""
+def container_options(
+    program: Program, traits: engine.Traits, *, tty: bool = False
+) -> dict[str, Any]:
+    """Return what a container is to be, as `create_container` takes it; `tty` is a terminal."""
     receive = _RECEIVE if program.private else ""
     uid, gid = _user(traits)
     return {
@@ -136,7 +201,7 @@ def container_options(program: Program, traits: engine.Traits) -> dict[str, Any]
         "labels": {owner.LABEL: owner.label()},
         "stdin_open": bool(program.private),
         # A terminal would change the bytes of private files.
-        "tty": sys.stdout.isatty() and not program.private,
+        "tty": tty and not program.private,
         # Else the client adds the proxies of ~/.docker/config.json, with their passwords.
         "use_config_proxy": False,
     }
@@ -189,14 +254,13 @@ def _mounts(program: Program) -> list[DockerMount]:
     ]
 
 
-def _stream(client: docker.DockerClient, container: str, program: Program) -> str:
+def _stream(client: docker.DockerClient, container: str, program: Program, screen: Screen) -> str:
     tail = b""
     output = client.api.attach(container, stdout=True, stderr=True, stream=True, logs=True)
     with _hand_over(client, container, program.private):
         client.api.start(container)
     for chunk in output:
-        sys.stdout.buffer.write(chunk)
-        sys.stdout.buffer.flush()
+        screen.write(chunk)
         tail = (tail + chunk)[-_KEPT_BYTES:]
     client.api.wait(container, timeout=None)
     return b"\n".join(tail.splitlines()[-_KEPT_LINES:]).decode(errors="replace")

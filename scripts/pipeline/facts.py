@@ -24,7 +24,7 @@ EMBEDDED, MOUNTED = "openqnn", "mounted"
 # What begins so is said of a build to which no pictures were given.
 BUILT_IN = "built-in: "
 # Options that say where a build runs, and what is done with it: nothing that comes of it differs.
-HOW = ("build_dir", "memory", "sign", "cache", "cache_write")
+HOW = ("build_dir", "memory", "jobs", "sign", "cache", "cache_write")
 
 
 def gather(request: Request, image: Image, digest: Callable[[Path], str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ put together by their keys, and what they share is there once (`together`).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -151,9 +151,11 @@ class Schedule:
         self._queued[key] = task
         self._costs[key] = replace(self._costs[key], memory=self._room.memory + 1)
 
-    def stop(self) -> None:
-        """Start nothing more; what runs may end."""
-        self._waiting, self._queued = {}, {}
+    def only(self, keys: Collection[str]) -> None:
+        """Start nothing more but what is among the keys; what runs may end."""
+        for tasks in (self._waiting, self._queued):
+            for key in tasks.keys() - set(keys):
+                del tasks[key]
 
     def _leave(self, key: str) -> Task:
         return self._running.pop(key) if key in self._running else self._queued.pop(key)

@@ -104,6 +104,15 @@ def precision(text: str) -> Precision:
     return catalog.pick(catalog.precisions(), text, "precision")
 
 
+def jobs(text: str) -> int:
+    """Return a number of stages, 0 where none is given."""
+    if text == "":
+        return 0
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1000):
+        raise ValueError("must be a whole number from 1 to 1000")
+    return int(text)
+
+
 def widths(text: str) -> Path | None:
     """Return a file of widths that can be read, None where none is given."""
     if not text:

@@ -212,6 +212,15 @@ class Request:
         options.number("a number from 0.1 to 100000", lambda value: 0.1 <= value <= 100_000),
         metavar="GB",
     )
+    jobs: int = option(
+        "",
+        "stages that run at once, at most; without it, as many as there are cores",
+        option_values.jobs,
+        metavar="NUMBER",
+        details="Less run where memory is short: what a stage took before is what it is expected "
+        "to take, on the first run what `invoke doctor` says of the network. With 1 they run in "
+        "the order of the plan.",
+    )
     # The options as they were given.
     texts: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 

@@ -46,6 +46,11 @@ class Store:
         """Return what a stage's last whole run recorded, or None."""
         return cas.manifest_at(self._manifest_path(stage))
 
+    def manifests(self) -> dict[str, Manifest]:
+        """Return what is recorded of every stage whose last run was whole, by its name."""
+        known = ((stage, self.manifest(stage)) for stage in self._stages())
+        return {stage: manifest for stage, manifest in known if manifest}
+
     def is_whole(self, stage: str, key: str) -> bool:
         """Tell whether a stage ran with this key and every output still has its digest."""
         manifest = self.manifest(stage)

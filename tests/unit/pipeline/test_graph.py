@@ -211,13 +211,15 @@ def test_a_failure_takes_what_waits_for_it_and_nothing_else() -> None:
     assert plan.is_over
 
 
-def test_after_a_stop_what_runs_may_end_and_nothing_starts() -> None:
-    plan = schedule({"a": "", "b": "a", "c": ""}, stages=1)
+def test_once_little_counts_what_runs_may_end_and_only_that_little_starts() -> None:
+    plan = schedule({"a": "", "b": "a", "c": "", "d": ""}, stages=1)
     assert started(plan) == ["a"]
-    plan.stop()
+    plan.only({"d"})
     assert not plan.is_over
     plan.end("a")
-    assert started(plan) == []
+    assert started(plan) == ["d"]
+    plan.only(())
+    plan.end("d")
     assert plan.is_over
 
 

@@ -9,10 +9,8 @@ import pytest
 from PIL import Image as Picture
 
 from scripts import source
-from scripts.console import Console
 from scripts.image.image import Image
-from scripts.pipeline import container, plan, request
-from scripts.pipeline.build import Builder
+from scripts.pipeline import container, plan, request, steps
 from scripts.pipeline.request import Request
 from scripts.pipeline.store import Store
 
@@ -41,10 +39,9 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def keys(checkout: Path, asked: Request) -> dict[str, str]:
     source.digest.cache_clear()
-    builder = Builder(client=None, image=IMAGE, console=Console())  # type: ignore[arg-type]
     store = Store(checkout / "build")
     return {
-        stage.name: builder._key(asked, store, stage, "facts" if stage.describes else "")[0]
+        stage.name: steps.key_of(IMAGE, asked, store, stage, "facts" if stage.describes else "")[0]
         for stage in plan.stages(asked)
     }
 

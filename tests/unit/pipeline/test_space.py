@@ -2,14 +2,11 @@
 
 import errno
 from pathlib import Path
-from unittest import mock
 
 import pytest
 
-from scripts.console import Console
 from scripts.errors import DiskFullError
-from scripts.pipeline import plan, request, space
-from scripts.pipeline.build import Builder
+from scripts.pipeline import plan, request, space, steps
 from scripts.pipeline.container import Outcome
 from scripts.pipeline.request import Request
 
@@ -94,8 +91,7 @@ def test_a_stage_that_filled_the_disk_is_named_with_it(
     build: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_room(monkeypatch, 0)
-    builder = Builder(client=mock.Mock(), image=mock.Mock(), console=Console())
     outcome = Outcome(DiskFullError.exit_code, out_of_memory=False, tail="")
     with pytest.raises(DiskFullError) as refusal:
-        builder._check(build, plan.stages(build)[0], outcome, build.root)
+        steps.check(build, plan.stages(build)[0], outcome, build.root)
     assert f"the disk of {build.root} is full: 0 B free" in refusal.value.what
