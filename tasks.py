@@ -53,26 +53,35 @@ def _stage_task(verb: str) -> Task[Any, Any]:
     """Return a task that brings one stage, and all it depends on, up to date."""
 
     @command(
-        takes=BUILD, output=OUTPUT, name=verb, text=ALL if verb == "build" else plan.says(verb)
+        takes=BUILD,
+        several=True,
+        output=OUTPUT,
+        name=verb,
+        text=ALL if verb == "build" else plan.says(verb),
     )
-    def run(console: Console, request: Request) -> None:
-        stages = _planned(request, verb)
-        if request.hub_id and verb != "fetch":
-            request = session.fetched(_builder(console, request), request)
-            stages = _planned(request, verb)
+    def run(console: Console, requests: list[Request]) -> None:
+        plans = [(request, _planned(request, verb)) for request in requests]
+        if requests[0].hub_id and verb != "fetch":
+            builder = _builder(console, requests[0])
+            requests = [session.fetched(builder, request) for request in requests]
+            plans = [(request, _planned(request, verb)) for request in requests]
+        request, stages = plans[0]
         packs = stages[-1].verb == "package"
         if packs and request.weights_path:  # refused now rather than in the end
             checkpoints.licences(request.model, str(_folder(request.weights_path)))
         if packs:
-            space.require(request)
-        session.run(_builder(console, request), request, stages)
-        if packs and request.sign:
-            _sign(console, request.archive, request.sign)
+            space.require(request, len(plans))
+        signs = _signed(console) if packs and request.sign else lambda _: {}
+        session.run_together(_builder(console, request), plans, signs)
 
     return run
 
 
-def _sign(console: Console, archive: Path, key: Path) -> None:
+def _signed(console: Console) -> session.Finish:
+    return lambda request: _sign(console, request.archive, request.sign) if request.sign else {}
+
+
+def _sign(console: Console, archive: Path, key: Path) -> dict[str, str]:
     from scripts.package import attest  # its library is slow to import: not for every command
 
     signed, attested = signature.sign(archive, key), attest.attest(archive, key)
@@ -82,7 +91,7 @@ def _sign(console: Console, archive: Path, key: Path) -> None:
         if attested
         else "no signed provenance: agents and security tokens sign the archive only"
     )
-    console.result(console.line, signature=str(signed), provenance=str(attested or ""))
+    return {"signature": str(signed), "provenance": str(attested or "")}
 
 
 def _planned(request: Request, verb: str) -> list[Stage]:
@@ -140,10 +149,10 @@ def rebuild(
     rebuilding.run(console, request, options.path(archive), places, allowed, fetches=fetch)
 
 
-@command(takes=UNSIGNED, output=OUTPUT)
-def doctor(console: Console, request: Request) -> None:
+@command(takes=UNSIGNED, several=True, output=OUTPUT)
+def doctor(console: Console, requests: list[Request]) -> None:
     """Check engine, image, memory, disk, SDK and weights, and say what to do about each."""
-    examination.show(console, examination.examine(request))
+    examination.show(console, examination.examine(*requests))
 
 
 @command(

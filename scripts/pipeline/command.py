@@ -49,6 +49,7 @@ def command(
     *,
     takes: Iterable[str] = (),
     defaults: Mapping[str, str] | None = None,
+    several: bool = False,
     output: Iterable[str] = LEVELS,
     help: Mapping[str, str] | None = None,
     name: str | None = None,
@@ -58,6 +59,7 @@ def command(
 
     Args:
         takes: options of a build; the body gets a checked request as its second argument.
+        several: whether it takes several precisions; the body gets a list of requests.
         defaults: defaults that differ from those of a build.
         output: which of quiet, verbose and json the task has.
         help: a line on each parameter of the body's own.
@@ -69,7 +71,8 @@ def command(
     shared = {entry.name: entry for entry in (*taken, *(OUTPUT[key] for key in output))}
 
     def task(body: Callable[..., None]) -> Task[Any, Any]:
-        run = _running(body, [entry.name for entry in taken])
+        check = request.each if several else request.make
+        run = _running(body, [entry.name for entry in taken], check)
         run.__doc__ = text or body.__doc__
         run.__signature__ = _signature(body, shared.values())  # type: ignore[attr-defined]
         lines = {key: entry.summary for key, entry in shared.items()}
@@ -158,7 +161,7 @@ def _signature(body: Callable[..., None], shared: Iterable[Option]) -> inspect.S
     own = [
         parameter
         for parameter in inspect.signature(body).parameters.values()
-        if parameter.name not in ("console", "request")
+        if parameter.name not in ("console", "request", "requests")
     ]
     kind = Parameter.POSITIONAL_OR_KEYWORD
     context = Parameter("c", kind, annotation=Context)
@@ -166,7 +169,9 @@ def _signature(body: Callable[..., None], shared: Iterable[Option]) -> inspect.S
     return inspect.Signature([context, *own, *added])
 
 
-def _running(body: Callable[..., None], taken: Sequence[str]) -> Callable[..., None]:
+def _running(
+    body: Callable[..., None], taken: Sequence[str], check: Callable[..., Any]
+) -> Callable[..., None]:
     """Return the function that Invoke calls: it opens the console and checks the request."""
 
     @functools.wraps(body)
@@ -179,7 +184,7 @@ def _running(body: Callable[..., None], taken: Sequence[str]) -> Callable[..., N
             for name, text in texts.items():
                 _check_text(name, text)
             build = {name: texts.pop(name) for name in taken if name in texts}
-            checked = [request.make(**build)] if taken else []
+            checked = [check(**build)] if taken else []
             body(opened, *checked, **texts)
 
     return run

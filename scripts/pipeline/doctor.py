@@ -36,13 +36,18 @@ class Finding:
     remedy: str = ""
 
 
-def examine(request: Request) -> list[Finding]:
-    """Return a finding for everything a build of `request` needs, as far as it is known yet."""
-    machine = (_processor(_processor_flags()), _disk(request))
+def examine(request: Request, *others: Request) -> list[Finding]:
+    """Return a finding for everything a build of `request` needs, as far as it is known yet.
+
+    `others` are the same build in other precisions.
+    """
+    machine = (_processor(_processor_flags()), _disk(request, 1 + len(others)))
     of_network = (_network,) if request.is_open else (_memory, _size, _board)
     network = (check(request) for check in of_network)
+    boards = () if request.is_open else (_board(other) for other in others)
     files = (_sdk(request), _weights(request), *_pictures(request))
-    return [*_engine(request.lane), *machine, *files, *network, *_cache(request)]
+    findings = [*_engine(request.lane), *machine, *files, *network, *boards, *_cache(request)]
+    return list(dict.fromkeys(findings))
 
 
 def show(console: Console, findings: Sequence[Finding]) -> None:
@@ -109,8 +114,8 @@ def _processor_flags() -> list[str]:
     return next((line.split() for line in lines if line.startswith("flags")), [])
 
 
-def _disk(request: Request) -> Finding:
-    network = 0 if request.is_open else space.missing(request)
+def _disk(request: Request, precisions: int = 1) -> Finding:
+    network = 0 if request.is_open else space.missing(request, precisions)
     needed, folder = network + IMAGE_DISK, space.existing(request.build_dir)
     try:
         space.require_writable(request)

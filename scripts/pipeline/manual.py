@@ -18,6 +18,9 @@ STAGES = {
     "stages": "`name`, `ran` (false where it was whole already), `restored` (from the store), "
     "`seconds`, `peak_memory_bytes`",
     "verify, profile": "the reports of those stages, empty where they were not asked for",
+    "builds": "with several precisions, a list: of each all of this, and `error`, null where it is "
+    "whole; of one that failed `model`, `precision`, `target`, `error`, of a missed gate `verify`, "
+    "`profile` and `report` too",
     "report": "path of the page to look at, of a missed gate too; what was measured is beside it; "
     "null where the stages end before it",
     "signature": "path of the signature, where `--sign` was given",

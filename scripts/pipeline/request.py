@@ -83,10 +83,13 @@ class Request:
     )
     precision: Precision = option(
         "int8",
-        f"{', '.join(catalog.precisions())} (mixed needs a budget)",
+        f"{', '.join(catalog.precisions())} (mixed needs a budget); several with commas",
         option_values.precision,
-        metavar="NAME",
-        details="`w8a16` has 8-bit weights and 16-bit activations; `w4a16` has 4-bit weights in "
+        metavar="NAMES",
+        details="`--precision int8,w8a16,fp16` builds them side by side: pictures, calibration and "
+        "export are there once, and one that misses its gate does not stop the others "
+        "([files.md](files.md#several-precisions)). `w8a16` has 8-bit weights and 16-bit "
+        "activations; `w4a16` has 4-bit weights in "
         "all linear layers, `w4a8` in those of MLPs, rounded with the pictures in view. In `int8` "
         "and `w4a8` activations have 8 bits, except those that are faster with 16 bits and the "
         "cheapest few that the gate needs: `models/dinov3_<model>_<precision>.widths.json` "
@@ -284,6 +287,7 @@ def make(**texts: Any) -> Request:
         SdkError: the SDK folder holds no SDK.
         KeyFileError: nothing can be signed with the key.
     """
+    _require_one_precision(texts)
     request = _with_model(options.checked(Request, texts), bool(texts.get("model")))
     _require_budget(request)
     if "method" in unused(request.precision) and request.method != catalog.MIN_MAX:
@@ -312,6 +316,35 @@ def unused(precision: Precision) -> frozenset[str]:
         "encodings": precision.weights == 8 and not precision.budgeted,
     }
     return frozenset(name for name, is_used in uses.items() if not is_used)
+
+
+def each(**texts: Any) -> list[Request]:
+    """Return a checked request for each precision that `texts` has, separated by commas.
+
+    They are of one network, so its folder is the same; whatever else is in them is the same too.
+
+    Raises:
+        UsageError: as `make`; an option does not go with one of the precisions, or with several.
+    """
+    names = str(texts.get("precision", "")).split(",")
+    if len(names) == 1:
+        return [make(**texts)]
+    if doubles := [name for place, name in enumerate(names) if name in names[:place]]:
+        raise UsageError(f"--precision names {doubles[0]} twice.", remedy="name each once")
+    if texts.get("encodings"):
+        raise UsageError(
+            "--encodings is a file of one precision.",
+            remedy="build that one by itself; what it shares with the others is built once",
+        )
+    return [make(**{**texts, "precision": name.strip()}) for name in names]
+
+
+def _require_one_precision(texts: Mapping[str, Any]) -> None:
+    if "," in str(texts.get("precision", "")):
+        raise UsageError(
+            f"--precision {texts['precision']}: this command takes one.",
+            remedy="`invoke build` and its stages take several, and `invoke doctor`",
+        )
 
 
 def _require_outputs(request: Request) -> None:

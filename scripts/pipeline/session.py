@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from scripts import catalog
 from scripts.console import Console
-from scripts.errors import GateError
+from scripts.errors import GateError, PipelineError
 from scripts.image import image, lanes
 from scripts.pipeline import (
     alternatives,
@@ -19,7 +20,7 @@ from scripts.pipeline import (
     recorded,
     summary,
 )
-from scripts.pipeline.build import Builder
+from scripts.pipeline.build import Builder, Built
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
 from scripts.pipeline.store import Store
@@ -71,40 +72,115 @@ def measured_elsewhere(request: Request, verbs: Collection[str]) -> str:
     return f"{target.description}: {'; '.join(texts)}" if texts else ""
 
 
+# What is done with a build that is whole, and what a program is told of it.
+Finish = Callable[[Request], Mapping[str, Any]]
+Plan = tuple[Request, Sequence[Stage]]
+
+
 def run(builder: Builder, request: Request, stages: Sequence[Stage]) -> None:
-    """Bring stages up to date, and show what they come to."""
+    """Bring the stages of one build up to date, and show what they come to.
+
+    Raises:
+        PipelineError: why they did not.
+    """
+    run_together(builder, [(request, stages)])
+
+
+def run_together(builder: Builder, plans: Sequence[Plan], finish: Finish = lambda _: {}) -> None:
+    """Bring builds of one network up to date, and show what each comes to.
+
+    Args:
+        builder: the engine, the image, and who is told.
+        plans: what is built, each with its stages.
+        finish: what is done with each that is whole.
+
+    Raises:
+        PipelineError: why the first did not become whole; the others are built and shown before.
+    """
+    _say_before(builder.console, plans)
+    results = builder.build_together(plans)
+    whole = [(*plan, built) for plan, built in zip(plans, results, strict=True) if not built.error]
+    documents = [
+        _closed(builder, *plan, built, alone=len(plans) == 1)
+        for plan, built in zip(plans, results, strict=True)
+    ]
+    if len(plans) > 1:
+        requests = [request for request, _ in plans]
+        summary.show_together(builder.console, requests, results)
+    lines = [summary.lines(request, built.steps) for request, _, built in whole]
+    _tell(builder.console, "\n".join(lines), documents)
+    for document, (request, _), built in zip(documents, plans, results, strict=True):
+        if not built.error:
+            document |= finish(request)
+            _tell(builder.console, builder.console.line, documents)
+    if errors := [built.error for built in results if built.error]:
+        raise errors[0]
+
+
+def _say_before(console: Console, plans: Sequence[Plan]) -> None:
+    """Say once what is unusual about the builds."""
+    texts = [text for request, stages in plans for text in _unusual(request, stages)]
+    for text in dict.fromkeys(texts):
+        console.note(text)
+
+
+def _unusual(request: Request, stages: Sequence[Stage]) -> Iterator[str]:
     if request.size != request.model.picture_size:
-        builder.console.note(f"pictures of {request.size.height} x {request.size.width} pixels")
+        yield f"pictures of {request.size.height} x {request.size.width} pixels"
     directory = request.weights_path
     if directory and (disagreement := declared_size.read(directory).disagreement):
-        builder.console.note(disagreement)
+        yield disagreement
     if text := measured_elsewhere(request, {stage.verb for stage in stages}):
+        yield text
+
+
+def _closed(
+    builder: Builder, request: Request, stages: Sequence[Stage], built: Built, *, alone: bool
+) -> dict[str, Any]:
+    """Show what a build came to, and return it for programs."""
+    if built.error:
+        document = _missed(builder, request, built.error)
+        return document if alone else summary.failure(request, built.error) | document
+    if alone:
+        summary.show(builder.console, request, built.steps)
+    whole = stages[-1].verb == "package"
+    if whole and (text := recorded.verdict(builder.image, request, built.steps)):
         builder.console.note(text)
-    try:
-        steps = builder.build(request, stages)
-    except GateError as error:
-        if error.measured:
-            _show_measured(builder, request, error.measured)
-            if text := alternatives.line(request):
-                builder.console.note(text)
-        if request.archive.is_file():
-            builder.console.note(f"{request.archive} is of a build before this one")
-        raise
-    summary.show(builder.console, request, steps)
-    if stages[-1].verb == "package" and (text := recorded.verdict(builder.image, request, steps)):
-        builder.console.note(text)
-    page = pages.write(builder.image, request, steps, builder.console.note)
+    page = pages.write(builder.image, request, built.steps, builder.console.note)
     if page:
         builder.console.note(f"to look at: {page}")
-    record = {**summary.record(request, steps), "report": str(page) if page else None}
-    builder.console.result(summary.lines(request, steps), **record)
+    document = {**summary.record(request, built.steps), "report": str(page) if page else None}
+    return document if alone else {**document, "error": None}
 
 
-def _show_measured(builder: Builder, request: Request, folder: Path) -> None:
+def _missed(builder: Builder, request: Request, error: PipelineError) -> dict[str, Any]:
+    """Show what a build measured that missed its gate, if it did, and what stands from before."""
+    if not isinstance(error, GateError):
+        return {}
+    document: dict[str, Any] = {}
+    if error.measured:
+        page = _show_measured(builder, request, error.measured)
+        reports = summary.measured(request, error.measured)
+        document |= {**reports, "report": str(page) if page else None}
+        if text := alternatives.line(request):
+            builder.console.note(text)
+    if request.archive.is_file():
+        builder.console.note(f"{request.archive} is of a build before this one")
+    return document
+
+
+def _show_measured(builder: Builder, request: Request, folder: Path) -> Path | None:
     """Say where to find what was measured before the gate was missed, and show it as a page."""
     builder.console.note(f"what was measured: {folder}")
     page = pages.write_failed(builder.image, request, folder, builder.console.note)
     if page:
         builder.console.note(f"to look at: {page}")
-    reports = summary.measured(request, folder)
-    builder.console.result("", **reports, report=str(page) if page else None)
+    return page
+
+
+def _tell(console: Console, line: str, documents: Sequence[dict[str, Any]]) -> None:
+    """Give a program one document: that of a build by itself, or a list of them."""
+    if len(documents) == 1:
+        console.result(line, **documents[0])
+    else:
+        console.result(line, builds=list(documents))

@@ -15,21 +15,23 @@ from scripts.errors import DiskFullError
 from scripts.pipeline.request import Request
 
 # Over the largest stage of each kind: measured on ViT-H+ (docs/figures.md), the rest on digits.
-# 12 of it are the store's copies of three networks' data.
-PER_PARAMETER = 34
+# 12 of it are the store's copies of three networks' data. Of the export, 8 with its copy, there is
+# one for all precisions of a network.
+PER_PARAMETER, SHARED = 34, 8
 AT_LEAST = 100_000_000
 REMEDY = "free space there, or give --build-dir on a larger disk; finished stages are kept"
 
 
-def needed(request: Request) -> int:
-    """Return how many bytes a build of `request` takes under its folder."""
-    return AT_LEAST + PER_PARAMETER * request.model.parameters
+def needed(request: Request, precisions: int = 1) -> int:
+    """Return how many bytes builds of `request` in a number of precisions take in its folder."""
+    own = (PER_PARAMETER - SHARED) * request.model.parameters
+    return AT_LEAST + SHARED * request.model.parameters + precisions * own
 
 
-def missing(request: Request) -> int:
+def missing(request: Request, precisions: int = 1) -> int:
     """Return how many bytes of those are not there yet."""
     there = sum(file.stat().st_size for file in digests.files_below(request.root))
-    return max(0, needed(request) - there)
+    return max(0, needed(request, precisions) - there)
 
 
 def existing(folder: Path) -> Path:
@@ -42,13 +44,13 @@ def free(folder: Path) -> int:
     return shutil.disk_usage(existing(folder)).free
 
 
-def require(request: Request) -> None:
-    """Refuse a whole build for which there is no room.
+def require(request: Request, precisions: int = 1) -> None:
+    """Refuse whole builds in a number of precisions for which there is no room.
 
     Raises:
         DiskFullError: less is free than the build will take.
     """
-    room, more = free(request.build_dir), missing(request)
+    room, more = free(request.build_dir), missing(request, precisions)
     if room < more:
         raise DiskFullError(
             f"The disk of {request.build_dir} has {size(room)} free; a build of "

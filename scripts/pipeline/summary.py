@@ -11,11 +11,15 @@ from rich.text import Text
 
 from scripts import artefacts
 from scripts.console import Console, size
-from scripts.pipeline.build import Done
+from scripts.console import record as console_record
+from scripts.errors import GateError, PipelineError
+from scripts.pipeline.build import Built, Done
 from scripts.pipeline.request import Request
 
 # Files that come by the hundred, one a picture.
 PICTURES = (".raw", ".rgb", ".png")
+# The figures of `verify` that precisions are compared by; of other outputs than tokens, none.
+_COMPARED = ("cls_mean", "patch_mean")
 
 
 def show(console: Console, request: Request, steps: Sequence[Done]) -> None:
@@ -46,6 +50,57 @@ def record(request: Request, steps: Sequence[Done]) -> dict[str, Any]:
         "stages": [_stage_record(step) for step in steps],
         **_reports(request, steps),
     }
+
+
+def failure(request: Request, error: PipelineError) -> dict[str, Any]:
+    """Return what is told to programs of a build, among several, that did not become whole."""
+    return {
+        "model": request.model.name,
+        "precision": request.precision.name,
+        "target": request.target.name,
+        "error": console_record(error, []),
+    }
+
+
+def show_together(console: Console, requests: Sequence[Request], results: Sequence[Built]) -> None:
+    """Print the time of every stage once, and a row on what each build came to."""
+    steps = {step.stage.name: step for built in results for step in built.steps}
+    rows = [_stage_row(step) for step in steps.values()]
+    console.table("stages", rows, ("stage", "time", "peak memory"))
+    pairs = list(zip(requests, results, strict=True))
+    header = ("precision", "ended", *_COMPARED, "simulated", "context", "archive")
+    rows = [_build_row(request, built) for request, built in pairs]
+    console.table(f"{requests[0].network}, {requests[0].target.name}", rows, header)
+    for request, built in pairs:
+        if built.error:
+            console.note(f"{request.precision.name}: {built.error.what}")
+    if requests[0].synthetic:
+        console.note("the weights are random numbers: every artefact is marked synthetic")
+
+
+def _build_row(request: Request, built: Built) -> tuple[str | Text, ...]:
+    """Return what people compare builds by; `-` where a build did not come to it."""
+    reports, files = _reports(request, built.steps), _artefacts(built.steps)
+    if isinstance(built.error, GateError) and built.error.measured:
+        reports = measured(request, built.error.measured)
+    figures = reports["verify"].get("figures", {})
+    context = files.get(str(artefacts.context_binary(request.precision.name)))
+    time = reports["profile"].get("milliseconds")
+    return (
+        request.precision.name,
+        _ending(built.error),
+        *(f"{figures[name]:.6f}" if name in figures else "-" for name in _COMPARED),
+        f"{time} ms" if time else "-",
+        size(context["size"]) if context else "-",
+        request.archive.name if not built.error and request.archive.is_file() else "-",
+    )
+
+
+def _ending(error: PipelineError | None) -> Text:
+    if error is None:
+        return Text("whole", style="green")
+    text = "misses its gate" if isinstance(error, GateError) else type(error).__name__
+    return Text(f"{text}, exit code {error.exit_code}", style="bold red")
 
 
 def lines(request: Request, steps: Sequence[Done]) -> str:

@@ -32,7 +32,7 @@ def test_the_record_of_a_build_names_its_archive(tmp_path: Path) -> None:
     archive = str(build.archive.relative_to(build.root))
     steps = [step("images", "images/0.png", "list.txt", ran=False), step("package", archive)]
     record = summary.record(build, steps)
-    assert names(manual.STAGES) == {*record, "report", "signature", "provenance"}
+    assert names(manual.STAGES) == {*record, "builds", "report", "signature", "provenance"}
     assert record["archive"] == {"path": str(build.archive), "size": 10, "sha256": archive[::-1]}
     assert [Path(file["path"]).name for file in record["artefacts"]] == [
         "list.txt",

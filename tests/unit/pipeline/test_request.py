@@ -325,3 +325,36 @@ def test_a_folder_of_files_that_are_no_pictures_is_refused(tmp_path: Path, optio
     folders = {"images": "good"} | {option: "bad"}
     with pytest.raises(CalibrationError, match="bad has no usable picture: 1 of no known format"):
         request.make(**{name: str(tmp_path / folder) for name, folder in folders.items()})
+
+
+def test_several_precisions_are_a_request_each_in_one_folder() -> None:
+    requests = request.each(model="digits", precision="int8, w8a16,fp16", jobs="2")
+    assert [asked.precision.name for asked in requests] == ["int8", "w8a16", "fp16"]
+    assert len({asked.root for asked in requests}) == 1
+    assert requests[1] == request.make(model="digits", precision="w8a16", jobs="2")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"precision": "int8,int8"}, "names int8 twice"),
+        ({"precision": "int8,"}, "precision"),
+        ({"precision": "int8,fp16", "method": "mse"}, "fp16 has no ranges"),
+        ({"precision": "int8,mixed", "min_cosine": "0.9"}, "int8 takes no budget"),
+        ({"precision": "int8,w8a16", "widths": "{widths}"}, "w8a16 has no widths"),
+        ({"precision": "int8,w8a16", "encodings": "some.encodings"}, "file of one precision"),
+        ({"precision": "int8", "jobs": "0"}, "whole number from 1"),
+    ],
+)
+def test_what_does_not_go_with_several_precisions_is_named(
+    options: dict[str, str], text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "widths.json").write_text('{"16": {"Softmax to MatMul": "all"}}')
+    texts = {name: value.format(widths=tmp_path / "widths.json") for name, value in options.items()}
+    with pytest.raises(UsageError, match=text):
+        request.each(**texts)
+
+
+def test_a_command_that_takes_one_precision_says_so() -> None:
+    with pytest.raises(UsageError, match="takes one"):
+        request.make(precision="int8,fp16")

@@ -1,34 +1,119 @@
-"""What is said beside the refusal of a build that missed its gate."""
+"""What is said and told of builds: of one that missed its gate, and of several."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scripts import artefacts, console
 from scripts.console import Console
-from scripts.errors import GateError
-from scripts.pipeline import plan, request, session
+from scripts.errors import GateError, PipelineError, StageError
+from scripts.pipeline import pages, plan, recorded, request, session
+from scripts.pipeline.build import Built, Done
+from scripts.pipeline.request import Request
+
+Captured = pytest.CaptureFixture[str]
+THREE = "int8,w8a16,fp16"
 
 
-class Missing:
-    """A builder whose every build misses its gate."""
+class Builder:
+    """A builder whose builds end as they are told to; those that are whole wrote a context."""
 
-    console = Console()
+    def __init__(self, *errors: PipelineError | None, console: Console | None = None) -> None:
+        self.console, self.image = console or Console(), None
+        self._errors = errors
 
-    def build(self, *_: object) -> None:
-        raise GateError("It missed.")
+    def build_together(self, plans: Sequence[session.Plan]) -> list[Built]:
+        pairs = zip(plans, self._errors, strict=True)
+        return [
+            Built([] if error else [context(request, stages)], error)
+            for (request, stages), error in pairs
+        ]
+
+
+def context(request: Request, stages: Sequence[plan.Stage]) -> Done:
+    stage = next(stage for stage in stages if stage.verb == "context")
+    name = str(artefacts.context_binary(request.precision.name))
+    manifest = {"outputs": {name: {"size": 2500, "sha256": 64 * "c"}}, "seconds": 1.5}
+    return Done(stage, manifest, ran=True)
+
+
+@pytest.fixture(autouse=True)
+def no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "write", lambda *_: None)
+    monkeypatch.setattr(recorded, "verdict", lambda *_: "")
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_an_archive_of_a_build_before_is_named_as_such(
-    packed: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    packed: bool, tmp_path: Path, capsys: Captured
 ) -> None:
     asked = request.make(build_dir=str(tmp_path))
     if packed:
         asked.archive.parent.mkdir(parents=True)
         asked.archive.write_bytes(b"of before")
-    missing: Any = Missing()
+    missing: Any = Builder(GateError("It missed."))
     with pytest.raises(GateError):
         session.run(missing, asked, plan.stages(asked))
     text = f"{asked.archive} is of a build before this one"
     assert (text in capsys.readouterr().out) is packed
+
+
+def several(tmp_path: Path) -> list[session.Plan]:
+    requests = request.each(precision=THREE, build_dir=str(tmp_path))
+    return [(asked, plan.stages(asked)) for asked in requests]
+
+
+def test_each_of_several_precisions_has_its_row(tmp_path: Path, capsys: Captured) -> None:
+    building: Any = Builder(None, GateError("w8a16 is not exact enough."), None)
+    with pytest.raises(GateError):
+        session.run_together(building, several(tmp_path))
+    out = capsys.readouterr().out
+    rows = [line.split()[:2] for line in out[out.index("precision ") :].splitlines()]
+    assert rows[1:4] == [["int8", "whole"], ["w8a16", "misses"], ["fp16", "whole"]]
+    assert "w8a16: w8a16 is not exact enough." in out
+    assert out.count("2.5 kB") == 2
+
+
+def test_the_first_failure_gives_the_exit_code_whatever_the_others_end_with(
+    tmp_path: Path,
+) -> None:
+    building: Any = Builder(None, StageError("a fault"), GateError("missed"))
+    with pytest.raises(StageError):
+        session.run_together(building, several(tmp_path))
+
+
+def test_a_program_gets_one_list_of_builds(tmp_path: Path, capsys: Captured) -> None:
+    with pytest.raises(GateError), console.opened(json=True) as opened:
+        building: Any = Builder(None, GateError("missed"), None, console=opened)
+        session.run_together(building, several(tmp_path), lambda _: {"signature": "x.sig"})
+    document = json.loads(capsys.readouterr().out)
+    int8, w8a16, fp16 = document["builds"]
+    assert [build["precision"] for build in document["builds"]] == THREE.split(",")
+    assert [build["error"] for build in (int8, fp16)] == [None, None]
+    assert [build["signature"] for build in (int8, fp16)] == 2 * ["x.sig"]
+    assert w8a16["error"]["class"] == document["error"]["class"] == "GateError"
+    assert w8a16["error"]["exit_code"] == document["error"]["exit_code"] == GateError.exit_code
+    assert "signature" not in w8a16
+    assert int8["artefacts"][0]["sha256"] == 64 * "c"
+
+
+def test_one_precision_is_told_as_it_always_was(tmp_path: Path, capsys: Captured) -> None:
+    asked = request.make(build_dir=str(tmp_path))
+    with console.opened(json=True) as opened:
+        building: Any = Builder(None, console=opened)
+        session.run(building, asked, plan.stages(asked))
+    document = json.loads(capsys.readouterr().out)
+    assert document["precision"] == "int8"
+    assert not {"builds", "error"} & set(document)
+
+
+def test_quiet_prints_the_files_of_each_that_is_whole(tmp_path: Path, capsys: Captured) -> None:
+    with console.opened(quiet=True) as opened:
+        building: Any = Builder(None, None, None, console=opened)
+        session.run_together(building, several(tmp_path))
+    assert [line.split("/")[-2] for line in capsys.readouterr().out.splitlines()] == THREE.split(
+        ","
+    )
