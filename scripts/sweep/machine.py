@@ -20,6 +20,7 @@ from scripts.pipeline import cas
 from scripts.source import ROOT
 from scripts.sweep import jobs
 from scripts.sweep.jobs import Job
+from scripts.sweep.point import JOBS
 
 # What of a command's document is of use to a table.
 _KEPT = ("archive", "error", "profile", "report", "synthetic", "verify")
@@ -82,7 +83,7 @@ def _prepare(folder: Path) -> None:
 
 
 def _run(job: Job, lifeline: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "scripts.sweep.attached", *job.words, "--json"]
+    command = [sys.executable, "-m", "scripts.sweep.attached", *job.words, f"--{JOBS}=1", "--json"]
     with job.log.open("wb") as log:
         done = subprocess.run(
             command, cwd=ROOT, stdin=lifeline, stdout=subprocess.PIPE, stderr=log, check=False

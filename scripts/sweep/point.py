@@ -17,8 +17,12 @@ from scripts.pipeline.request import Request
 
 # What the command line says, for all points: where artefacts go, and what the machine is.
 SHARED = ("build_dir", "cache", "cache_write", "sdk", "lane", "memory")
+# Of a sweep, it is the number of builds; each of them runs its stages one by one.
+JOBS = "jobs"
 # What a point can be told by: all other options of a build.
-OPTIONS = {name: entry for name, entry in options.of(Request).items() if name not in SHARED}
+OPTIONS = {
+    name: entry for name, entry in options.of(Request).items() if name not in (*SHARED, JOBS)
+}
 _KEY_LENGTH = 8
 
 

@@ -10,7 +10,7 @@ from scripts.errors import PipelineError, UsageError
 from scripts.pipeline import options, request
 from scripts.pipeline.request import Request
 from scripts.sweep import grid
-from scripts.sweep.point import OPTIONS, SHARED
+from scripts.sweep.point import JOBS, OPTIONS, SHARED
 from tests.unit.sweep.files import load
 
 GRID = '[grid]\nprecision = ["int8", "fp16", "mixed"]\nmax_ms = [1, 0.5]\n'
@@ -87,7 +87,7 @@ def test_bounds_are_those_of_the_file_and_the_budgets_of_points(tmp_path: Path) 
 
 
 def test_every_option_of_a_build_is_a_name_or_is_said_on_the_command_line() -> None:
-    assert {*OPTIONS, *SHARED} == set(options.of(Request))
+    assert {*OPTIONS, *SHARED, JOBS} == set(options.of(Request))
     assert set(grid.BOUNDS) < set(OPTIONS)
 
 
