@@ -196,18 +196,32 @@ def bench(
     output=OUTPUT,
     help={
         "file": "TOML file with the grid, as docs/sweeps.md says",
-        "jobs": "how many builds run at a time; without it, half as many as there are cores",
+        "jobs": "how many builds run at a time here; without it, half as many as there are cores",
+        "scheduler": "address of a Dask scheduler, tcp://HOST:PORT: its workers build",
+        "hosts": "file that names hosts, one a line as ssh knows it: they build",
     },
 )
-def sweep(console: Console, request: Request, file: str, jobs: str | None = None) -> None:
+def sweep(
+    console: Console,
+    request: Request,
+    file: str,
+    jobs: str | None = None,
+    scheduler: str | None = None,
+    hosts: str | None = None,
+) -> None:
     """Build every point of a grid over models, precisions, sizes, and say which are best."""
     from scripts.sweep import grid  # its pages are slow to import
     from scripts.sweep import sweep as sweeping
 
-    count = options.checked_text("jobs", jobs, options.number("1 or more", lambda n: n >= 1))
     points = grid.load(_path(file), request.texts)
-    _builder(console, request)  # an image that is missing is made once
-    sweeping.run(console, points, sweeping.here(int(count or 0)))
+    runner = sweeping.runner(console, jobs=jobs, scheduler=scheduler, hosts=hosts)
+    if not (scheduler or hosts):
+        _builder(console, request)  # an image that is missing is made once
+    elif not request.cache_write:
+        console.note(
+            "no --cache-write: machines share what they build only in a shared --build-dir"
+        )
+    sweeping.run(console, points, runner)
 
 
 @command(takes=("build_dir",), name="show", output=OUTPUT)

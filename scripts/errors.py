@@ -187,6 +187,12 @@ class SweepError(PipelineError):
     exit_code = 27
 
 
+class ClusterError(PipelineError):
+    """The scheduler or the hosts of a sweep cannot be reached, or went away."""
+
+    exit_code = 28
+
+
 INTERRUPTED = 130
 INTERRUPTION = "interrupted; finished stages are kept"
 

@@ -2,9 +2,10 @@
 
 `<lane>.packages.txt` has every Debian package and the date when they were had, `<lane>.python.txt`
 every wheel of the image, `qairt.txt` the wheels that Qualcomm's libraries are taken from,
-`host.txt` the host's environment, `<lane>.licences.toml` what each package says of its licence,
-`<lane>.cdx.json` the bill of materials of the image, `<lane>.digest` the content that all of it
-comes to. Names, versions and hashes; no address.
+`host.txt` the host's environment, `cluster.txt` what a cluster of Dask needs beside that,
+`<lane>.licences.toml` what each package says of its licence, `<lane>.cdx.json` the bill of
+materials of the image, `<lane>.digest` the content that all of it comes to. Names, versions and
+hashes; no address.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from scripts.image.lanes import DOCKER, Lane
 from scripts.image.wheels import Pin, Platform
 
 HOST = DOCKER / "locks" / "host.txt"
+CLUSTER = DOCKER / "locks" / "cluster.txt"
 QAIRT = DOCKER / "locks" / "qairt.txt"
 SDK = DOCKER / "sdk.toml"
 _HOST_REQUIREMENTS = DOCKER / "host.toml"
@@ -77,7 +79,7 @@ def refresh(client: docker.DockerClient, lanes: Iterable[Lane], log: BuildLog) -
     written = []
     for lane in lanes:
         written += [_refresh_packages(client, lane, log), _refresh_python(lane, log)]
-    return [*written, _refresh_qairt(log), _refresh_host(log)]
+    return [*written, _refresh_qairt(log), _refresh_host(log), refresh_cluster(log)]
 
 
 def _refresh_packages(client: docker.DockerClient, lane: Lane, log: BuildLog) -> Path:
@@ -109,20 +111,40 @@ def _refresh_qairt(log: BuildLog) -> Path:
 
 
 def _refresh_host(log: BuildLog) -> Path:
-    """Lock one version of each package, with the wheels of it for all hosts that we support."""
-    data = tomllib.loads(_HOST_REQUIREMENTS.read_text())
-    first, *others = (
-        Platform(python, machine, data["glibc"])
-        for machine in data["machines"]
-        for python in data["pythons"]
-    )
     log.say("resolving the packages of the host's environment")
-    pins = wheels.resolve(data["requirements"], first)
+    pins = _on_hosts(_host("requirements"), log)
+    return _write(HOST, (pin.line() for pin in pins))
+
+
+def refresh_cluster(log: BuildLog) -> Path:
+    """Lock what a cluster needs beside the host's environment, which stays as it is locked.
+
+    Raises:
+        ImageBuildError: the two do not go together, or a package cannot be had.
+    """
+    log.say("resolving the packages of a cluster")
+    known = {pin.name: f"{pin.name}=={pin.version}" for pin in wheels.parse(HOST.read_text())}
+    pins = _on_hosts([*known.values(), *_host("cluster")], log)
+    return _write(CLUSTER, (pin.line() for pin in pins if pin.name not in known))
+
+
+def _on_hosts(requirements: Iterable[str], log: BuildLog) -> list[Pin]:
+    """Return one version of each package, with the wheels of it for all hosts that we support."""
+    first, *others = (
+        Platform(python, machine, _host("glibc"))
+        for machine in _host("machines")
+        for python in _host("pythons")
+    )
+    pins = wheels.resolve(requirements, first)
     exact = [f"{pin.name}=={pin.version}" for pin in pins]
     for platform in others:
         log.say(f"  and their wheels for Python {platform.python} on {platform.machine}")
         pins += wheels.resolve(exact, platform, deps=False)
-    return _write(HOST, (pin.line() for pin in merged(pins)))
+    return merged(pins)
+
+
+def _host(name: str) -> Any:
+    return tomllib.loads(_HOST_REQUIREMENTS.read_text())[name]
 
 
 def merged(pins: Iterable[Pin]) -> list[Pin]:

@@ -100,6 +100,8 @@ _OWN = {
     "max_size": "SIZE",
     "file": "FILE",
     "jobs": "NUMBER",
+    "scheduler": "ADDRESS",
+    "hosts": "FILE",
 }
 
 

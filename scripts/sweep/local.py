@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -10,21 +11,29 @@ from scripts.sweep.attached import lifeline
 from scripts.sweep.jobs import Job
 from scripts.sweep.machine import Outcome
 
+# A build alone keeps about two cores busy.
+_CORES_A_BUILD = 2
 
-def run(jobs: Sequence[Job], at_once: int, memory: int) -> Iterator[tuple[Job, Outcome]]:
+
+def at_once() -> int:
+    """Return how many builds suit the cores of this machine."""
+    return max(1, len(os.sched_getaffinity(0)) // _CORES_A_BUILD)
+
+
+def run(jobs: Sequence[Job], count: int, memory: int) -> Iterator[tuple[Job, Outcome]]:
     """Run jobs, each after the one that it waits for, and yield how each ended.
 
     Args:
         jobs: in the order in which they are to begin.
-        at_once: how many may run at a time.
+        count: how many may run at a time.
         memory: bytes that all that run may need together; one may always run.
     """
     waiting, running = list(jobs), dict[Future[Outcome], Job]()
     outcomes: dict[str, Outcome] = {}
-    with ThreadPoolExecutor(at_once) as pool, lifeline() as stdin:
+    with ThreadPoolExecutor(count) as pool, lifeline() as stdin:
         while waiting or running:
             for job in [job for job in waiting if not job.after or job.after in outcomes]:
-                if _fits(job, running.values(), at_once, memory):
+                if _fits(job, running.values(), count, memory):
                     waiting.remove(job)
                     running[pool.submit(machine.run, job, outcomes.get(job.after), stdin)] = job
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -33,6 +42,6 @@ def run(jobs: Sequence[Job], at_once: int, memory: int) -> Iterator[tuple[Job, O
                 yield job, outcomes[job.key]
 
 
-def _fits(job: Job, running: Collection[Job], at_once: int, memory: int) -> bool:
+def _fits(job: Job, running: Collection[Job], count: int, memory: int) -> bool:
     needed = job.memory + sum(other.memory for other in running)
-    return not running or (len(running) < at_once and needed <= memory)
+    return not running or (len(running) < count and needed <= memory)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scripts import errors
+from scripts import errors, source
 from scripts.errors import PipelineError, UsageError
 from scripts.pipeline import cas
 from scripts.source import ROOT
@@ -64,7 +64,13 @@ def run(job: Job, before: Outcome | None, lifeline: int) -> Outcome:
     return Outcome(socket.gethostname(), round(time.monotonic() - started, 1), kept)
 
 
+def lost(error: PipelineError) -> Outcome:
+    """Return the outcome of a job whose machine never said how it ended."""
+    return Outcome("", 0.0, {"error": _record(error)})
+
+
 def _require_same_code(job: Job) -> None:
+    source.digest.cache_clear()  # a worker may be older than the last edit
     if jobs.code() != job.code:
         raise UsageError(
             f"{ROOT} on {socket.gethostname()} has other stages than where the sweep was started.",
@@ -90,10 +96,10 @@ def _run(job: Job, lifeline: int) -> dict[str, Any]:
         )
     with suppress(ValueError):
         return dict(json.loads(done.stdout))
-    return {"error": _record(_lost(job, done.returncode))}
+    return {"error": _record(_silent(job, done.returncode))}
 
 
-def _lost(job: Job, code: int) -> PipelineError:
+def _silent(job: Job, code: int) -> PipelineError:
     """Return the error of a command that ended without a word."""
     return errors.StageError(
         f"`invoke {job.words[0]}` ended with {code} before it could say why.",

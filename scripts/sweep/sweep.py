@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from scripts import writing
 from scripts.console import Console, size
-from scripts.errors import SweepError
+from scripts.errors import SweepError, UsageError
 from scripts.pipeline import forecast
-from scripts.sweep import jobs, local, page
+from scripts.pipeline.options import checked_text, flag, number, path
+from scripts.sweep import cluster, jobs, local, page
+from scripts.sweep.cluster import Runner
 from scripts.sweep.grid import Sweep
 from scripts.sweep.jobs import Job
 from scripts.sweep.machine import Outcome
 from scripts.sweep.table import BUILT, Row, Table
 from scripts.words import counted
 
-# What runs jobs, and yields each with how it ended.
-Runner = Callable[[Sequence[Job]], Iterator[tuple[Job, Outcome]]]
-# A build alone keeps about two cores busy.
-_CORES_A_JOB = 2
 _JSON, _PAGE = "sweep.json", "sweep.html"
 
 
-def here(count: int) -> Runner:
-    """Return what runs jobs on this machine, `count` at a time; 0 is as many as suit its cores."""
-    at_once = count or max(1, len(os.sched_getaffinity(0)) // _CORES_A_JOB)
-    return lambda work: local.run(work, at_once, forecast.available_memory())
+def runner(console: Console, **options: str | None) -> Runner:
+    """Return what runs the jobs of a sweep: a cluster where one is named, else this machine.
+
+    Args:
+        console: is told what a user should know.
+        options: the texts of one of `jobs`, `scheduler` and `hosts`, or of none.
+
+    Raises:
+        UsageError: several are there, or one cannot be meant.
+    """
+    said = {name: text for name, text in options.items() if text}
+    if len(said) > 1:
+        both = " and ".join(map(flag, list(said)[:2]))
+        raise UsageError(f"{both} contradict each other.", remedy="leave one of them out")
+    if address := said.get("scheduler"):
+        return cluster.at(address, console.note)
+    if file := said.get("hosts"):
+        return cluster.on(path(file), console.note)
+    count = int(checked_text("jobs", said.get("jobs"), number("1 or more, whole", _is_count)) or 0)
+    return lambda jobs: local.run(jobs, count or local.at_once(), forecast.available_memory())
+
+
+def _is_count(value: float) -> bool:
+    return value >= 1 and value.is_integer()
 
 
 def run(console: Console, sweep: Sweep, runner: Runner) -> None:

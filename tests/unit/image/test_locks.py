@@ -21,7 +21,7 @@ def pins(path: Path) -> list[tuple[str, str, list[str]]]:
     return [(*line[0].split("=="), line[1:]) for line in lines]  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("name", ["host.txt", "qairt.txt", "bookworm.python.txt"])
+@pytest.mark.parametrize("name", ["host.txt", "cluster.txt", "qairt.txt", "bookworm.python.txt"])
 def test_every_python_package_is_pinned_by_hash(name: str) -> None:
     found = pins(LOCKS / name)
     assert found
@@ -30,6 +30,12 @@ def test_every_python_package_is_pinned_by_hash(name: str) -> None:
         assert hashes, package
         for text in hashes:
             assert re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", text), package
+
+
+def test_a_cluster_adds_to_the_hosts_environment_and_changes_nothing_in_it() -> None:
+    host, cluster = ({name for name, *_ in pins(lock)} for lock in (locks.HOST, locks.CLUSTER))
+    assert not host & cluster
+    assert {"dask", "distributed"} <= cluster
 
 
 def test_every_requirement_is_locked_at_its_version() -> None:

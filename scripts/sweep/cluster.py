@@ -1,0 +1,179 @@
+"""Jobs on the workers of a Dask cluster: one that is there, or one on hosts reached over SSH.
+
+Only jobs and their outcomes travel through the scheduler, a few kilobytes each. What is built goes
+from machine to machine through the shared cache, or through a build folder that they share.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scripts.errors import ClusterError, StageError, UsageError, reason
+from scripts.source import ROOT
+from scripts.sweep import machine
+from scripts.sweep.attached import lifeline
+from scripts.sweep.jobs import Job
+from scripts.sweep.machine import Outcome
+from scripts.sweep.worker import BUILDS, MEMORY
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_SCHEMES = ("tcp://", "tls://")
+_SECONDS = 30
+# A scheduler of ours whose client was killed ends by itself, and its workers with it.
+_IDLE = "10 minutes"
+_PRELOAD = "scripts.sweep.worker"
+Say = Callable[[str], None]
+Ended = Iterator[tuple[Job, Outcome]]
+Runner = Callable[[Sequence[Job]], Ended]
+
+
+def at(address: str, say: Say) -> Runner:
+    """Return what runs jobs on the workers of a scheduler.
+
+    Args:
+        address: of the scheduler, `tcp://host:port` or `tls://host:port`.
+        say: is told what a user should know.
+
+    Raises:
+        UsageError: Dask is not installed, or that is no address.
+    """
+    _require_dask()
+    if not address.startswith(_SCHEMES):
+        raise UsageError(f"--scheduler {address}: must be an address: tcp://HOST:PORT.")
+    return lambda jobs: _at(address, jobs, say)
+
+
+def on(file: Path, say: Say) -> Runner:
+    """Return what runs jobs on hosts that have this checkout at the same path.
+
+    Args:
+        file: has the hosts, one a line as ssh knows it; the first has the scheduler, too.
+        say: is told what a user should know.
+
+    Raises:
+        UsageError: Dask is not installed, or the file names no host.
+    """
+    _require_dask()
+    names = hosts(file)
+    return lambda jobs: _over_ssh(names, jobs, say)
+
+
+def hosts(file: Path) -> list[str]:
+    """Return the hosts of a file: one a line, empty lines and what follows a # left out.
+
+    Raises:
+        UsageError: it cannot be read, or names none.
+    """
+    try:
+        lines = [line.partition("#")[0].strip() for line in file.read_text().splitlines()]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--hosts {file} cannot be read: {error}.") from None
+    if not any(lines):
+        raise UsageError(f"--hosts {file} names no host.", remedy="one a line, as ssh knows it")
+    return [line for line in lines if line]
+
+
+def _require_dask() -> None:
+    if not importlib.util.find_spec("distributed"):
+        raise UsageError(
+            "Dask is not installed, which --scheduler and --hosts need.",
+            remedy="run `make cluster`, on every machine; without them, a sweep runs on this one",
+        )
+
+
+def _at(address: str, jobs: Sequence[Job], say: Say) -> Ended:
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=_SECONDS)
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"There is no scheduler at {address}: {reason(error)}.",
+            remedy="start one with `.venv/bin/python -m dask scheduler`, or mend the address",
+        ) from None
+    with client:
+        yield from _on_workers(client, jobs, say)
+
+
+def _over_ssh(hosts: Sequence[str], jobs: Sequence[Job], say: Say) -> Ended:
+    from distributed import Client
+
+    with _cluster(hosts) as cluster, Client(cluster) as client:
+        yield from _on_workers(client, jobs, say)
+
+
+def _cluster(hosts: Sequence[str]) -> Any:
+    from distributed import SSHCluster
+
+    try:
+        return SSHCluster(
+            [hosts[0], *hosts],
+            remote_python=f"env -C {shlex.quote(str(ROOT))} .venv/bin/python",
+            scheduler_options={"port": 0, "dashboard": False, "idle_timeout": _IDLE},
+            worker_options={"preload": [_PRELOAD]},
+        )
+    except Exception as error:
+        raise ClusterError(
+            f"No cluster on {', '.join(hosts)}: {reason(error)}.",
+            cause=f"a host whose key ssh does not know, or that has no {ROOT}, or no Dask there",
+            remedy="`ssh HOST` once; the same checkout at the same path, and `make cluster` in it",
+        ) from None
+
+
+def _on_workers(client: Client, jobs: Sequence[Job], say: Say) -> Ended:
+    from distributed import as_completed
+
+    largest = _largest(client, say)
+    futures: dict[str, Future] = {}
+    for job in jobs:
+        needs = {MEMORY: min(job.memory, largest), BUILDS: 1}
+        before = futures.get(job.after)
+        futures[job.key] = client.submit(_work, job, before, key=job.key, resources=needs)
+    names = {job.key: job for job in jobs}
+    for future in as_completed(futures.values()):
+        yield names[future.key], _outcome(client, future)
+
+
+def _largest(client: Client, say: Say) -> float:
+    """Return the bytes that the largest worker declares, once there is one."""
+    if not client.scheduler_info()["workers"]:
+        say("waiting for a worker")
+        client.wait_for_workers(1)
+    workers = client.scheduler_info()["workers"].values()
+    declared = [worker["resources"].get(MEMORY, 0) for worker in workers]
+    if not max(declared):
+        raise ClusterError(
+            "The workers there declare no memory, so no build would ever start.",
+            remedy=f"start them in the checkout with --preload {_PRELOAD}",
+        )
+    return float(max(declared))
+
+
+def _work(job: Job, before: Outcome | None) -> Outcome:
+    """Run a job where a worker is; it ends with the worker."""
+    with lifeline() as stdin:
+        return machine.run(job, before, stdin)
+
+
+def _outcome(client: Client, future: Future) -> Outcome:
+    if future.status == "finished":
+        outcome: Outcome = future.result()
+        return outcome
+    if future.status != "error":
+        raise ClusterError(
+            f"The scheduler at {client.scheduler.address} went away.",
+            cause="it was ended or restarted, or the network to it broke",
+            remedy="the same command goes on where this one ended, once there is one again",
+        )
+    error = StageError(
+        f"Dask gave it up: {future.exception()}.",
+        cause="every worker that had it ended: machines that go down, or run out of memory",
+        remedy="see the workers' logs; run the same sweep again",
+    )
+    return machine.lost(error)
