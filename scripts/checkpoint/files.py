@@ -242,7 +242,9 @@ def weight_files(directory: Path) -> list[Path]:
         f"There are no weights in {directory}: no {', '.join(PUBLISHED)}, no other "
         f"{', '.join(PATTERNS)}.",
         cause="a wrong path, a download that was not finished, or links whose files are gone",
-        remedy=f"give --weights {below}, if those are meant" if below else "fetch the weights too",
+        remedy=f"give --weights {below}, if those are meant"
+        if below
+        else "give --weights the file or directory that they are in, or fetch them as well",
     )
 
 

@@ -229,7 +229,8 @@ def _fill(collector: Collector, count: int | None, files: Sequence[Path]) -> Non
     if collector.left_out:
         say(f"  left out: {collector.left_out}")
     if len(collector.taken) < goal:
-        say(f"  warning: {counted(goal, 'picture')} asked for, {len(collector.taken)} usable")
+        usable = len(collector.taken)
+        say(f"  warning: only {usable} of {counted(len(files), 'picture')} can be used")
     _warn_of_strange(collector)
 
 

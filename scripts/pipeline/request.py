@@ -297,8 +297,7 @@ def make(**texts: Any) -> Request:
     _require_free_encodings(request)
     if request.cache_write and not request.cache:
         raise UsageError("--cache-write needs a cache: give --cache, or set DINOV3_QNN_CACHE.")
-    if request.heldout and not request.images:
-        raise UsageError("--heldout needs --images: give both, or --images alone.")
+    request = _with_folders(request)
     if texts.get("model") or not request.is_open:
         _require_outputs(request)
     request = _with_size(_with_weights(request))
@@ -345,6 +344,20 @@ def _require_one_precision(texts: Mapping[str, Any]) -> None:
             f"--precision {texts['precision']}: this command takes one.",
             remedy="`invoke build` and its stages take several, and `invoke doctor`",
         )
+
+
+def _with_folders(request: Request) -> Request:
+    """Take a held-out folder that is the one of the pictures as if it were not given."""
+    if not request.heldout:
+        return request
+    if not request.images:
+        raise UsageError(
+            "--heldout needs --images: a network that is verified on pictures needs others to be "
+            "calibrated on.",
+            remedy="give both, or --images alone: then some of its pictures are held out",
+        )
+    is_same = request.heldout.samefile(request.images)
+    return replace(request, heldout=None) if is_same else request
 
 
 def _require_outputs(request: Request) -> None:
@@ -412,7 +425,14 @@ def _with_model(request: Request, is_named: bool) -> Request:
         return request
     if hub_id := request.hub_id:
         own = (model for model in catalog.models().values() if model.weights == hub_id.repository)
-        return request if is_named else replace(request, model=next(own, request.model))
+        model = next(own, request.model)
+        if is_named and model != request.model:
+            raise UsageError(
+                f"--weights {hub_id.repository} is {model.name}, not {request.model.name}.",
+                remedy="choose --model and --weights that belong together; without --model, "
+                "--weights says it",
+            )
+        return replace(request, model=model)
     if not (path := request.weights_path):
         return request
     weights = contents.look(path)

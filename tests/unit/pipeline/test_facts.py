@@ -47,8 +47,9 @@ def test_folders_are_named_by_their_content_and_not_by_their_path(tmp_path: Path
     for name in ("first", "second"):
         shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path / name)
         folder = tmp_path / name
-        Picture.new("L", (1, 1)).save(folder / "a.png")
-        records.append(gather(weights=folder, images=folder, heldout=folder))
+        (folder / "more").mkdir()
+        Picture.new("L", (1, 1)).save(folder / "more" / "a.png")
+        records.append(gather(weights=folder, images=folder, heldout=folder / "more"))
     assert records[0] == records[1]
     assert str(tmp_path) not in records[0]
     materials = json.loads(records[0])["materials"]

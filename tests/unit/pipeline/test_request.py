@@ -137,11 +137,12 @@ def test_home_is_expanded_in_every_folder(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("HOME", str(tmp_path))
     shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path, dirs_exist_ok=True)
     (tmp_path / "sdk.yaml").write_text("")
-    Image.new("L", (1, 1)).save(tmp_path / "a.png")
-    build = make(model="digits", build_dir="~/x", weights="~", images="~", heldout="~", sdk="~")
-    assert build.build_dir == tmp_path / "x"
-    folders = (Path(build.weights), build.images, build.heldout, build.sdk)
-    assert set(folders) == {tmp_path}
+    (tmp_path / "more").mkdir()
+    Image.new("L", (1, 1)).save(tmp_path / "more" / "a.png")
+    folders = dict.fromkeys(("weights", "images", "sdk"), "~")
+    build = make(model="digits", build_dir="~/x", heldout="~/more", **folders)
+    assert (build.build_dir, build.heldout) == (tmp_path / "x", tmp_path / "more")
+    assert {Path(build.weights), build.images, build.sdk} == {tmp_path}
 
 
 def test_a_network_that_departs_from_the_usual_has_a_folder_and_an_archive_of_its_own() -> None:
@@ -314,6 +315,21 @@ def test_a_repository_says_its_model_by_name_or_once_it_is_fetched(tmp_path: Pat
     named = request.make(model="vits16", weights="someone/finetune@v2", build_dir=str(tmp_path))
     with pytest.raises(CheckpointError, match="is not vits16"):
         named.fetched()
+
+
+def test_one_folder_for_both_sets_is_divided(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    Image.new("L", (1, 1)).save(tmp_path / "a" / "a.png")
+    (tmp_path / "same").symlink_to("a")
+    both = request.make(images=str(tmp_path / "a"), heldout=str(tmp_path / "same"))
+    assert both == request.make(images=str(tmp_path / "a"))
+
+
+def test_a_repository_of_another_model_is_refused_before_it_is_fetched() -> None:
+    repository = "facebook/dinov3-vits16-pretrain-lvd1689m"
+    assert make(weights=repository).hub_id
+    with pytest.raises(UsageError, match="is vits16, not vitb16"):
+        make(model="vitb16", weights=repository)
 
 
 @pytest.mark.parametrize("option", ["images", "heldout"])
