@@ -1,4 +1,4 @@
-"""Two builds at once, started as people start them: both end well, with the bytes that one has."""
+"""Builds at once, by two commands and by one: all end well, with the bytes that one has alone."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
-from scripts.pipeline import owner
+from scripts.pipeline import graph, owner, plan
 from scripts.pipeline.build import Done
 from scripts.pipeline.request import Request
 from scripts.pipeline.store import Store
@@ -84,6 +84,37 @@ def test_of_one_model_the_second_waits_and_finds_what_the_first_made(
     for stage in ("export", f"profile-{second}"):
         assert sum(f"{stage} in " in text for text in said) == 1, said
     assert digests(root) == expected
+
+
+def test_precisions_of_one_command_share_what_is_the_same(copy: Callable[[str], Path]) -> None:
+    root = copy("build")
+    expected, profiles = digests(root), ("profile-int8", "profile-w8a16")
+    forget(root, "calibrate-calibration", *profiles)
+    (said,) = end(start(root, "int8,w8a16"))
+    for stage in ("calibrate-calibration", *profiles):
+        assert said.count(f"done  {stage} in ") == 1, said
+    assert said.count("same  export") == 1
+    table = said[said.index("digits, iq9075") :].splitlines()[2:4]
+    assert [row.split()[:2] for row in table] == [["int8", "whole"], ["w8a16", "whole"]]
+    assert digests(root) == expected
+
+
+@pytest.mark.parametrize("precision", ["int8", "w8a16"])
+def test_a_stage_waits_for_all_that_made_what_it_reads(
+    build: Callable[..., list[Done]], ask: Callable[..., Request], precision: str
+) -> None:
+    """By what they say that they make; their manifests have what they made."""
+    made = {done.stage.name: done.manifest["outputs"] for done in build(precision=precision)}
+    tasks = graph.tasks(asked := ask(precision=precision), plan.stages(asked))
+    names = {task.key: task.stage.name for task in tasks}
+    for task in tasks:
+        read = {
+            maker
+            for maker, outputs in made.items()
+            for path in task.stage.inputs
+            if any(PurePosixPath(output).is_relative_to(path) for output in outputs)
+        }
+        assert read == {names[key] for key in task.needs}, task.stage.name
 
 
 @pytest.mark.slow
