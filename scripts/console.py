@@ -13,8 +13,8 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,9 +24,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from scripts import errors
+from scripts import errors, overview
 from scripts.refusal import as_here
-from scripts.turns import Turns
+from scripts.turns import Turns, show
 
 # What opens and closes a fold in the log of a CI service, by the variable that tells of it.
 _FOLDS = {
@@ -66,10 +66,33 @@ class Console:
         self.last: list[str] = []
         self._fold = ""
         self.turns = Turns()
+        self._sections: list[Section] = []
+        self._has_overview = False
+
+    @contextmanager
+    def side_by_side(self, total: Callable[[], str]) -> Iterator[None]:
+        """Show on a terminal which sections are open, and `total`, until the block ends."""
+        self._has_overview = overview.fits()
+        rows = overview.shown(lambda: list(self._sections), total)
+        try:
+            with (
+                rows if self._has_overview else nullcontext(show) as above,
+                self.turns.through(above),
+            ):
+                yield
+        finally:
+            self._has_overview = False
+            self._sections.clear()
 
     def section(self, step: str) -> Section:
         """Say that a step begins, beside others: its lines stay together, and are a fold on CI."""
-        return Section(self, step)
+        section = Section(self, step, draws=self._has_overview)
+        self._sections.append(section)
+        return section
+
+    def closed(self, section: Section) -> None:
+        """Take a section out of those that are open."""
+        self._sections.remove(section)
 
     def started(self, stage: str) -> None:
         """Say that a stage begins; what is printed until it ends is folded on CI."""
@@ -155,8 +178,10 @@ class Console:
 class Section:
     """What is said of a step that runs beside others, with all that its program prints."""
 
-    def __init__(self, console: Console, step: str) -> None:
-        self._console, self._step = console, step
+    def __init__(self, console: Console, step: str, *, draws: bool = False) -> None:
+        """Take where it is shown; `draws` says that its bars are a line of an overview."""
+        self._console, self.step, self.began = console, step, time.monotonic()
+        self.status, self._lines = "", overview.Lines() if draws else None
         self._block = console.turns.open()
         self._marks = _fold_marks() or ()
         self._mark(0)
@@ -164,11 +189,21 @@ class Section:
 
     def write(self, output: bytes) -> None:
         """Show what the program prints."""
-        self._console.turns.write(self._block, output)
+        if not self._lines:
+            self._console.turns.write(self._block, output)
+            return
+        lines, drawn = self._lines.take(output)
+        for line in lines:
+            self._console.turns.write(self._block, f"{line}\n")
+        self.status = drawn or (lines[-1].strip() if lines else self.status)
 
     def isatty(self) -> bool:
-        """Tell whether it is shown on a terminal as it comes, so that the program may draw."""
-        return sys.stdout.isatty() and self._console.turns.is_shown(self._block)
+        """Tell whether the program may draw: what it draws is a line of the overview.
+
+        On a terminal without one, it may where it is shown as it comes.
+        """
+        is_shown = self._lines is not None or self._console.turns.is_shown(self._block)
+        return sys.stdout.isatty() and is_shown
 
     def detail(self, text: str) -> None:
         """Say something that a user hears with --verbose only."""
@@ -177,20 +212,21 @@ class Section:
 
     def finished(self, seconds: float) -> None:
         """Say that the step's outputs are in place."""
-        self._end("bold green", "done", f"{self._step} in {seconds:.1f} s")
+        self._end("bold green", "done", f"{self.step} in {seconds:.1f} s")
 
     def failed(self, reason: str) -> None:
         """Say in a few words how the step ended, where not well."""
-        self._end("bold red", "FAIL", f"{self._step}: {reason}")
+        self._end("bold red", "FAIL", f"{self.step}: {reason}")
 
     def _end(self, style: str, mark: str, text: str) -> None:
         self._mark(1)
         self._line(style, mark, text)
         self._console.turns.close(self._block)
+        self._console.closed(self)
 
     def _mark(self, place: int) -> None:
         for template in self._marks[place : place + 1]:
-            self._console.turns.write(self._block, marked(template, self._step))
+            self._console.turns.write(self._block, marked(template, self.step))
 
     def _line(self, style: str, mark: str, text: str) -> None:
         self._console.turns.write(self._block, self._console.line_of(style, mark, text))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 Piece = str | bytes
+Show = Callable[[Piece], None]
 
 
 @dataclass(eq=False)
@@ -25,6 +28,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
+        self._show: Show = show
         self._open: list[Block] = []
         self._ended: list[Block] = []
 
@@ -43,7 +47,7 @@ class Turns:
         """Add to a block."""
         with self._lock:
             if self.is_shown(block):
-                show(piece)
+                self._show(piece)
             else:
                 block.kept.append(piece)
 
@@ -64,7 +68,17 @@ class Turns:
             if self._open:
                 self._ended.append(Block([piece]))
             else:
-                show(piece)
+                self._show(piece)
+
+    @contextmanager
+    def through(self, show: Show) -> Iterator[None]:
+        """Show pieces another way until the block ends, and then all that is still kept."""
+        self._show, before = show, self._show
+        try:
+            yield
+        finally:
+            self.close_all()
+            self._show = before
 
     def close_all(self) -> None:
         """End all blocks, and show what is kept."""
@@ -75,7 +89,7 @@ class Turns:
     def _pass_on(self) -> None:
         for block in (*self._ended, *self._open[:1]):
             while block.kept:
-                show(block.kept.pop(0))
+                self._show(block.kept.pop(0))
         self._ended.clear()
 
 

@@ -51,6 +51,7 @@ class Execution:
         every = graph.together(builds)
         past = place.store.manifests()
         costs = {task.key: forecast.cost(task.request, task.stage, past) for task in every}
+        self._count = len(every)
         self._schedule = Schedule(every, costs, room)
         self._steps: dict[str, Step] = {}
         self._started: dict[str, _Started] = {}
@@ -67,15 +68,12 @@ class Execution:
             PipelineError: what would end every build, e.g. a full disk.
             KeyboardInterrupt: a program, or this one, was interrupted; nothing runs any more.
         """
-        try:
-            with crew:
-                while not self._schedule.is_over:
-                    self._look_up()
-                    self._start(crew)
-                    if self._started:
-                        self._take_over(crew.next())
-        finally:
-            self._place.console.turns.close_all()
+        with self._place.console.side_by_side(self._progress), crew:
+            while not self._schedule.is_over:
+                self._look_up()
+                self._start(crew)
+                if self._started:
+                    self._take_over(crew.next())
         if self._of_all:
             raise self._of_all
 
@@ -85,6 +83,9 @@ class Execution:
             done = [self._done[task.key] for task in build if task.key in self._done]
             first = next((error for key, error in self._errors.items() if _has(build, key)), None)
             yield Built(done, first)
+
+    def _progress(self) -> str:
+        return f"{len(self._done)} of {self._count} stages are whole"
 
     def _look_up(self) -> None:
         """Take what is whole, or was built before, out of the schedule."""
