@@ -89,11 +89,11 @@ class Attribution:
 
     def busy(self) -> dict[str, float]:
         """Return how much of the inference each unit is busy, 0 to 1; HVX is all its threads."""
-        timeline = self.timeline
+        timeline, cycles = self.timeline, self.timeline.cycles
         threads = max(sum(name.startswith(f"{HVX} ") for name in timeline.tracks), 1)
         total = dict.fromkeys(UNITS, 0.0)
         for event in timeline.events:
-            total[UNITS[event.unit]] += event.length / timeline.cycles
+            total[UNITS[event.unit]] += event.length / cycles
         total[HVX] /= threads
         return {unit: round(share, 4) for unit, share in total.items()}
 

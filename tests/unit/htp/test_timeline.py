@@ -3,6 +3,8 @@
 import gzip
 import json
 from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from scripts import artefacts
 from scripts.errors import ArtefactError
-from scripts.htp import attribution, estimate, timeline
+from scripts.htp import attribution, breakdown, estimate, timeline
 from scripts.htp.attribution import Attribution
 from scripts.htp.estimate import Estimate
 from scripts.htp.timeline import DMA, HMX, HVX, SCALAR, UNITS, Event, Node, Timeline
@@ -161,6 +163,24 @@ def test_busy_shares_and_bounds(given: Timeline) -> None:
     divided = Attribution.of(given)
     assert divided.busy() == {HMX: 0.4, HVX: (0.4 + 0.05) / 2, DMA: 0.3, SCALAR: 0.1}
     assert divided.bounds() == {"ddr": round(120 / 43.2 / 1e6, 4), "matrix_unit": 0.0004}
+
+
+class _Counted(tuple[Event, ...]):
+    """Events that count how often they are gone through."""
+
+    rounds = 0
+
+    def __iter__(self) -> Iterator[Event]:
+        self.rounds += 1
+        return super().__iter__()
+
+
+def test_a_report_goes_through_the_events_a_few_times_however_many_they_are(
+    given: Timeline,
+) -> None:
+    events = _Counted(given.events * 50)
+    breakdown.report(Attribution.of(replace(given, events=events)))
+    assert events.rounds < 20
 
 
 @pytest.mark.parametrize(
