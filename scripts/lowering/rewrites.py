@@ -23,7 +23,7 @@ from scripts.lowering.linears import (
 )
 from scripts.lowering.norms import rms_norms
 from scripts.lowering.pixels import take_bytes
-from scripts.lowering.rotary import signed_rotary, summed_rotary, whole_rotary
+from scripts.lowering.rotary import joined_rotary, signed_rotary, summed_rotary, whole_rotary
 from scripts.lowering.tokens import flat_linears, pad_tokens
 from scripts.pictures.preprocess import Preprocessing
 
@@ -86,6 +86,7 @@ REWRITES = (
     Rewrite(summed_rotary, ("int8", "w8a16"), ("whole-rotary",)),
     Rewrite(flat_linears),
     Rewrite(pad_tokens, needs=("whole-rotary", "flat-linears")),
+    Rewrite(joined_rotary, ("fp16",), ("whole-rotary", "signed-rotary", "flat-linears")),
     Rewrite(split_heads),
     # In float16 the compiler has no cost for an RMSNorm, and in 16 bits a LayerNorm is faster.
     Rewrite(rms_norms, ("int8",), ("fold-layer-scale", "flat-linears")),

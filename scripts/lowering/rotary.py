@@ -18,6 +18,9 @@ from scripts.lowering.fired import DONE, Fired, each
 from scripts.lowering.graph import Array, Graph
 
 SUM = "rope.sum"
+# Tokens in a row of `joined_rotary`. The compiler lays tokens out in 8 rows and multiplies 32
+# columns of these at a time; in float16, in its simulation, 8 x 26 take 20 times as long as 8 x 13.
+ROWS, LONGEST_ROW = 8, 13
 ABSENT = "no rotary embedding of the form x * cos + Concat(-x2, x1) * sin"
 
 
@@ -106,6 +109,79 @@ def signed_rotary(graph: Graph) -> Fired:
     return each(rotaries(graph), sign, ABSENT)
 
 
+def joined_rotary(graph: Graph) -> Fired:
+    """Rotate all heads at once, their tokens in short rows: products of long rows are slow.
+
+        heads(x) * cos + swap(heads(x)) * sin -> heads(rows(x) * cos' + swap'(rows(x)) * sin')
+
+    x is [tokens, heads * size], the output of a linear layer; heads(x) its Reshape and Transpose to
+    [1, heads, tokens, size], and rows(x) its Reshape to [1, tokens / row, row, heads * size]. The
+    tables cos' and sin' are cos and sin side by side, once a head, and swap' swaps the halves of
+    each head's columns. Exact, because Reshape and Transpose only move numbers, and each is
+    multiplied by the same two and added to the same one.
+    """
+    producers = graph.producers()
+
+    def join(rotary: Rotary) -> str:
+        transpose = producers.get(rotary.x)
+        reshape = producers.get(transpose.input[0]) if transpose else None
+        if transpose is None or reshape is None or reshape.op_type != "Reshape":
+            return "what is rotated is not split into heads by a Reshape and a Transpose"
+        flat = reshape.input[0]
+        if len(graph.shapes[flat]) != 2:
+            return "the linear layer's output is not [tokens, heads * size]"
+        if graph.shapes[flat][0] <= ROWS * LONGEST_ROW:
+            return f"{graph.shapes[flat][0]} tokens are short rows already"
+        for node in _joined(graph, rotary, flat):
+            graph.insert_before(reshape, node)
+        reshape.input[0] = node.output[0]
+        graph.substitute(rotary.add.output[0], rotary.x)
+        return DONE
+
+    return each(_signed_rotaries(graph), join, "no rotary embedding whose sines carry the sign")
+
+
+def _joined(graph: Graph, rotary: Rotary, flat: str) -> Iterator[NodeProto]:
+    """Yield what rotates all heads of [tokens, heads * size], the last one with the same shape."""
+    tokens, width = graph.shapes[flat]
+    half = graph.value(rotary.tables[0]).shape[-1] // 2
+    row = max(size for size in range(1, LONGEST_ROW + 1) if tokens % size == 0)
+    rows, swapped, cosine, sine, both, rotated = (
+        f"{flat}.{name}" for name in ("rows", "swapped", "cosine", "sine", "sum", "rotated")
+    )
+    shape = [1, tokens // row, row, width]
+    cosines, sines = (_repeated(graph, table, shape) for table in rotary.tables)
+    halves = [f"{rows}.half{place}" for place in range(width // half)]
+    order = [name for pair in zip(halves[1::2], halves[::2], strict=True) for name in pair]
+    sizes = graph.integers(*[half] * len(halves))
+    yield helper.make_node("Reshape", [flat, graph.integers(*shape)], [rows], rows)
+    yield helper.make_node("Split", [rows, sizes], halves, f"{rows}.halves", axis=-1)
+    yield helper.make_node("Concat", order, [swapped], swapped, axis=-1)
+    yield helper.make_node("Mul", [rows, cosines], [cosine], cosine)
+    yield helper.make_node("Mul", [swapped, sines], [sine], sine)
+    yield helper.make_node("Add", [cosine, sine], [both], both)
+    yield helper.make_node("Reshape", [both, graph.integers(tokens, width)], [rotated], rotated)
+
+
+def _repeated(graph: Graph, table: str, shape: list[int]) -> str:
+    """Put a table side by side, once a head, in the shape of what it multiplies."""
+    values = graph.value(table)
+    every = np.tile(values, shape[-1] // values.shape[-1]).reshape(shape)
+    return graph.add_constant(f"{table}.rows", every)
+
+
+def _signed_rotaries(graph: Graph) -> Iterator[Rotary]:
+    """Yield every rotary embedding in the form that `signed_rotary` gives it."""
+    producers = graph.producers()
+    for add in graph.of_type("Add"):
+        cosine, sine = (producers.get(name) for name in add.input)
+        if not cosine or not sine or (cosine.op_type, sine.op_type) != ("Mul", "Mul"):
+            continue
+        swap = producers.get(sine.input[0])
+        if swap and _is_swap(producers, swap, cosine.input[0]):
+            yield Rotary(add, cosine.input[0], cosine, sine, swap)
+
+
 def summed_rotary(graph: Graph) -> Fired:
     """Let one matrix rotate halves and add: a sum of two tensors is slow.
 
@@ -150,6 +226,14 @@ def _is_rotation(producers: dict[str, NodeProto], node: NodeProto) -> bool:
     if node.op_type != "Concat" or node.input[0] not in producers:
         return False
     return producers[node.input[0]].op_type == "Neg"
+
+
+def _is_swap(producers: dict[str, NodeProto], node: NodeProto, source: str) -> bool:
+    """Tell whether a node puts the second half of `source` before the first."""
+    split = producers.get(node.input[0]) if node.op_type == "Concat" else None
+    if split is None or split.op_type != "Split" or split.input[0] != source:
+        return False
+    return [*node.input] == [*split.output][::-1]
 
 
 def _extended(graph: Graph, table: str, count: int, fill: Callable[..., Array]) -> str:

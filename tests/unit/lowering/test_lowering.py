@@ -10,7 +10,7 @@ import pytest
 from openqnn.network.onnx_network import Network
 from scripts import artefacts, catalog
 from scripts.errors import UsageError
-from scripts.lowering import rewrites
+from scripts.lowering import rewrites, rotary
 from scripts.lowering.lower import lower
 from scripts.picture_size import PictureSize
 from scripts.pictures.picture_input import PictureInput
@@ -50,6 +50,23 @@ def test_the_function_stays(tmp_path: Path, precision: str, gated: bool) -> None
 def test_each_rewrite_can_be_left_out(tmp_path: Path, name: str, precision: str) -> None:
     source = vit.write(tmp_path)
     assert_same(run(_lowered(source, precision, name)), run(source))
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_heads_that_are_rotated_at_once_have_the_same_bits(tmp_path: Path, gated: bool) -> None:
+    source = vit.write(tmp_path, gated=gated)
+    joined, apart = _lowered(source, "fp16"), _lowered(source, "fp16", "joined-rotary")
+    assert _operators(joined)["Mul"] < _operators(apart)["Mul"]
+    assert np.array_equal(run(joined), run(apart))
+
+
+def test_heads_of_few_tokens_are_rotated_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rotary, "LONGEST_ROW", 13)
+    applied = lower(vit.write(tmp_path), tmp_path / "out.onnx", "fp16", [])
+    (joined,) = (rewrite for rewrite in applied if rewrite.name == "joined-rotary")
+    assert joined.reasons == {"32 tokens are short rows already": 4}
 
 
 @pytest.mark.parametrize("name", NAMES)

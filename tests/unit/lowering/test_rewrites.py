@@ -38,6 +38,7 @@ FIRED = {
     "summed-rotary": 2 * LAYERS,
     "flat-linears": 6 * LAYERS,
     "pad-tokens": 1,
+    "joined-rotary": 2 * LAYERS,
     "split-heads": LAYERS,
     "rms-norms": 2 * LAYERS,
     "group-heads": LAYERS,
