@@ -47,8 +47,8 @@ def _row(name: str, kinds: Kinds, sign: str = "+") -> tuple[str, ...]:
         for kind in slowest
         if abs(kinds[kind]["microseconds"]) >= _LEAST
     ]
-    busy = (f"{sums[unit]:{sign}.0f}" for unit in (HVX, HMX, DMA))
-    bytes_moved = f"{sums['dram_bytes'] / 1000:{sign}.0f}"
+    busy = (f"{round(sums[unit]):{sign}d}" for unit in (HVX, HMX, DMA))
+    bytes_moved = f"{round(sums['dram_bytes'] / 1000):{sign}d}"
     return name, f"{sums['microseconds']:{sign}.1f}", ", ".join(shown), *busy, bytes_moved
 
 
