@@ -12,6 +12,8 @@ from tests.chain.building import PRECISIONS
 
 HERE = Path(__file__).parent
 SAVED = ("saver_output.c", "params.bin")
+# What the Saver notes of a weight of 4 bits, each channel with its scale.
+FOUR_BITS = b".bwAxisScaleOffsetEncoding = "
 
 
 def composer(folder: Path, compiler: str) -> Path:
@@ -59,4 +61,6 @@ def test_both_libraries_build_the_same_graph_call_by_call(
     )
     assert host["saver_output.c"].count(b"graphAddNode") > 100
     assert len(host["params.bin"]) > 100_000
+    few = host["saver_output.c"].count(FOUR_BITS)
+    assert (few > 0) == precision.startswith("w4")
     assert host == device
