@@ -213,6 +213,13 @@ def test_a_precision_that_the_board_lacks_is_found() -> None:
     assert finding.remedy == "choose --precision w8a16 or int8 or mixed or w4a16 or w4a8"
 
 
+def test_of_several_precisions_each_is_held_to_the_board() -> None:
+    requests = request.each(target="qcs6490", precision="int8,w8a16,fp16", build_dir="/nowhere/x")
+    findings = [row for row in doctor.examine(*requests) if row.part == "board"]
+    assert [row.well for row in findings] == [True, False]
+    assert "cannot compute fp16" in findings[1].state
+
+
 def test_a_processor_whose_figures_differ_is_said() -> None:
     assert doctor._processor(["fma", "avx2"]).state == "AVX2"
     old = doctor._processor(["sse4_2"])

@@ -37,6 +37,17 @@ def test_a_build_without_room_is_refused_with_folder_and_figures(
     space.require(build)
 
 
+def test_several_precisions_need_more_than_one_and_share_the_export(
+    build: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, three = space.needed(build), space.needed(build, 3)
+    assert alone < three < 3 * alone
+    with_room(monkeypatch, three - 1)
+    space.require(build)
+    with pytest.raises(DiskFullError):
+        space.require(build, 3)
+
+
 def test_what_a_build_has_already_is_not_needed_again(
     build: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
