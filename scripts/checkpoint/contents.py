@@ -311,6 +311,8 @@ def look(path: Path) -> Contents:
     Raises:
         CheckpointError: it is damaged, incomplete, has code in it, or is no DINOv3 ViT's.
     """
+    if not path.is_dir():
+        files.require_whole(path)
     found = tuple(files.weight_files(path) if path.is_dir() else [path])
     tensors: dict[str, Tensor] = {}
     for file in found:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ PATTERNS = ("*.safetensors", "*.pth", "*.pt", "*.bin", "*.ckpt")
 KNOWN = {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}
 # safetensors' names of the stored types, and how NumPy reads them; it has no bfloat16.
 STORED_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+_INDEX = ".index.json"
+_SHARD = re.compile(rf"-\d+-of-(\d+)\.\w+$|{re.escape(_INDEX)}$")
 _LFS = b"version https://git-lfs"
 LARGEST_HEADER = 100_000_000
 # What the numbers of a configuration must be: whole ones from a least one, and any in a range.
@@ -293,10 +296,25 @@ def _refuse_parts(directory: Path) -> None:
 
 
 def _below(directory: Path) -> Path | None:
-    """Return a folder in a directory that has what the directory lacks."""
+    """Return a folder in a directory, or a snapshot of a cache, that has what it lacks."""
     wanted = (*PATTERNS, SHARDS, *(name for name, *_ in PARTS))
-    folders = sorted(path for path in directory.iterdir() if path.is_dir())
+    folders = [*directory.iterdir(), *(directory / "snapshots").glob("*")]
+    folders = sorted(path for path in folders if path.is_dir())
     return next((path for path in folders if any([*path.glob(name)] for name in wanted)), None)
+
+
+def require_whole(file: Path) -> None:
+    """Refuse one shard of several, and the list of them.
+
+    Raises:
+        CheckpointError: names the directory to give instead.
+    """
+    match = _SHARD.search(file.name)
+    if match and (match[0] == _INDEX or int(match[1]) > 1):
+        what = "the list of the shards" if match[0] == _INDEX else f"one of {int(match[1])} shards"
+        raise CheckpointError(
+            f"{file} is {what} of a checkpoint.", remedy=f"give --weights {file.parent}"
+        )
 
 
 def refuse_file(file: Path) -> CheckpointError:

@@ -187,7 +187,7 @@ def _several(source: object, marks: list[str]) -> CheckpointError:
     return CheckpointError(
         f"{source} holds {len(marks)} backbones: {', '.join(marks[:3])}.",
         cause="teacher and student of a training run in one file, or files of two models",
-        remedy="save one of them alone",
+        remedy="save the tensors alone whose names begin as one of these",
     )
 
 

@@ -25,6 +25,8 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from scripts.errors import ImageFileError
 
+# What is read, whatever a file's name says. Pillow would hand others to programs of the machine.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "JPEG2000", "AVIF")
 MOST_PIXELS = 500_000_000
 # Bytes of decoded pixels that are held in memory; more go to a mapped file.
 IN_MEMORY = 64 << 20
@@ -159,7 +161,7 @@ def _opened(path: Path, file: _Blocks) -> ImageFile.ImageFile:
     Image.MAX_IMAGE_PIXELS = None
     try:
         with _silence():
-            return Image.open(file)
+            return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError as error:
         why = "it is of no format that is known here" if path.stat().st_size else "it is empty"
         raise _unreadable(path, why, STRANGE) from error

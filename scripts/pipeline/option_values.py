@@ -49,6 +49,12 @@ def weights(text: str) -> str:
     if (hub_id := HubId.parse(text)) and Path(text).suffix not in contents.SUFFIXES:
         _require_no_folder(text, hub_id)
         return str(hub_id)
+    if "://" in text:
+        raise CheckpointError(
+            f"--weights {text} is an address, and not of a repository of the hub.",
+            remedy="download it and give the file; a repository is owner/name or "
+            "owner/name@revision, perhaps with hf:// before it",
+        )
     raise CheckpointError(
         f"There are no weights at {path}.",
         cause="a slip in the path, or it is relative to another folder",

@@ -149,6 +149,28 @@ def test_a_folder_of_lightning_or_without_hidden_files_is_named(
     assert str(folder) in refused.value.remedy
 
 
+def test_a_cache_is_refused_with_its_snapshot(tmp_path: Path) -> None:
+    taken = snapshot(tmp_path)
+    with pytest.raises(CheckpointError, match="no weights in") as refused:
+        contents.look(tmp_path / "blobs")
+    assert "snapshots" not in refused.value.remedy
+    (tmp_path / "whole").rmdir()
+    with pytest.raises(CheckpointError, match="no weights in") as refused:
+        contents.look(tmp_path)
+    assert f"--weights {taken}" in refused.value.remedy
+
+
+def test_one_shard_is_refused_with_its_directory(tmp_path: Path) -> None:
+    checkpoints.write(tmp_path, shards=2)
+    for name, says in (("*-of-00002.safetensors", "one of 2 shards"), ("*.index.json", "the list")):
+        for file in tmp_path.glob(name):
+            with pytest.raises(CheckpointError, match=says) as refused:
+                contents.look(file)
+            assert str(tmp_path) in refused.value.remedy
+    checkpoints.write_safetensors(tmp_path / "x-00001-of-00001.safetensors", VALUES)
+    assert contents.look(tmp_path / "x-00001-of-00001.safetensors").backbone.tensors
+
+
 def test_a_directory_with_one_ckpt_is_read(tmp_path: Path) -> None:
     file = pickles.write(tmp_path / "last.ckpt", {"state_dict": VALUES, "epoch": 3})
     found = contents.look(tmp_path)

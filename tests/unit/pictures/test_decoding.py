@@ -153,7 +153,12 @@ def test_decoders_write_nothing_to_the_console(
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(b"", "it is empty"), (b"not a picture", "no format that is known"), (None, "damaged or cut")],
+    [
+        (b"", "it is empty"),
+        (b"not a picture", "no format that is known"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no format that is known"),
+        (None, "damaged or cut"),
+    ],
 )
 def test_a_refusal_shows_nothing_of_python(
     tmp_path: Path, content: bytes | None, says: str

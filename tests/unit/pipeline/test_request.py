@@ -68,6 +68,8 @@ def test_defaults() -> None:
         ({"weights": "/dev/null"}, CheckpointError, "/dev/null is no file of weights"),
         ({"weights": "README.md/x"}, CheckpointError, "There are no weights at"),
         ({"weights": "a/b/c"}, CheckpointError, "a/b/c."),
+        ({"weights": "https://a.test/m.pth"}, CheckpointError, "is an address, and not of"),
+        ({"weights": "hf://a"}, CheckpointError, "owner/name@revision"),
         ({"weights": "a/b--c"}, CheckpointError, "a/b--c."),
         ({"weights": "no/model.safetensors"}, CheckpointError, "owner/name@revision"),
         ({"weights": "hf@a b"}, UsageError, "'a b' is no revision"),
