@@ -89,6 +89,10 @@ class Unseen:
         pictures = [samples.read(file, network) for file in files]
         return cls(pictures, _joined(observe.outputs(network, pictures, "reference")))
 
+    def centred(self, network: Network) -> bool:
+        """Tell whether both forms of a network's norms are one function: its stream is centred."""
+        return self.same(norms.as_layer_norms(network, Encodings({}, {}))[0])
+
     def same(self, network: Network) -> bool:
         """Tell whether another network is the same function of them."""
         other = _joined(observe.outputs(network, self.pictures, "other norms"))

@@ -114,9 +114,9 @@ class Chooser:
 
     def _searched(self, pins: Pins, files: Sequence[Path], scratch: Path) -> tuple[Search, Forms]:
         """Return a search and the forms of twins; scores and probabilities are what is faster."""
-        unseen = Unseen.of(self._network, files)
-        plain = forms.plain(self._network, self._made, exact=unseen.same)
-        unseen = Unseen.of(self._exact, files) if self._exact else unseen
+        exact = self._exact or self._network
+        unseen = Unseen.of(exact, files)
+        plain = forms.plain(self._network, self._made, centred=lambda: unseen.centred(exact))
         # The trial takes the last form: a LayerNormalization's gain has 8 bits, whatever is raised.
         search = calibration.search(*list(plain.values())[-1], unseen, scratch, pins)
         twins = Forms(plain, self._clock)

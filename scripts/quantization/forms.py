@@ -112,17 +112,16 @@ def candidates(search: Search, wide: Collection[str]) -> dict[str, Collection[st
 
 
 def plain(
-    network: Network, encodings: Encodings, *, exact: Callable[[Network], bool]
+    network: Network, encodings: Encodings, *, centred: Callable[[], bool]
 ) -> dict[str, tuple[Network, Encodings]]:
     """Return a network and its encodings by the name of its norms, and in their other form.
 
-    `exact` tells whether that computes the same: it does where the stream is centred.
+    That computes the same where the stream is `centred`, before weights are rounded: the mean that
+    rounding brings into it is noise, which a LayerNormalization takes out again.
     """
     found = {norms.name(network): (network, encodings)}
-    if norms.has_other_form(network):
-        other = norms.as_layer_norms(network, encodings)
-        if exact(other[0]):
-            found[norms.LAYER] = other
+    if norms.has_other_form(network) and centred():
+        found[norms.LAYER] = norms.as_layer_norms(network, encodings)
     return found
 
 

@@ -8,10 +8,11 @@ from openqnn.network.onnx_network import Network
 from openqnn.quantization import qdq, recipe, sharing
 from openqnn.quantization.encodings import Encodings
 from openqnn.quantization.observe import Range
+from scripts import catalog, metrics
 from scripts.errors import UsageError
 from scripts.lowering.lower import lower
 from scripts.outputs import TOKENS
-from scripts.quantization import forms, norms, twins, widths
+from scripts.quantization import calibration, forms, norms, twins, widths
 from scripts.quantization.calibration import Unseen
 from scripts.quantization.forms import Forms
 from scripts.quantization.search import Kind, Pins, kinds
@@ -35,22 +36,46 @@ def _centred(folder: Path, layers: int = 2) -> Network:
 def test_both_forms_of_a_norm_are_the_same_on_a_centred_stream(tmp_path: Path) -> None:
     network = _centred(tmp_path)
     unseen = Unseen.of(network, _pictures(tmp_path / "unseen", 2, seed=3))
-    found = forms.plain(network, _encoded(network), exact=unseen.same)
+    found = forms.plain(network, _encoded(network), centred=lambda: unseen.centred(network))
     assert list(found) == [norms.RMS, norms.LAYER]
     for other, encodings in found.values():
         qdq.check(other, encodings)
         assert unseen.same(other)
 
 
+def test_rounding_weights_leaves_both_forms(tmp_path: Path) -> None:
+    """What it adds to the stream is not centred, and LayerNormalization takes that mean out."""
+    files = _pictures(tmp_path / "unseen", 4, seed=3)
+    centred = _centred(tmp_path, layers=4)
+    unseen = Unseen.of(centred, files)
+    rounded = tmp_path / "rounded.onnx"
+    precision = catalog.precisions()["w4a16"]
+    seen = _pictures(tmp_path / "seen", 6, seed=4)
+    source = calibration.Source(tmp_path / "lowered.onnx", seen, files, "min-max", equal=True)
+    encodings = source.encoded(precision, rounded)
+    network = Network.load(rounded)
+    assert not unseen.centred(network)
+    made = forms.plain(network, encodings, centred=lambda: unseen.centred(centred))
+    assert list(made) == [norms.RMS, norms.LAYER]
+    lost = [_loss(unseen, Unseen.of(other, files)) for other, _ in made.values()]
+    assert 0 < lost[1] < 1.02 * lost[0]
+
+
+def _loss(expected: Unseen, found: Unseen) -> float:
+    pair = (metrics.vectors(unseen.reference[TOKENS]) for unseen in (expected, found))
+    return float(1 - metrics.cosine(*pair).mean())
+
+
 def test_a_stream_that_is_not_centred_keeps_its_norms(tmp_path: Path) -> None:
     network = Network.load(vit.write(tmp_path, rms=True))
     unseen = Unseen.of(network, _pictures(tmp_path / "unseen", 2, seed=3))
-    assert list(forms.plain(network, _encoded(network), exact=unseen.same)) == [norms.RMS]
+    found = forms.plain(network, _encoded(network), centred=lambda: unseen.centred(network))
+    assert list(found) == [norms.RMS]
 
 
 def test_layer_norms_stay_what_they_are(tmp_path: Path) -> None:
     network = Network.load(vit.write(tmp_path))
-    made = forms.plain(network, _encoded(network), exact=lambda _: False)
+    made = forms.plain(network, _encoded(network), centred=lambda: False)
     assert list(made) == [norms.LAYER]
 
 
@@ -155,7 +180,7 @@ def test_kinds_know_stream_and_softmax(tmp_path: Path) -> None:
 def test_norms_have_the_form_that_is_fast_at_what_they_read(tmp_path: Path) -> None:
     network = _centred(tmp_path)
     encodings = _encoded(network)
-    plain = forms.plain(network, encodings, exact=lambda _: True)
+    plain = forms.plain(network, encodings, centred=lambda: True)
     streams = [n.input[0] for n in network.graph.node if n.op_type == norms.RMS]
 
     def time(other: Network, _: Encodings) -> float:
