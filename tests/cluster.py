@@ -12,7 +12,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,63 +47,71 @@ def surroundings(folder: Path) -> dict[str, str]:
 
 @dataclass
 class Cluster:
-    """Processes of Dask; `log` is what all of them say."""
+    """Processes of Dask by kind, in an environment that has it; their logs are in `folder`."""
 
     folder: Path
     environment: Mapping[str, str]
     address: str = ""
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    processes: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
 
     @property
     def log(self) -> str:
         """What all processes said."""
         return "\n".join(path.read_text() for path in sorted(self.folder.glob("*.log")))
 
-    def start(self, words: Sequence[str]) -> subprocess.Popen[bytes]:
-        """Start a program of Python's in this environment."""
-        log = self.folder / f"{len(self.processes)}.log"
-        command = [sys.executable, "-m", *words]
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment, stdout=output, stderr=output
-            )
-        self.processes.append(process)
-        return process
+    def running(self, kind: str) -> list[subprocess.Popen[bytes]]:
+        """The processes of a kind, `scheduler` or `worker`, that run."""
+        return [process for name, process in self.processes if name == kind and not ended(process)]
 
-    def scheduler(self) -> subprocess.Popen[bytes]:
-        """Start a scheduler, and wait until it has an address."""
-        file = self.folder / f"scheduler-{len(self.processes)}.json"
-        words = ["dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-        process = self.start([*words, "--scheduler-file", str(file)])
-        until(lambda: file.is_file() and bool(file.read_text()), self)
-        self.address = json.loads(file.read_text())["address"]
-        return process
-
-    def worker(self) -> subprocess.Popen[bytes]:
-        """Start a worker of the scheduler."""
-        words = ["dask", "worker", self.address, "--no-nanny", "--no-dashboard", "--nthreads", "2"]
-        words += ["--host", "127.0.0.1", "--local-directory", str(self.folder)]
-        return self.start([*words, "--preload", "scripts.sweep.worker"])
+    def complete(self, workers: int) -> None:
+        """Start a scheduler and workers where they are missing; workers end with theirs."""
+        if not self.running("scheduler"):
+            for worker in self.running("worker"):
+                worker.wait(_SECONDS)
+            self._scheduler()
+        for _ in range(workers - len(self.running("worker"))):
+            self._worker()
 
     def stop(self) -> None:
         """Kill all that runs."""
-        for process in self.processes:
+        for _, process in self.processes:
             process.kill()
             process.wait()
 
+    def _scheduler(self) -> None:
+        file = self.folder / f"scheduler-{len(self.processes)}.json"
+        self._start("scheduler", "--port", "0", "--scheduler-file", str(file))
+        until(lambda: file.is_file() and bool(file.read_text()), self)
+        self.address = json.loads(file.read_text())["address"]
+
+    def _worker(self) -> None:
+        words = (self.address, "--no-nanny", "--preload", "scripts.sweep.worker")
+        self._start("worker", *words, "--local-directory", str(self.folder))
+
+    def _start(self, kind: str, *words: str) -> None:
+        log = self.folder / f"{len(self.processes)}-{kind}.log"
+        command = [sys.executable, "-m", "dask", kind, "--host", "127.0.0.1", "--no-dashboard"]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [*command, *words], cwd=ROOT, env=self.environment, stdout=output, stderr=output
+            )
+        self.processes.append((kind, process))
+
 
 @contextmanager
-def running(folder: Path, environment: Mapping[str, str], workers: int) -> Iterator[Cluster]:
-    """Yield a cluster with so many workers, and leave nothing of it."""
+def running(folder: Path, environment: Mapping[str, str]) -> Iterator[Cluster]:
+    """Yield a cluster that has nothing yet, and leave nothing of it."""
     folder.mkdir(parents=True, exist_ok=True)
     cluster = Cluster(folder, environment)
     try:
-        cluster.scheduler()
-        for _ in range(workers):
-            cluster.worker()
         yield cluster
     finally:
         cluster.stop()
+
+
+def ended(process: subprocess.Popen[bytes]) -> bool:
+    """Tell whether a process has ended."""
+    return process.poll() is not None
 
 
 def until(holds: Callable[[], bool], cluster: Cluster) -> None:

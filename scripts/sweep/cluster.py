@@ -7,10 +7,13 @@ from machine to machine through the shared cache, or through a build folder that
 from __future__ import annotations
 
 import importlib.util
+import logging
 import shlex
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from scripts.errors import ClusterError, StageError, UsageError, reason
 from scripts.source import ROOT
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 _SCHEMES = ("tcp://", "tls://")
 _SECONDS = 30
+# Of a scheduler whose address names none.
+_PORT = 8786
 # A scheduler of ours whose client was killed ends by itself, and its workers with it.
 _IDLE = "10 minutes"
 _PRELOAD = "scripts.sweep.worker"
@@ -85,12 +90,14 @@ def _require_dask() -> None:
             "Dask is not installed, which --scheduler and --hosts need.",
             remedy="run `make cluster`, on every machine; without them, a sweep runs on this one",
         )
+    logging.disable()  # every step, and what is said below in words
 
 
 def _at(address: str, jobs: Sequence[Job], say: Say) -> Ended:
     from distributed import Client
 
     try:
+        _knock(address)
         client = Client(address, timeout=_SECONDS)
     except (OSError, ValueError) as error:
         raise ClusterError(
@@ -99,6 +106,13 @@ def _at(address: str, jobs: Sequence[Job], say: Say) -> Ended:
         ) from None
     with client:
         yield from _on_workers(client, jobs, say)
+
+
+def _knock(address: str) -> None:
+    """Ask whether somebody listens there: Dask's client asks on until its time is over."""
+    parts = urlsplit(address)
+    with socket.create_connection((parts.hostname, parts.port or _PORT), _SECONDS):
+        pass
 
 
 def _over_ssh(hosts: Sequence[str], jobs: Sequence[Job], say: Say) -> Ended:

@@ -59,13 +59,13 @@ def run(console: Console, sweep: Sweep, runner: Runner) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     console.note(f"{counted(len(sweep.points), 'point')}, {counted(len(work), 'job')}: {folder}")
     table = _fresh(sweep, work)
-    _write(folder / _JSON, table)
     try:
         for job, outcome in runner(work):
             table = _ended(console, table, job, outcome)
             _write(folder / _JSON, table)
     finally:
-        writing.replace(folder / _PAGE, page.html(table, folder).encode())
+        if any(row.outcome for row in table.rows):
+            writing.replace(folder / _PAGE, page.html(table, folder).encode())
     _show(console, table, folder)
     _require_built(table)
 

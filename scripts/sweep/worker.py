@@ -19,4 +19,7 @@ MEMORY, BUILDS = "memory", "builds"
 
 async def dask_setup(worker: Any) -> None:
     """Declare the memory that is free now, and how many builds the cores suit."""
-    await worker.set_resources(**{MEMORY: forecast.available_memory(), BUILDS: local.at_once()})
+    resources = {MEMORY: forecast.available_memory(), BUILDS: local.at_once()}
+    # Before the worker is known to its scheduler, which is then told of them with the rest.
+    worker.state.total_resources.update(resources)
+    worker.state.available_resources.update(resources)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.console import Console
-from scripts.errors import GateError, SweepError
+from scripts.errors import ClusterError, GateError, SweepError
 from scripts.sweep import page, sweep
 from scripts.sweep.grid import Sweep
 from scripts.sweep.jobs import Job
@@ -123,6 +123,20 @@ def test_rows_are_kept_as_points_end_and_failures_end_nothing(
     ]
     assert "2 built, 1 missed its gate, 1 failed" in (folder / "sweep.html").read_text()
     assert "w8a16: missed its gate: cls_mean is <low>" in capsys.readouterr().out
+
+
+def test_a_sweep_that_does_not_begin_leaves_what_there_was(four: Sweep) -> None:
+    folder = four.points[0].folder.parent
+    folder.mkdir(parents=True)
+    for name in ("sweep.json", "sweep.html"):
+        (folder / name).write_text("earlier")
+
+    def runner(work: Sequence[Job]) -> Iterator[tuple[Job, Outcome]]:
+        raise ClusterError("nobody there")
+
+    with pytest.raises(ClusterError):
+        sweep.run(Console(), four, runner)
+    assert {path.read_text() for path in folder.iterdir()} == {"earlier"}
 
 
 def test_what_has_ended_is_shown_after_an_interrupt_too(four: Sweep) -> None:
