@@ -202,5 +202,5 @@ def path(text: str | Path) -> Path:
     if longest > _NAME or len(os.fsencode(resolved)) > _PATH:
         raise ValueError("no path is that long")
     if not _is_utf8(resolved):
-        raise ValueError("its name is not UTF-8, which the container engine cannot be told")
+        raise ValueError("its name is not UTF-8, and the container engine needs that: rename it")
     return resolved
