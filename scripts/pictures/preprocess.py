@@ -8,7 +8,7 @@ is used, so every machine computes the same bytes. A BLAS or a vectorised libm w
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,28 +59,33 @@ def settings(size: PictureSize, weights: Path | None, model: Model | None = None
     file, config = _configuration(weights)
     if config is None:
         return Preprocessing(size, model.mean, model.std) if model else Preprocessing(size)
-    try:
-        _require_followed(file, config)
-        keys = ("image_mean", "image_std") if config.get("do_normalize", True) else ()
-        mean, std = [tuple(map(_number, config[key])) for key in keys] or (ZERO, ONE)
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise CheckpointError(
-            f"{file} does not say mean and deviation of pictures: {error!r}.",
-            remedy="fetch the checkpoint again, or delete the file to use the model's mean and std",
-        ) from error
-    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-        raise CheckpointError(
-            f"{file}: mean and deviation must be 3 numbers each, deviation > 0.",
-            cause="a slip in a file written by hand",
-            remedy="fetch the checkpoint again, or delete the file to use the model's mean and std",
-        )
+    _require_followed(file, config)
+    keys = ("image_mean", "image_std") if config.get("do_normalize", True) else ()
+    mean, std = [_channels(file, config, key) for key in keys] or (ZERO, ONE)
+    if min(std) <= 0:
+        raise _no_colours(file, "deviation must be above 0")
     return Preprocessing(size, mean, std)
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool | str) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no number to compute with")
-    return float(value)
+def _channels(file: Path, config: Mapping[str, Any], key: str) -> tuple[float, ...]:
+    value = config.get(key)
+    if not isinstance(value, list) or len(value) != 3 or not all(map(_is_number, value)):
+        said = f"{key} is {json.dumps(value)[:80]}" if key in config else f"it has no {key}"
+        raise _no_colours(file, f"{said}, where 3 numbers are needed")
+    return tuple(map(float, value))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value of JSON can be computed with: no boolean, and not beyond float64."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
+
+def _no_colours(file: Path, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"{file} does not say mean and deviation of pictures: {why}.",
+        cause="a slip in a file written by hand",
+        remedy="fetch the checkpoint again, or delete the file to use the model's mean and std",
+    )
 
 
 def _configuration(weights: Path | None) -> tuple[Path, dict[str, Any] | None]:
