@@ -165,6 +165,8 @@ def _opened(path: Path, file: _Blocks) -> ImageFile.ImageFile:
     except UnidentifiedImageError as error:
         why = "it is of no format that is known here" if path.stat().st_size else "it is empty"
         raise _unreadable(path, why, STRANGE) from error
+    except MemoryError:
+        raise
     except Exception as error:
         raise _unreadable(path, "its header is damaged", DAMAGED) from error
 
@@ -173,6 +175,8 @@ def _load(path: Path, picture: ImageFile.ImageFile) -> None:
     try:
         with _silence():
             picture.load()
+    except MemoryError:
+        raise
     except Exception as error:
         raise _unreadable(path, "its pixels are damaged or cut short", DAMAGED) from error
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from scripts.errors import ImageFileError
 from scripts.picture_size import PictureSize
@@ -169,6 +170,19 @@ def test_a_refusal_shows_nothing_of_python(
     with pytest.raises(ImageFileError, match=says) as refusal:
         rgb(tmp_path / "a.png")
     assert "<" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("method", ["open", "load"])
+def test_a_lack_of_memory_is_no_fault_of_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise MemoryError
+
+    noise(64, 64).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image if method == "open" else PngImageFile, method, fail)
+    with pytest.raises(MemoryError):
+        rgb(tmp_path / "a.png")
 
 
 def test_a_file_that_is_no_picture_is_refused(tmp_path: Path) -> None:
