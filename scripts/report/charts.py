@@ -22,6 +22,8 @@ _LEFT, _RIGHT = 12, 12
 # Cosines are drawn by the power of ten of their distance from 1, from 1 to this one.
 _DECADES = 6
 _BINS_A_DECADE = 6
+_KEY = "filled: simulated; hollow: told from those"
+_KEY_OF_FEW = "hollow: not simulated; squares: 4-bit weights"
 # Of weights, where nothing else is said.
 _WEIGHT_BITS = 8
 
@@ -134,8 +136,7 @@ def frontier(points: Sequence[Mapping[str, Any]], chosen: float) -> Markup:
     anchor = "end" if x > WIDTH / 2 else "start"
     parts.append(f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="7"/>')
     parts.append(_text(x, y + 20, "this build", anchor, "strong"))
-    squares = "; squares: 4-bit weights" if any(few) else ""
-    parts.append(plane.below(f"filled: simulated; hollow: told from those{squares}"))
+    parts.append(plane.below(_KEY_OF_FEW if any(few) else _KEY))
     return _svg(plane.height, "Worst cosine against milliseconds", parts)
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from scripts.console import size
 from scripts.report import charts
 from scripts.report import page as report_page
-from scripts.sweep.table import Network, Row, Table, short
+from scripts.sweep.table import Network, Row, Table
 
 TEMPLATE = Path(__file__).with_name("sweep.html.j2")
 
@@ -24,7 +24,6 @@ def html(table: Table, folder: Path) -> str:
         TEMPLATE,
         table=table,
         counts={state: count for state, count in record["counts"].items() if count},
-        columns=table.columns,
         failures=[(table.label(row), row, error) for row, error in errors if error],
         networks=[_network(table, network, folder) for network in table.networks],
         record=Markup(report_page.embedded(record)),  # noqa: S704, escaped there
@@ -50,7 +49,7 @@ def _spot(row: Row) -> dict[str, Any]:
 
 def _row(table: Table, row: Row, numbers: Mapping[str, int], folder: Path) -> dict[str, Any]:
     return {
-        "options": [short(row.point, name) for name in table.columns],
+        "label": table.label(row),
         "state": row.state,
         "link": _link(row, folder),
         "number": numbers.get(row.point.name, ""),

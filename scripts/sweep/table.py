@@ -153,14 +153,14 @@ class Table:
 
     def _network(self, rows: Sequence[Row], shown: Iterable[str]) -> Network:
         request = rows[0].point.request
-        others = [f"{name} {short(rows[0].point, name)}" for name in shown if name != "model"]
+        others = [short(rows[0].point, name) for name in shown if name != "model"]
         title = ", ".join([request.model.name, *others])
         return Network(title, rows, self.sweep.within)
 
     def label(self, row: Row) -> str:
         """Return what tells a row from the others of the sweep."""
         texts = [short(row.point, name) for name in self.columns]
-        return " ".join(text for text in texts if text) or row.point.name
+        return ", ".join(text for text in texts if text) or row.point.name
 
     def record(self) -> dict[str, Any]:
         """Return the table as JSON has it."""
@@ -184,5 +184,9 @@ class Table:
 
 
 def short(point: Point, name: str) -> str:
-    """Return an option of a point as a table has room for: of a path its last part."""
-    return point.options[name].rpartition("/")[2]
+    """Return an option of a point as a table has room for: of a path its last part.
+
+    A number says what it is of.
+    """
+    text = point.options[name].rpartition("/")[2]
+    return f"{name} {text}" if text[:1].isdigit() else text

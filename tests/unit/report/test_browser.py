@@ -14,6 +14,7 @@ from scripts.report.record import Artefact, Run, Stage
 from tests import reports
 from tests.unit.report import browser
 from tests.unit.report.browser import Browser
+from tests.unit.sweep import files
 
 pytestmark = pytest.mark.skipif(
     not (browser.CHROMIUM and browser.DRIVER),
@@ -67,11 +68,14 @@ def chromium() -> Iterator[Browser]:
         yield opened
 
 
-@pytest.fixture(scope="module", params=["int8", "mixed", "fp16", "run", "diff"])
+@pytest.fixture(scope="module", params=["int8", "mixed", "fp16", "run", "diff", "sweep"])
 def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of every kind that there is."""
     folder, kind = tmp_path_factory.mktemp(request.param), str(request.param)
     path = folder / "page.html"
+    if kind == "sweep":
+        path.write_text(files.page(folder))
+        return path
     precision = kind if kind in ("mixed", "fp16") else "int8"
     build = reports.build(folder / "build", precision)
     path.write_text(reports.html(build, precision, RUN if kind == "run" else None))
@@ -90,7 +94,7 @@ def test_it_fits_is_read_easily_and_asks_for_nothing(
     assert chromium.requests() == [shown.resolve().as_uri()]
     images, undecoded = chromium.run(UNDECODED)
     assert undecoded == []
-    assert images or "diff" in str(shown)
+    assert images or any(kind in str(shown) for kind in ("diff", "sweep"))
     assert chromium.run("return document.documentElement.scrollWidth") == width
     assert chromium.run(OVERFLOW) == []
     texts, faint = chromium.run(CONTRAST)
