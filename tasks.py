@@ -151,7 +151,7 @@ def rebuild(
 
 @command(takes=UNSIGNED, several=True, output=OUTPUT)
 def doctor(console: Console, requests: list[Request]) -> None:
-    """Check engine, image, memory, disk, SDK, weights and pictures, and say what to do about each."""
+    """Check engine, image, memory, disk, SDK, weights, pictures; say what to do about each."""
     examination.show(console, examination.examine(*requests))
 
 
