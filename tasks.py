@@ -196,7 +196,7 @@ def bench(
     output=OUTPUT,
     help={
         "file": "TOML file with the grid, as docs/sweeps.md says",
-        "jobs": "how many builds run at a time here; without it, half as many as there are cores",
+        "jobs": "builds that run at once here, at most; without it, as many as there are cores",
         "scheduler": "address of a Dask scheduler, tcp://HOST:PORT: its workers build",
         "hosts": "file that names hosts, one a line as ssh knows it: they build",
     },

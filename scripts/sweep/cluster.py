@@ -143,7 +143,8 @@ def _cluster(hosts: Sequence[str]) -> Any:
 def _on_workers(client: Client, jobs: Sequence[Job], say: Say) -> Ended:
     from distributed import as_completed
 
-    largest = _largest(client, say)
+    _require_workers(client, jobs, say)
+    largest = _largest(client)
     futures: dict[str, Future] = {}
     for job in jobs:
         needs = {MEMORY: min(job.memory, largest), BUILDS: 1}
@@ -154,11 +155,22 @@ def _on_workers(client: Client, jobs: Sequence[Job], say: Say) -> Ended:
         yield names[future.key], _outcome(client, future)
 
 
-def _largest(client: Client, say: Say) -> float:
-    """Return the bytes that the largest worker declares, once there is one."""
+def _require_workers(client: Client, jobs: Sequence[Job], say: Say) -> None:
+    """Wait for a worker, and refuse those that would build by other stages."""
     if not client.scheduler_info()["workers"]:
         say("waiting for a worker")
         client.wait_for_workers(1)
+    for address, code in client.run(machine.code).items():
+        if code != jobs[0].code:
+            raise ClusterError(
+                f"The worker {address} has other stages than are here.",
+                cause="another commit is checked out there, or a file was edited",
+                remedy="check out the same commit on all machines",
+            )
+
+
+def _largest(client: Client) -> float:
+    """Return the bytes that the largest worker declares."""
     workers = client.scheduler_info()["workers"].values()
     declared = [worker["resources"].get(MEMORY, 0) for worker in workers]
     if not max(declared):

@@ -4,12 +4,12 @@
 images = "pictures"
 
 [grid]                      # each combination is a point; [[grid]] where there are several
-model = ["vits16", "vitb16"]
+weights = ["weights/s", "weights/b"]
 precision = ["int8", "fp16", "mixed"]
 max_ms = [2, 5]             # of the precisions that take a budget: mixed
 
 [[exclude]]                 # combinations to leave out
-model = "vitb16"
+weights = "weights/b"
 precision = "fp16"
 
 [within]                    # bounds to name the best point for
@@ -30,6 +30,7 @@ from scripts import toml
 from scripts.errors import PipelineError, UsageError
 from scripts.pipeline import plan
 from scripts.pipeline.options import Option, Text
+from scripts.pipeline.request import Request
 from scripts.sweep.point import OPTIONS, Point
 from scripts.words import nearest
 
@@ -187,8 +188,19 @@ def _point(file: Path, texts: Texts, shared: Texts) -> Point:
     """Return a point, after a look at what is known of its build before any work."""
     with _at(file, ", ".join(f"{name} = {text}" for name, text in texts.items())):
         point = Point.make(file.stem, texts, shared)
+        _require_here(point.request)
         plan.stages(point.request)
     return point
+
+
+def _require_here(request: Request) -> None:
+    """Refuse weights on the hub: every point would fetch them for itself."""
+    if request.hub_id:
+        weights = request.hub_id.repository
+        raise UsageError(
+            f"The weights of {weights} are on the hub, and a sweep fetches none.",
+            remedy=f'`invoke fetch --weights {weights}`, then weights = "build/hub/.../weights"',
+        )
 
 
 def _bounds(within: Axes, points: Iterable[Point]) -> dict[str, tuple[float, ...]]:

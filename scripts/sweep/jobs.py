@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scripts import digests, source
-from scripts.pipeline import forecast, plan
+from scripts.pipeline import forecast, graph, plan
 from scripts.sweep.point import Point
 
 _KEY_LENGTH = 16
@@ -69,9 +69,9 @@ def of(points: Sequence[Point]) -> list[Job]:
 def _prefixes(point: Point, made_by: str) -> dict[str, str]:
     """Return the verb of the last stage of each prefix of a point's plan, by a digest of both."""
     prefixes, key = {}, f"{made_by} {point.folder.parent}"
-    for stage in plan.stages(point.request):
-        key = digests.of_bytes(f"{key} {stage}".encode())
-        prefixes[key] = stage.verb
+    for task in graph.tasks(point.request, plan.stages(point.request)):
+        key = digests.of_bytes(f"{key} {task.key}".encode())
+        prefixes[key] = task.stage.verb
     return prefixes
 
 

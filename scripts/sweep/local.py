@@ -11,13 +11,10 @@ from scripts.sweep.attached import lifeline
 from scripts.sweep.jobs import Job
 from scripts.sweep.machine import Outcome
 
-# A build alone keeps about two cores busy.
-_CORES_A_BUILD = 2
-
 
 def at_once() -> int:
-    """Return how many builds suit the cores of this machine."""
-    return max(1, len(os.sched_getaffinity(0)) // _CORES_A_BUILD)
+    """Return how many builds suit this machine: one a core, as each runs its stages one by one."""
+    return len(os.sched_getaffinity(0))
 
 
 def run(jobs: Sequence[Job], count: int, memory: int) -> Iterator[tuple[Job, Outcome]]:

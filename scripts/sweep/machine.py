@@ -69,9 +69,14 @@ def lost(error: PipelineError) -> Outcome:
     return Outcome("", 0.0, {"error": _record(error)})
 
 
+def code() -> str:
+    """Return the digest of the stages here as they are now: a worker may be older than an edit."""
+    source.digest.cache_clear()
+    return jobs.code()
+
+
 def _require_same_code(job: Job) -> None:
-    source.digest.cache_clear()  # a worker may be older than the last edit
-    if jobs.code() != job.code:
+    if code() != job.code:
         raise UsageError(
             f"{ROOT} on {socket.gethostname()} has other stages than where the sweep was started.",
             cause="another commit is checked out there, or a file was edited",

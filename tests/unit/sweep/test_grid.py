@@ -124,6 +124,7 @@ def test_every_option_of_a_build_is_a_name_or_is_said_on_the_command_line() -> N
             '[grid]\nmodel = "vits16"\nweights = "random"\nsize = [224, 230]',
             ["model = vits16, weights = random, size = 230: ", "--size 224 is the nearest"],
         ),
+        ('[grid]\nmodel = "vits16"', ["facebook/dinov3-vits16", "on the hub", "invoke fetch"]),
         ('[grid]\nweights = "/nowhere"', ["grid.weights: There are no weights at /nowhere"]),
     ],
 )
