@@ -52,7 +52,7 @@ def expected(
 
 def grid(folder: Path, text: str) -> Path:
     folder.mkdir(exist_ok=True)
-    file = folder / "mine.toml"
+    file = folder / f"{folder.name}.toml"
     file.write_text(text)
     return file
 
@@ -89,7 +89,7 @@ def test_points_are_what_builds_by_themselves_are(
     alone = expected("int8")
     code, document = ended(start(grid(tmp_path, '[grid]\nprecision = "int8"\n'), build_dir))
     assert (code, archives(document)) == (0, alone)
-    folder = build_dir / "sweeps" / "mine"
+    folder = build_dir / "sweeps" / tmp_path.name
     assert json.loads((folder / "sweep.json").read_text())["rows"] == document["rows"]
     page = (folder / "sweep.html").read_text()
     assert document["rows"][0]["report"].removeprefix(f"{folder}/") in page
@@ -153,22 +153,26 @@ def test_one_of_two_workers_dies_and_every_point_is_whole(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("cold", [False, True], ids=["warm", "cold"])
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_whatever_dies_at_random_moments_every_point_ends_in_the_same_bytes(
     builder: Builder,
+    build_dir: Path,
     expected: Callable[..., dict[str, str]],
     dask: Mapping[str, str],
     tmp_path: Path,
     victim: str,
+    cold: bool,
 ) -> None:
-    """From nothing, so that stages run when their worker dies."""
+    """Cold, stages run when their worker dies; warm, they are taken from the store."""
     alone, choice = expected(*PRECISIONS), random.Random(victim)
+    folder, longest = (tmp_path / "build", 30) if cold else (build_dir, 12)
     with clusters.running(tmp_path / "cluster", dask) as cluster:
-        sweeping = Sweeping(cluster, grid(tmp_path / "files", GRID), tmp_path)
+        sweeping = Sweeping(cluster, grid(tmp_path / victim, GRID), folder)
         for _ in range(4):
-            sweeping.kill(victim, choice.uniform(1, 30))
+            sweeping.kill(victim, choice.uniform(1, longest))
             cluster.complete(workers=2)
         code, document = ended(sweeping.client)
         assert (code, archives(document)) == (0, alone), cluster.log
-    assert "Traceback" not in (tmp_path / "files" / "client.log").read_text()
-    assert containers(builder, tmp_path) == []
+    assert "Traceback" not in (tmp_path / victim / "client.log").read_text()
+    assert containers(builder, folder) == []
