@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,18 +17,9 @@ from scripts.pipeline import container, engine
 from scripts.pipeline.build import Builder
 from scripts.pipeline.container import Mount, Program
 from scripts.source import ROOT
+from tests import sshd
 
 pytestmark = pytest.mark.image
-SSHD = "/usr/sbin/sshd"
-SERVER = """
-Port {port}
-ListenAddress 127.0.0.1
-HostKey {folder}/host
-AuthorizedKeysFile {folder}/me.pub
-PidFile none
-StrictModes no
-UsePAM no
-"""
 CLIENT = """
 Host *
   IdentityFile {folder}/me
@@ -41,19 +31,6 @@ Host *
 @pytest.fixture
 def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of this machine's engine through a server that only this test knows."""
-    if not Path(SSHD).exists() or not shutil.which("ssh"):
-        pytest.skip("there is no sshd here")
-    if os.getuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    for name in ("host", "me"):
-        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
-        subprocess.run(make, check=True)
-    key = (tmp_path / "host.pub").read_text()
-    (tmp_path / "known").write_text(f"[127.0.0.1]:{port} {key}")
-    (tmp_path / "sshd").write_text(SERVER.format(port=port, folder=tmp_path))
     (tmp_path / "config").write_text(CLIENT.format(folder=tmp_path))
     # ssh reads no HOME: the user's own settings are kept out in this way.
     (tmp_path / "bin").mkdir()
@@ -61,25 +38,8 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/config "$@"\n')
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
-    server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(tmp_path / "sshd")])
-    try:
-        _wait_for(port)
+    with sshd.running(tmp_path) as port:
         yield f"ssh://{getpass.getuser()}@127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("sshd does not answer")
 
 
 def test_everything_is_copied_there_and_back(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from scripts.pipeline.build import Builder, Done
 from scripts.pipeline.request import Request
 from scripts.source import ROOT
 from tests import cluster as clusters
+from tests import sshd
 from tests.cluster import Cluster
 from tests.pipeline.test_kill import containers
 
@@ -25,6 +27,12 @@ pytestmark = pytest.mark.pipeline
 
 PRECISIONS = ("int8", "w8a16", "fp16")
 GRID = f"[grid]\nprecision = {list(PRECISIONS)}\n"
+NEAR = """
+Host near
+  HostName 127.0.0.1
+  Port {port}
+  IdentityFile {folder}/me
+"""
 VICTIMS = ("worker", "scheduler", "client")
 
 
@@ -150,6 +158,29 @@ def test_one_of_two_workers_dies_and_every_point_is_whole(
         code, document = ended(sweeping.client)
         assert (code, archives(document)) == (0, alone), cluster.log
     assert containers(builder, build_dir) == []
+
+
+@pytest.mark.slow
+def test_hosts_over_ssh(
+    build_dir: Path,
+    expected: Callable[..., dict[str, str]],
+    dask: Mapping[str, str],
+    tmp_path: Path,
+) -> None:
+    """A host whose key is not known is refused; one that is known builds, and nothing is left."""
+    alone, file = expected("int8"), grid(tmp_path / "hosts", '[grid]\nprecision = "int8"\n')
+    hosts, home = tmp_path / "hosts.txt", tmp_path / ".ssh"
+    hosts.write_text("near  # this very machine\n")
+    home.mkdir()
+    words, environment = ("--hosts", str(hosts)), {**dask, "HOME": str(tmp_path)}
+    settings = f"SetEnv PYTHONPATH={dask.get('PYTHONPATH', '')}\n"
+    with sshd.running(tmp_path, settings) as port:
+        (home / "config").write_text(NEAR.format(port=port, folder=tmp_path))
+        code, document = ended(start(file, build_dir, *words, environment=environment))
+        assert code == ClusterError.exit_code and "not trusted" in document["error"]["what"]
+        shutil.copy(tmp_path / "known", home / "known_hosts")
+        code, document = ended(start(file, build_dir, *words, environment=environment))
+        assert (code, archives(document)) == (0, alone)
 
 
 @pytest.mark.slow
