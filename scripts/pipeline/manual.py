@@ -69,7 +69,7 @@ Written from the code by `python -m scripts.pipeline.manual > docs/options.md`: 
     invoke --list             # every task
 """
 _TASKS = """\
-`build` and every stage take all of them; `doctor` and `reproduce` all but `--sign`, so that the
+`build` and every stage take all of them, they and `doctor` several precisions; `doctor` and `reproduce` all but `--sign`, so that the
 options of a build can be tried on them as they are; `bench` takes `--model`, `--size`, `--weights`,
 `--target` and `--lane`; `sweep` takes those that say where a build goes and by what it is made, and
 has all others from its file; `image.build`, `image.lock` and `image.reproduce` take `--lane`;
