@@ -69,12 +69,12 @@ Written from the code by `python -m scripts.pipeline.manual > docs/options.md`: 
     invoke --list             # every task
 """
 _TASKS = """\
-`build` and every stage take all of them, they and `doctor` several precisions; `doctor` and `reproduce` all but `--sign`, so that the
-options of a build can be tried on them as they are; `bench` takes `--model`, `--size`, `--weights`,
-`--target` and `--lane`; `sweep` takes those that say where a build goes and by what it is made, and
-has all others from its file; `image.build`, `image.lock` and `image.reproduce` take `--lane`;
-`rebuild` takes `--sign`, `--sdk` and `--build-dir`, and has all else from the archive. `~` is
-expanded in paths.
+`build` and every stage take all of them, and like `doctor` several precisions; `doctor` and
+`reproduce` take all but `--sign`, so that the options of a build can be tried on them as they are;
+`bench` takes `--model`, `--size`, `--weights`, `--target` and `--lane`; `sweep` takes those that say
+where a build goes and by what it is made, and has all others from its file; `image.build`,
+`image.lock` and `image.reproduce` take `--lane`; `rebuild` takes `--sign`, `--sdk` and
+`--build-dir`, and has all else from the archive. `~` is expanded in paths.
 """
 _OUTPUT = """\
 Lines have no colour where stdout is no terminal or `NO_COLOR` is set. On GitHub and GitLab each
