@@ -71,8 +71,8 @@ Written from the code by `python -m scripts.pipeline.manual > docs/options.md`: 
 _TASKS = """\
 `build` and every stage take all of them, and like `doctor` several precisions; `doctor` and
 `reproduce` take all but `--sign`, so that the options of a build can be tried on them as they are;
-`bench` takes `--model`, `--size`, `--weights`, `--target` and `--lane`; `sweep` takes those that say
-where a build goes and by what it is made, and has all others from its file; `image.build`,
+`bench` takes `--model`, `--size`, `--weights`, `--target` and `--lane`; `sweep` takes those that
+say where a build goes and by what it is made, and has all others from its file; `image.build`,
 `image.lock` and `image.reproduce` take `--lane`; `rebuild` takes `--sign`, `--sdk` and
 `--build-dir`, and has all else from the archive. `~` is expanded in paths.
 """
