@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import json
 import os
 import re
@@ -118,6 +120,23 @@ def test_pictures_that_cannot_be_used_are_left_out_and_counted_by_kind(
     )
     assert re.search(r"warning: 2 pictures damaged or cut short, first ./00.\.png\n", said)
     assert not errors
+
+
+def test_files_that_may_not_be_read_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, opened = folder_of(tmp_path, 17), io.FileIO
+
+    def refuse(path: Path) -> io.FileIO:
+        if path.name == "007.png":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path)
+
+    monkeypatch.setattr(io, "FileIO", refuse)
+    assert len(run(images, tmp_path / "out")["images"]) == 16
+    said = capsys.readouterr().out
+    assert "left out: 1 that may not be read" in said
+    assert "1 picture that may not be read, first 3/007.png" in said
 
 
 @pytest.mark.parametrize("kind", ["damaged", "one colour"])
