@@ -47,6 +47,17 @@ def test_every_precision_of_four_bits_says_which_layers() -> None:
         assert (precision.linears in catalog.LINEARS) == (precision.weights < 8)
 
 
+def test_the_other_weights_of_a_budget_are_of_a_precision_like_it() -> None:
+    precisions = catalog.precisions()
+    budgeted = [precision for precision in precisions.values() if precision.budgeted]
+    assert budgeted
+    for precision in budgeted:
+        narrower = precisions[precision.narrower]
+        assert narrower.weights < precision.weights
+        assert narrower.activations == precision.activations
+        assert narrower.lowered_as == precision.lowered_as
+
+
 @pytest.mark.parametrize("name", ["w4a8", "w4a16"])
 def test_integers_are_those_of_rounding_whatever_is_raised(tmp_path: Path, name: str) -> None:
     """Scales fit biases for 16-bit inputs from the start: raising changes no weight."""
