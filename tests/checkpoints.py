@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -28,6 +29,7 @@ CONFIG: dict[str, Any] = {
     "use_gated_mlp": True,
     "hidden_act": "silu",
 }
+_QV_BIAS = re.compile(r"[qv]_proj\.bias$")
 Tensors = dict[str, NDArray[np.float32]]
 
 
@@ -122,8 +124,11 @@ def of_model(file: Path, name: str) -> Path:
         "patch_size": model.patch_size,
         "use_gated_mlp": model.gated_mlp,
     }
+    own = shapes(config)
+    if not model.qkv_bias:
+        own = {key: shape for key, shape in own.items() if not _QV_BIAS.search(key)}
     header, starts, end = {}, [], 0
-    for tensor, shape in shapes(config).items():
+    for tensor, shape in own.items():
         start, end = end, end + 4 * prod(shape)
         starts.append(start)
         header[tensor] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, end]}
