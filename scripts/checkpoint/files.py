@@ -297,10 +297,10 @@ def _refuse_parts(directory: Path) -> None:
 
 def _below(directory: Path) -> Path | None:
     """Return a folder in a directory, or a snapshot of a cache, that has what it lacks."""
-    wanted = (*PATTERNS, SHARDS, *(name for name, *_ in PARTS))
+    patterns = (*PATTERNS, SHARDS, *(name for name, *_ in PARTS))
     folders = [*directory.iterdir(), *(directory / "snapshots").glob("*")]
     folders = sorted(path for path in folders if path.is_dir())
-    return next((path for path in folders if any([*path.glob(name)] for name in wanted)), None)
+    return next((path for path in folders if any([*path.glob(name)] for name in patterns)), None)
 
 
 def require_whole(file: Path) -> None:

@@ -117,8 +117,8 @@ def tensors(file: Path) -> dict[str, Tensor]:
             cause="a cut download or copy",
             remedy=FETCH_AGAIN,
         ) from error
-    found = _flat(content, _is_tensor)
-    return {name: replace(value, file=file, name=name) for name, value in found}
+    named = _flat(content, _is_tensor)
+    return {name: replace(value, file=file, name=name) for name, value in named}
 
 
 _DAMAGE = (

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from scripts import digests
@@ -98,8 +99,8 @@ class Collector:
     @property
     def summary(self) -> str:
         """How many of how many files can be used, and what is strange, in one line."""
-        seen = len(self.taken) + len(self.skipped)
-        texts = [f"{len(self.taken)} of {counted(seen, 'picture')} looked at can be used"]
+        count = len(self.taken) + len(self.skipped)
+        texts = [f"{len(self.taken)} of {counted(count, 'picture')} looked at can be used"]
         texts += [f"{len(self.masks)} with few values, as in masks"] if self.masks else []
         return "; ".join([*texts, *([f"left out: {self.left_out}"] if self.left_out else [])])
 
@@ -117,13 +118,17 @@ class Collector:
         if reason := self._unfit(content.is_empty(picture, values), digest):
             self.skipped[source] = reason
             return False
-        if picture.is_mask:
-            self.masks.append(source)
-        label = file.parent.name if file.parent != self.images else None
-        whole = digests.of_file(file)
-        files = *self._write("raw", pixels), *self._write("rgb", preprocess.as_bytes(values))
-        self.taken.append(Taken(source, whole, *files, label))
+        self.masks += [source] if picture.is_mask else []
+        self._take(file, source, pixels, preprocess.as_bytes(values))
         return True
+
+    def _take(
+        self, file: Path, source: str, pixels: NDArray[np.float32], rgb: NDArray[np.uint8]
+    ) -> None:
+        label = file.parent.name if file.parent != self.images else None
+        digest = digests.of_file(file)
+        files = *self._write("raw", pixels), *self._write("rgb", rgb)
+        self.taken.append(Taken(source, digest, *files, label))
 
     def divide(self, shares: Shares) -> None:
         """Keep calibration's share of what was taken, and set the other set's aside."""

@@ -184,10 +184,10 @@ def _pictures(request: Request) -> Iterator[Finding]:
         if folder:
             pictures = PictureFolder.read(folder)
             with tempfile.TemporaryDirectory() as scratch:
-                looked = collector.examined(pictures, request.size, Path(scratch))
-            state = f"{looked.summary}; {folder} has {len(pictures.pictures)}"
+                sample = collector.examined(pictures, request.size, Path(scratch))
+            state = f"{sample.summary}; {folder} has {len(pictures.pictures)}"
             remedy = f"give --{'images' if folder == request.images else 'heldout'} real pictures"
-            yield Finding(part, bool(looked.taken), state, remedy)
+            yield Finding(part, bool(sample.taken), state, remedy)
 
 
 def _cache(request: Request) -> list[Finding]:
