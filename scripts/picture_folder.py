@@ -22,8 +22,12 @@ LITTER = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume infor
 LITTER |= {"thumbs.db", "desktop.ini"}
 # ImageNet-1k has 1.4 million; a whole machine has more.
 MOST = 2_000_000
-SYSTEM, NOWHERE, DEVICE = "hidden or of the system", "links to nothing new", "no regular files"
-UPWARDS = "links to folders above"
+SYSTEM, NOWHERE, DEVICE = (
+    "hidden or of the system",
+    "leading to nothing new",
+    "neither file nor folder",
+)
+UPWARDS = "leading to a folder above"
 OTHER = "of other kinds"
 
 

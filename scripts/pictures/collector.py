@@ -25,7 +25,7 @@ from scripts.words import counted
 
 # Fewer pictures give ranges that are not steady.
 FEW = 16
-IN_OTHER_SET, EMPTY, COPY = "in the other set", "without content", "copies of others"
+IN_OTHER_SET, EMPTY, COPY = "in the other set", "without content", "the same as others"
 # What pictures are that nothing can be calibrated on.
 CAUSES = {
     EMPTY: "of nearly one colour or transparent",

@@ -45,7 +45,7 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
     (images / "gone.jpg").symlink_to("nowhere")
     (images / "self.jpg").symlink_to("self.jpg")
     assert below(images) == ["file.jpg", "folder/b.jpg", "folder/deep/c.jpg", "real/a.jpg"]
-    assert PictureFolder.read(images).left_out == {"links to nothing new": 4}
+    assert PictureFolder.read(images).left_out == {"leading to nothing new": 4}
 
 
 def test_pipes_and_sockets_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +54,7 @@ def test_pipes_and_sockets_are_left_out(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("socket.png")
-        assert PictureFolder.read(tmp_path).left_out == {"no regular files": 2}
+        assert PictureFolder.read(tmp_path).left_out == {"neither file nor folder": 2}
 
 
 def test_names_may_be_any_bytes(tmp_path: Path) -> None:
