@@ -21,6 +21,7 @@ from pathlib import Path
 
 from scripts import digests, source
 from scripts.pipeline import forecast, graph, plan
+from scripts.pipeline.request import Request
 from scripts.sweep.point import Point
 
 _KEY_LENGTH = 16
@@ -79,7 +80,7 @@ def _path(
     point: Point, prefixes: Mapping[str, str], counts: Mapping[str, int], made_by: str
 ) -> Iterator[Job]:
     """Yield the jobs from the first stage of a plan to the last."""
-    memory, after, keys = forecast.memory(point.request.model), "", list(prefixes)
+    memory, after, keys = _memory(point.request), "", list(prefixes)
     for key, following in zip(keys, [*keys[1:], ""], strict=True):
         verb = prefixes[key]
         if counts[key] > max(1, counts.get(following, 0)):
@@ -88,6 +89,12 @@ def _path(
             after = job.key
     last = _key("build", f"{keys[-1]} {point.name}")
     yield Job(last, point.words(), point.folder, memory, made_by, after, point.name)
+
+
+def _memory(request: Request) -> int:
+    """Return the bytes that the largest stage of a build takes; `--memory` lets none take more."""
+    needed, limit = forecast.memory(request.model), int(request.memory * 10**9)
+    return min(needed, limit) if limit else needed
 
 
 def _key(verb: str, text: str) -> str:

@@ -146,6 +146,8 @@ def test_a_gate_that_is_missed_fails_the_build_and_keeps_what_was_built(
     assert folder == asked.root / artefacts.failed(verify.name)
     figures = json.loads((folder / artefacts.verify_report("int8")).read_text())["figures"]
     assert f"cls_mean is {figures['cls_mean']:.6f}" in missed.value.what
+    document = builder.console.document  # what a program is told: a sweep, for one
+    assert document["verify"]["figures"] == figures and document["profile"]["milliseconds"]
     assert "cls_mean" in comparison.load(folder / artefacts.PAGE)["missed"]
     # It counts for nothing: what was judged before is whole.
     assert not builder.build(asked, [verify])[0].ran
