@@ -64,10 +64,11 @@ class Cluster:
         return [process for name, process in self.processes if name == kind and not ended(process)]
 
     def complete(self, workers: int) -> None:
-        """Start a scheduler and workers where they are missing; workers end with theirs."""
+        """Start a scheduler and workers where they are missing."""
         if not self.running("scheduler"):
-            for worker in self.running("worker"):
-                worker.wait(_SECONDS)
+            for worker in self.running("worker"):  # they end by themselves, some time
+                worker.kill()
+                worker.wait()
             self._scheduler()
         for _ in range(workers - len(self.running("worker"))):
             self._worker()
