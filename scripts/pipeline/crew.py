@@ -42,7 +42,8 @@ class Crew:
     ) -> None:
         self._leash.pull()
         for thread in self._threads:
-            thread.join()
+            if thread.is_alive():  # an interrupt may come before it is started
+                thread.join()
 
     def start(self, key: str, program: Program, screen: Screen) -> None:
         """Start a program, whose end has this key."""
