@@ -11,6 +11,8 @@ import logging
 import shlex
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -104,7 +106,7 @@ def _at(address: str, jobs: Sequence[Job], say: Say) -> Ended:
             f"There is no scheduler at {address}: {reason(error)}.",
             remedy="start one with `.venv/bin/python -m dask scheduler`, or mend the address",
         ) from None
-    with client:
+    with client, _there(address):
         yield from _on_workers(client, jobs, say)
 
 
@@ -118,7 +120,7 @@ def _knock(address: str) -> None:
 def _over_ssh(hosts: Sequence[str], jobs: Sequence[Job], say: Say) -> Ended:
     from distributed import Client
 
-    with _cluster(hosts) as cluster, Client(cluster) as client:
+    with _cluster(hosts) as cluster, Client(cluster) as client, _there(hosts[0]):
         yield from _on_workers(client, jobs, say)
 
 
@@ -152,7 +154,20 @@ def _on_workers(client: Client, jobs: Sequence[Job], say: Say) -> Ended:
         futures[job.key] = client.submit(_work, job, before, key=job.key, resources=needs)
     names = {job.key: job for job in jobs}
     for future in as_completed(futures.values()):
-        yield names[future.key], _outcome(client, future)
+        yield names[future.key], _outcome(future)
+
+
+@contextmanager
+def _there(place: str) -> Iterator[None]:
+    """Say what Dask raises where its scheduler goes away: it may do so at any moment."""
+    try:
+        yield
+    except (OSError, CancelledError):
+        raise ClusterError(
+            f"The scheduler at {place} went away.",
+            cause="it was ended or restarted, or the network to it broke",
+            remedy="the same command goes on where this one ended, once there is one again",
+        ) from None
 
 
 def _require_workers(client: Client, jobs: Sequence[Job], say: Say) -> None:
@@ -187,16 +202,17 @@ def _work(job: Job, before: Outcome | None) -> Outcome:
         return machine.run(job, before, stdin)
 
 
-def _outcome(client: Client, future: Future) -> Outcome:
+def _outcome(future: Future) -> Outcome:
+    """Return how a job ended, also where Dask gave it up.
+
+    Raises:
+        CancelledError: the scheduler forgot it, or is gone.
+    """
     if future.status == "finished":
         outcome: Outcome = future.result()
         return outcome
     if future.status != "error":
-        raise ClusterError(
-            f"The scheduler at {client.scheduler.address} went away.",
-            cause="it was ended or restarted, or the network to it broke",
-            remedy="the same command goes on where this one ended, once there is one again",
-        )
+        raise CancelledError
     error = StageError(
         f"Dask gave it up: {future.exception()}.",
         cause="every worker that had it ended: machines that go down, or run out of memory",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
 
 from scripts.console import Console
-from scripts.errors import UsageError
+from scripts.errors import ClusterError, UsageError
 from scripts.sweep import cluster, sweep
 
 
@@ -63,3 +64,9 @@ def test_a_file_without_hosts_is_refused(tmp_path: Path, content: bytes | None) 
         file.write_bytes(content)
     with pytest.raises(UsageError, match=r"--hosts .*hosts\.txt (cannot be read|names no host)"):
         cluster.hosts(file)
+
+
+@pytest.mark.parametrize("error", [OSError("Comm closed"), CancelledError("export-1")])
+def test_a_scheduler_that_goes_away_is_said_in_words(error: Exception) -> None:
+    with pytest.raises(ClusterError, match=r"at a\.test went away"), cluster._there("a.test"):
+        raise error
