@@ -88,7 +88,7 @@ def build_with(
 ) -> None:
     """Build with an engine whose container writes `text` as its refusal and ends."""
 
-    def run(client: object, image: str, program: Program) -> Outcome:
+    def run(client: object, image: str, program: Program, *rest: object) -> Outcome:
         out = next(mount.source for mount in program.mounts if mount.target == "/out")
         assert program.environment[refusal.VARIABLE] == f"/out/{refusal.NAME}"
         if text:
