@@ -97,7 +97,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
         *_numbers("accuracy", before["figures"], after["figures"]),
         *_texts("accuracy", before["measures"], after["measures"], equal=True),
         *_numbers("milliseconds", before["time"], after["time"]),
-        *_numbers("microseconds by layer", before["layers"], after["layers"]),
+        *_numbers("microseconds by layer", *map(_in_order, (before["layers"], after["layers"]))),
         *_numbers("microseconds by kind of operator", before["kinds"], after["kinds"]),
         *_numbers("bytes", before["bytes"], after["bytes"]),
         *_numbers("widths", _widths(before), _widths(after)),
@@ -177,6 +177,11 @@ def _numbers(
             before_text, after_text = (_number(part, value) for value in values)
             alone = _alone(name, before, after) if before and after else ""
             yield Row(part, name, before_text, after_text, alone or _change(part, name, *values))
+
+
+def _in_order(layers: Mapping[str, float]) -> dict[str, float]:
+    """Return layers by their numbers, as names of few digits come first."""
+    return {name: layers[name] for name in sorted(layers, key=lambda name: (len(name), name))}
 
 
 def _texts(

@@ -76,11 +76,14 @@ def test_decibels_change_by_decibels_and_cosines_by_cosines(builds: tuple[Path, 
 
 def test_time_is_compared_layer_by_layer_and_by_kind(builds: tuple[Path, Path]) -> None:
     record = comparison.load(builds[0])
+    record = changed(record, "layers", **{"layer 10": 55.0, "layer 2": 55.0})
     other = changed(record, "layers", **{"layer 1": 110.0})
     other = changed(other, "kinds", **{"Softmax": 5.0, "Kind<0>": None})
     compared = comparison.compare(record, other)
     assert row(compared, "layer 1").change == "+100.0 %"
     assert row(compared, "layer 0").change == ""
+    layers = [row.name for row in compared.parts()["microseconds by layer"]]
+    assert layers == ["layer 0", "layer 1", "layer 2", "layer 10"]
     softmax, gone = row(compared, "Softmax"), row(compared, "Kind<0>")
     assert (softmax.before, softmax.after, softmax.change) == ("-", "5", "only in B")
     assert (gone.after, gone.change) == ("-", "only in A")
