@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from multiprocessing.pool import ThreadPool
+from threading import Event
 from typing import Any
 
 from scripts.console import Console
@@ -49,17 +50,26 @@ class SharedCache:
         return self.store.restore(stage, key)
 
     def _fetch(self, remote: Remote, manifest: Manifest) -> bool:
-        """Bring the files of a result that are not in the store, some at a time."""
+        """Bring the files of a result that are not in the store, some at a time.
+
+        After one that does not come no other is asked for: a stage needs all of them.
+        """
         contents = self.store.contents
         sizes = {output["sha256"]: output["size"] for output in manifest["outputs"].values()}
         missing = [sha256 for sha256 in sizes if not contents.blob(sha256).is_file()]
+        is_useless = Event()
+
+        def fetch(sha256: str) -> bool:
+            is_here = not is_useless.is_set() and remote.fetch(
+                sha256, sizes[sha256], contents.blob(sha256)
+            )
+            if not is_here:
+                is_useless.set()
+            return is_here
+
         # Its threads end with the process: an interrupted build waits for no answer.
         with ThreadPool(_CONNECTIONS) as pool:
-            came = pool.map(
-                lambda sha256: remote.fetch(sha256, sizes[sha256], contents.blob(sha256)),
-                missing,
-                chunksize=1,
-            )
+            came = pool.map(fetch, missing, chunksize=1)
         for sha256, is_here in zip(missing, came, strict=True):
             if is_here:
                 contents.accept(sha256)

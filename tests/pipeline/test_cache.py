@@ -121,6 +121,19 @@ def test_nothing_is_written_unless_asked_for(server: Nginx, tmp_path: Path) -> N
     assert not server.file("ac", "1" * 64).exists()
 
 
+def test_a_cache_of_wrong_bytes_is_not_asked_for_all_of_a_stage(
+    server: Nginx, tmp_path: Path, key: str
+) -> None:
+    pictures = {f"inputs/{index}.png": f"picture {index}".encode() for index in range(60)}
+    theirs = Machine(tmp_path / "pictures", server.url, writes=True)
+    theirs.run("2" * 64, pictures)
+    for name, data in pictures.items():
+        blob(server, theirs.store, name).write_bytes(b"x" * len(data))
+    ours = machine(server, tmp_path)
+    assert not ours.takes("2" * 64)
+    assert 0 < len(ours.notes) <= 4  # as many as come at a time
+
+
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "gone", "longer"])
 def test_files_that_are_damaged_there_are_not_taken(
     server: Nginx, tmp_path: Path, key: str, damage: str
