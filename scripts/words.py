@@ -21,6 +21,10 @@ def shown(text: str, *, lines: bool = False) -> str:
 
 
 def nearest(word: str, names: Iterable[str]) -> str:
-    """Return the begin of a remedy: which of `names` is most like a word; empty where none is."""
-    close = difflib.get_close_matches(word, list(names), n=1)
-    return f"{close[0]} is the nearest; " if close else ""
+    """Return the begin of a remedy: which of `names` is most like a word; empty where none is.
+
+    Capitals count for nothing: `INT8` is like `int8`.
+    """
+    by_fold = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(word.casefold(), by_fold, n=1)
+    return f"{by_fold[close[0]]} is the nearest; " if close else ""

@@ -19,7 +19,9 @@ max_ms = [3, 10]
 from __future__ import annotations
 
 import itertools
+import json
 import math
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +31,7 @@ from typing import Any, NoReturn
 from scripts import toml
 from scripts.errors import PipelineError, UsageError
 from scripts.pipeline import plan
-from scripts.pipeline.options import Option, Text
+from scripts.pipeline.options import Option, Text, flag
 from scripts.pipeline.request import Request
 from scripts.sweep.point import OPTIONS, Point
 from scripts.words import nearest
@@ -95,6 +97,7 @@ def _read(file: Path) -> _Tables:
     for name, values in tables.defaults.items():
         if len(values) > 1:
             _refuse(file, f"{DEFAULTS}.{name}", f"has several values, which belong to [{GRID}]")
+    _require_apart(file, tables)
     for entry in tables.excluded:
         _require_meant(file, entry, [*tables.grids, tables.defaults])
     if count := _beyond(tables.grids):
@@ -108,10 +111,23 @@ def _document(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}.") from None
     except ValueError as error:
+        _require_one_form(file)
         raise UsageError(f"{file} is no TOML: {error}.") from None
     for name in document:
         _require_known(file, "", name, (DEFAULTS, GRID, EXCLUDE, WITHIN))
     return document
+
+
+def _require_one_form(file: Path) -> None:
+    """Refuse `[grid]` beside `[[grid]]`: of that TOML's own words say nothing."""
+    text = file.read_text(errors="replace")
+    for name in _SEVERAL:
+        if all(re.search(rf"^\s*{re.escape(head)}", text, re.M) for head in _heads(name)):
+            _refuse(file, " and ".join(_heads(name)), f"do not go together: use [[{name}]] for all")
+
+
+def _heads(name: str) -> tuple[str, str]:
+    return f"[{name}]", f"[[{name}]]"
 
 
 def _tables(file: Path, document: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
@@ -130,6 +146,8 @@ def _axes(file: Path, table: str, entries: Mapping[str, Any]) -> Axes:
     for key, value in entries.items():
         name = key.replace("-", "_")
         _require_known(file, f"{table}.", name, BOUNDS if table == WITHIN else OPTIONS)
+        if name in axes:
+            _refuse(file, f"{table}.{name}", f"stands there twice, as {name} and {flag(name)[2:]}")
         values = value if isinstance(value, list) else [value]
         if not values:
             _refuse(file, f"{table}.{name}", "has no value: leave it out")
@@ -141,11 +159,17 @@ def _text(file: Path, table: str, option: Option, value: Any) -> Text:
     """Return the text of a value as a command line has it, where the option can have it."""
     place, is_flag = f"{table}.{option.name}", isinstance(option.default, bool)
     if is_flag != isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        _refuse(file, place, f"is {value!r}: {'true or false' if is_flag else 'text or number'}")
+        needed = "true or false" if is_flag else "text or a number"
+        _refuse(file, place, f"is {_as_toml(value)}: it must be {needed}")
     text: Text = value if isinstance(value, bool) else str(value)
     with _at(file, place):
         option.value(text)
     return text
+
+
+def _as_toml(value: Any) -> str:
+    """Return a value about as a file has it: JSON writes texts, truth and lists alike."""
+    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def _require_known(file: Path, table: str, name: str, known: Collection[str]) -> None:
@@ -154,8 +178,18 @@ def _require_known(file: Path, table: str, name: str, known: Collection[str]) ->
         raise UsageError(f"{file}: there is no {table}{name}.", remedy=remedy)
 
 
+def _require_apart(file: Path, tables: _Tables) -> None:
+    """Refuse a default that no point has, as each takes what its grid says."""
+    for name in tables.defaults:
+        if any(name in axes for axes in tables.grids):
+            what = f"stands in [{GRID}] too: what all points have is said once"
+            _refuse(file, f"{DEFAULTS}.{name}", what)
+
+
 def _require_meant(file: Path, entry: Axes, tables: Iterable[Axes]) -> None:
-    """Refuse an exclusion that can leave nothing out: a value that no point has."""
+    """Refuse an exclusion of everything, or of nothing: a value that no point has."""
+    if not entry:
+        _refuse(file, EXCLUDE, "has nothing in it, which would leave out every point")
     for name, texts in entry.items():
         known = [str(text) for axes in tables for text in axes.get(name, [OPTIONS[name].default])]
         for text in map(str, texts):
