@@ -14,7 +14,7 @@ import onnx
 import pytest
 
 from scripts.errors import ArtefactError
-from scripts.package import archive, inspection, manifest, provenance, rule, sbom
+from scripts.package import agreement, archive, inspection, manifest, provenance, rule, sbom
 from scripts.package.item import Entry, Item
 from scripts.package.manifest import MANIFEST, SUMS
 from tests import packages
@@ -141,6 +141,21 @@ def test_the_onnx_file_is_one_node_around_our_context(
     model = onnx.load_from_string(contents(whole)[ONNX])
     change(model)
     assert says in refusal(whole, {ONNX: model.SerializeToString()})
+
+
+def test_outputs_may_stand_in_the_compilers_order(whole: Path) -> None:
+    files = contents(whole)
+    own, model = manifest.load(files[MANIFEST]), onnx.load_from_string(files[ONNX])
+    shape = onnx.helper.make_tensor_value_info("cls", onnx.TensorProto.FLOAT, [1, 384])
+    model.graph.output.append(shape)
+    model.graph.node[0].output.append("cls")
+    names = ["cls", model.graph.output[0].name]
+    several = {**own.facts["model"], "outputs": [{"name": name} for name in names]}
+    network = {**own.facts, "model": several}
+    agreement._check_onnx(own, network, ONNX, model.SerializeToString())
+    del several["outputs"][0]
+    with pytest.raises(ArtefactError, match="the outputs of one are not those of the other"):
+        agreement._check_onnx(own, network, ONNX, model.SerializeToString())
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xff", b"\x08" * 100, bytes(65 << 10)])
