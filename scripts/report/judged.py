@@ -11,7 +11,7 @@ import numpy as np
 
 from scripts import metrics
 from scripts.outputs import TOKENS
-from scripts.report.record import Layer, Sample, Verdict
+from scripts.report.record import Layer, Pixels, Sample, Verdict
 from scripts.words import counted
 
 # Numbers of verify.json with a place of their own on the page.
@@ -28,6 +28,10 @@ _NAMES = {
 }
 # No rounding brings the mean cosine down to this.
 _ANOTHER_NETWORK = 0.5
+# Decibels below which the integer network has lost what it computes on.
+_LOST = 3.0
+# How many times wider than calibration's the values of other pictures are where they are clipped.
+_WIDER = 1.25
 # Decibels that one layer may lose before it is named.
 _STEEP = 6.0
 # Decibels that are lost before anything is quantised, beyond what CLS and registers make.
@@ -45,7 +49,7 @@ def verdict(report: Mapping[str, Any]) -> Verdict:
         pictures=_in_words(report),
         measures={
             **dict(_measures("", shown)),
-            **{name: f"{value:.5f} (at least {bound:.5f})" for name, value, bound in engines},
+            **{name: f"{value:.5f}{_at_least(bound)}" for name, value, bound in engines},
         },
         by_picture=report.get("cls_by_picture") or report.get("patch_by_picture", {}),
         widest=_widest(report.get("widest_activation", {})),
@@ -65,12 +69,30 @@ def layers(report: Mapping[str, Any]) -> tuple[Layer, ...]:
     return tuple(Layer(row["tensor"], row["snr_db"], row["cosine_mean"]) for row in rows)
 
 
-def finding(report: Verdict, stream: Sequence[Layer], samples: Sequence[Sample]) -> str:
+def finding(
+    report: Verdict,
+    stream: Sequence[Layer],
+    samples: Sequence[Sample],
+    calibration: Sequence[Pixels] = (),
+) -> str:
     """Return in a sentence what the figures look like to someone who has seen many; may be empty.
 
     Rounding costs a little everywhere. A fault of one layer is a step in the residual stream, and
-    a wrong input leaves nothing of the features.
+    a wrong input leaves nothing of the features. Where the integer network on the CPU has lost them
+    as well, the context is as it was quantised, and the ranges are what is wrong.
+
+    Args:
+        report: what was judged.
+        stream: the residual stream, layer by layer.
+        samples: the pictures whose features are drawn.
+        calibration: the pictures that ranges were observed on, if they were observed.
     """
+    if report.missed and stream and stream[-1].snr_db < _LOST and not report.disagreements:
+        return (
+            "Quantising itself loses the features: the integer network on the CPU keeps"
+            f" {max(stream[-1].snr_db, 0):.0f} dB of them, and the context computes what it does."
+            f" {_ranges(samples, calibration)}"
+        )
     if report.figures.get("cls_mean", 1.0) < _ANOTHER_NETWORK:
         return (
             "So low a cosine is no rounding: the context computes on another input than float32"
@@ -101,6 +123,25 @@ def finding(report: Verdict, stream: Sequence[Layer], samples: Sequence[Sample])
             " for weights or activations everywhere."
         )
     return ""
+
+
+def _ranges(samples: Sequence[Sample], calibration: Sequence[Pixels]) -> str:
+    """Return what to do about ranges, and whether the pictures say that they clip."""
+    spans = [_span(calibration), _span([sample.picture.pixels for sample in samples])]
+    if all(spans) and spans[1][1] - spans[1][0] > _WIDER * (spans[0][1] - spans[0][0]):
+        own, others = (f"{low} to {high}" for low, high in spans)
+        return (
+            f"Its ranges clip: pixels of the calibration pictures are {own}, those of the held-out"
+            f" ones {others} of 255. Calibrate on pictures like those that it is to see, --images."
+        )
+    return "Look at its ranges, which may clip, and at its bits, which may be too few."
+
+
+def _span(pictures: Sequence[Pixels]) -> tuple[int, ...]:
+    """Return the least and the largest pixel of some pictures; nothing of none."""
+    if not pictures:
+        return ()
+    return min(int(rgb.min()) for rgb in pictures), max(int(rgb.max()) for rgb in pictures)
 
 
 def _left(stream: Sequence[Layer], samples: Sequence[Sample]) -> float:
@@ -134,6 +175,11 @@ def _engines(engines: Mapping[str, Any]) -> Iterator[tuple[str, float, float]]:
         for name, bound in own["at_least"].items():
             key = f"simulator against CPU, {output.replace('_', ' ')}, {name.replace('_', ' ')}"
             yield key, own["figures"][name], bound
+
+
+def _at_least(bound: float) -> str:
+    """Return a bound in words; one that every cosine keeps is none."""
+    return f" (at least {bound:.5f})" if bound > -1 else " (no bound: both are far from float32)"
 
 
 def _measures(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -60,7 +60,7 @@ def html(report: Report) -> str:
         _HERE / TEMPLATE,
         report=report,
         sections=_sections(report),
-        finding=judged.finding(report.verdict, report.layers, report.samples),
+        finding=_finding(report),
         colours=colours.scale(6),
         work=_work(report.profile),
         frontier=_frontier(report),
@@ -68,6 +68,11 @@ def html(report: Report) -> str:
         record=_as_is(embedded(figures.of(report))),
         **shown,
     )
+
+
+def _finding(report: Report) -> str:
+    observed = () if "encodings" in report.facts else report.calibration
+    return judged.finding(report.verdict, report.layers, report.samples, observed)
 
 
 def side_by_side(compared: Comparison) -> str:

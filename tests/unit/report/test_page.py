@@ -244,7 +244,7 @@ def finding_of(build: Path, **changed: object) -> str:
     path = build / artefacts.verify_report("int8")
     path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
     report = reading.read(build, reports.names(), reports.HOST)
-    text = judged.finding(report.verdict, report.layers, report.samples)
+    text = judged.finding(report.verdict, report.layers, report.samples, report.calibration)
     assert not text or str(Markup.escape(text)) in reports.html(build)
     return text
 
@@ -261,6 +261,34 @@ def test_what_is_left_is_compared_on_the_pictures_of_the_stream(tmp_path: Path) 
     wrong = finding_of(build, figures=others, layers=rows(add=46.0, last_hidden_state=44.0))
     assert right == ""
     assert "leaves 44 dB of signal to noise, but only 40 dB are left" in wrong
+
+
+def test_ranges_that_clip_are_told_from_another_input(tmp_path: Path) -> None:
+    """Simulator and CPU agree, and the CPU is far from float32: the pictures say why."""
+    build = reports.build(tmp_path)
+    far = {
+        "figures": {"cls_mean": 0.36, "cls_p1": -0.1, "patch_mean": 0.32, "snr_db": -1.5},
+        "layers": rows(add=0.8, add_2=0.6),
+    }
+    assert "Look at its ranges" in finding_of(build, **far)
+    narrow = np.full((reports.SIDE, reports.SIDE, 3), 120, np.uint8)
+    folder = build / files.paths(reports.names("int8"))["calibration"]
+    for path in folder.glob("*.rgb"):
+        path.write_bytes(narrow.tobytes())
+    text = finding_of(build, **far)
+    assert "ranges clip: pixels of the calibration pictures are 120 to 120" in text
+    assert "0 to 255 of 255" in text
+    assert "another input" in finding_of(build, figures=far["figures"], layers=rows(add=30.0))
+    assert "by the calibration pictures alone: " in reports.html(build)
+
+
+def test_a_bound_that_every_cosine_keeps_is_none(tmp_path: Path) -> None:
+    build = reports.build(tmp_path)
+    own = {"figures": {"cls_mean": 0.9973}, "at_least": {"cls_mean": -1.588}}
+    finding_of(build, engines={"last_hidden_state": own})
+    report = reading.read(build, reports.names(), reports.HOST)
+    (text,) = [text for name, text in report.verdict.measures.items() if "simulator" in name]
+    assert text == "0.99730 (no bound: both are far from float32)"
 
 
 def test_outputs_side_by_side_are_no_steps_of_the_stream(tmp_path: Path) -> None:
