@@ -141,12 +141,15 @@ class Console:
         self.line = line
 
     def failed(self, error: BaseException, output: list[str]) -> None:
-        """Add an error to the JSON document, and with --verbose say where it comes from."""
+        """Add an error to the JSON document, and with --verbose say where it comes from.
+
+        A usage error comes from the command line.
+        """
         self._end_fold()
         self.turns.close_all()
         lines = self.last or output
         self.document["error"] = record(error, [as_here(line, self.places) for line in lines])
-        if self.verbose:
+        if self.verbose and not isinstance(error, errors.UsageError):
             traceback.print_exception(error)
 
     def _end_fold(self) -> None:

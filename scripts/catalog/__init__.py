@@ -161,6 +161,12 @@ def precisions() -> dict[str, Precision]:
     return _load("precisions.toml", Precision)
 
 
+def more_exact(precision: Precision) -> list[Precision]:
+    """Return the precisions to try where a network misses the gate of one, in their order."""
+    entry = precisions().get(precision.next)
+    return [entry, *more_exact(entry)] if entry else []
+
+
 def targets() -> dict[str, Target]:
     """Return every known target by name."""
     return _load("targets.toml", Target)

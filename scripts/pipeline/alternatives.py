@@ -80,9 +80,7 @@ def _milliseconds(request: Request, precision: Precision) -> float | None:
 
 def _more_exact(request: Request) -> str:
     """Return the next more exact precision that was not tried in vain, if the target has any."""
-    precision = request.precision
-    while precision.next:
-        precision = catalog.precisions()[precision.next]
+    for precision in catalog.more_exact(request.precision):
         failed = request.root / artefacts.failed(f"verify-{precision.name}")
         if precision.name not in request.target.lacks and not failed.exists():
             return precision.name

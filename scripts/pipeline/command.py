@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -225,7 +224,7 @@ def _errors_in_words() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:  # who reads, `head` for one, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.drop(sys.stdout)
         raise Exit(code=UNREAD) from None
     except KeyboardInterrupt:
         raise Exit(errors.INTERRUPTION, code=errors.INTERRUPTED) from None

@@ -78,7 +78,8 @@ say where a build goes and by what it is made, and has all others from its file;
 """
 _OUTPUT = """\
 Lines have no colour where stdout is no terminal or `NO_COLOR` is set. On GitHub and GitLab each
-stage's output is a fold. An error is a sentence on stderr and an exit code, never a traceback.
+stage's output is a fold. An error is a sentence on stderr and an exit code; what is no slip on the
+command line has a traceback above it with `--verbose`, and never without.
 """
 _JSON = """\
 Stdout holds one document, after a failure too; everything else goes to stderr. Fields may be added,

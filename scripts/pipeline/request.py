@@ -325,9 +325,14 @@ def each(**texts: Any) -> list[Request]:
     Raises:
         UsageError: as `make`; an option does not go with one of the precisions, or with several.
     """
-    names = str(texts.get("precision", "")).split(",")
+    names = [name.strip() for name in str(texts.get("precision", "")).split(",")]
     if len(names) == 1:
         return [make(**texts)]
+    if not all(names):
+        raise UsageError(
+            f"--precision {texts['precision']}: there is no name on one side of a comma.",
+            remedy="names with one comma between two: int8,fp16",
+        )
     if doubles := [name for place, name in enumerate(names) if name in names[:place]]:
         raise UsageError(f"--precision names {doubles[0]} twice.", remedy="name each once")
     if texts.get("encodings"):
@@ -335,7 +340,7 @@ def each(**texts: Any) -> list[Request]:
             "--encodings is a file of one precision.",
             remedy="build that one by itself; what it shares with the others is built once",
         )
-    return [make(**{**texts, "precision": name.strip()}) for name in names]
+    return [make(**{**texts, "precision": name}) for name in names]
 
 
 def _require_one_precision(texts: Mapping[str, Any]) -> None:

@@ -128,9 +128,9 @@ def _variant(record: Mapping[str, Any], other: Mapping[str, Any]) -> str:
 def _page(path: Path) -> bytes:
     pages = _pages(path) if path.is_dir() else [path]
     if len(pages) != 1:
-        found = ", ".join(str(page) for page in pages) or "none"
+        names = ", ".join(str(page) for page in pages)
         raise ArtefactError(
-            f"{path} holds {len(pages)} reports: {found}.",
+            f"{path} holds {f'{len(pages)} reports: {names}' if pages else 'no report'}.",
             remedy="name one of them" if pages else "make one with `invoke report`",
         )
     if not pages[0].is_file():  # a pipe would be waited for

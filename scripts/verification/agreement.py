@@ -64,5 +64,5 @@ def require(report: Mapping[str, Any], *, skip: bool) -> None:
             cause="a context compiled from other files than those that were quantised, or a fault "
             "of the compiler",
             remedy="remove final_binary and libs from the build folder and build again; if it "
-            "stays, --precision w8a16, and tell us",
+            "stays, tell us",
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from openqnn.progress import say
-from scripts import outputs
+from scripts import catalog, outputs
 from scripts.catalog import Precision
 from scripts.errors import GateError
 from scripts.metrics import DIGITS, Features
@@ -29,12 +29,13 @@ def apply(figures: Mapping[str, Mapping[str, float]], precision: Precision, *, s
     if missed and skip:
         say(f"  WARNING: --no-gate: {'; '.join(missed)}. This build is NOT faithful to float32.")
     elif missed:
+        names = " or ".join(entry.name for entry in catalog.more_exact(precision))
         raise GateError(
             f"The {precision.name} context is not faithful to float32: {'; '.join(missed)}.",
             cause="too few bits for the model's outliers, calibration pictures unlike the "
             "held-out ones, or inputs in another layout or colour order than the network's",
             remedy="`invoke diagnose` plots where it broke; more pictures of the real scene "
-            "(--images), --precision w8a16 or fp16; --no-gate builds it anyway, "
+            f"(--images){f', --precision {names}' if names else ''}; --no-gate builds it anyway, "
             "and every manifest says so",
         )
 
@@ -61,5 +62,5 @@ def require_finite(
             raise GateError(
                 f"{what} gives NaN or infinity for {counted(len(bad), 'picture')}, first {bad[0]}.",
                 cause="an activation beyond the range of float16 (65504), or damaged weights",
-                remedy="use --precision w8a16; check the weights with `invoke export`",
+                remedy="--precision w8a16 in place of fp16; check the weights with `invoke export`",
             )

@@ -9,7 +9,7 @@ import pytest
 
 from scripts import console
 from scripts.console import Console, size
-from scripts.errors import INTERRUPTED, INTERRUPTION, GateError
+from scripts.errors import INTERRUPTED, INTERRUPTION, GateError, UsageError
 
 Captured = pytest.CaptureFixture[str]
 NAMES_OF_CI = ("GITHUB_ACTIONS", "GITLAB_CI")
@@ -199,6 +199,12 @@ def test_an_interrupted_build_says_so_and_names_files_of_this_machine(
     error = json.loads(capfd.readouterr().out)["error"]
     assert error["what"] == INTERRUPTION
     assert error["output"] == ["reading /home/me/digits/models/x.onnx and /builds"]
+
+
+def test_a_slip_on_the_command_line_comes_from_there(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError), console.opened(verbose=True):
+        raise UsageError("--quiet and --verbose contradict each other.")
+    assert capfd.readouterr().err == ""
 
 
 def test_verbose_says_where_an_error_comes_from(capfd: pytest.CaptureFixture[str]) -> None:

@@ -225,3 +225,14 @@ def test_a_name_in_an_error_steers_no_terminal(tmp_path: Path) -> None:
     said_of = said("build", "--images", str(tmp_path / "\x1b[2J\x07"))
     assert r"\x1b[2J\x07 is not there" in said_of.stderr
     assert "\x1b[2J" not in said_of.stderr
+
+
+@pytest.mark.parametrize("words", [["--list"], ["build", "--help"], ["cache", "--build-dir={}"]])
+def test_a_full_disk_of_standard_output_is_named(words: list[str], tmp_path: Path) -> None:
+    command = [INVOKE, *(word.format(tmp_path) for word in words)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False)
+    lines = done.stderr.decode().splitlines()
+    assert done.returncode == DiskFullError.exit_code
+    assert lines[0] == "error: Standard output cannot be written: No space left on device."
+    assert "Exception" not in done.stderr.decode() and "build-dir" not in done.stderr.decode()

@@ -360,6 +360,10 @@ def test_several_precisions_are_a_request_each_in_one_folder() -> None:
     ("options", "text"),
     [
         ({"precision": "int8,int8"}, "names int8 twice"),
+        ({"precision": "int8, int8"}, "names int8 twice"),
+        ({"precision": ","}, "no name on one side of a comma"),
+        ({"precision": "int8,"}, "no name on one side of a comma"),
+        ({"precision": "int8,INT8"}, "int8 is the nearest"),
         ({"precision": "int8,"}, "precision"),
         ({"precision": "int8,fp16", "method": "mse"}, "fp16 has no ranges"),
         ({"precision": "int8,mixed", "min_cosine": "0.9"}, "int8 takes no budget"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import streams
 from scripts.errors import DiskFullError
 from scripts.pipeline import plan, request, space, steps
 from scripts.pipeline.container import Outcome
@@ -91,6 +92,20 @@ def test_a_disk_that_fills_up_is_named_with_what_is_free(
         raise OSError(code, "No space left on device")  # as a write does, without a name
     assert f"The disk of {build.root} is full: 4.1 kB free" in refusal.value.what
     assert "840 M" not in str(refusal.value)
+
+
+def test_a_full_disk_of_standard_output_is_not_the_builds(
+    build: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", streams.named(full))
+        with (
+            pytest.raises(DiskFullError, match="Standard output cannot be") as refusal,
+            space.watched(build),
+        ):
+            print("built", flush=True)
+        print("so far", flush=True)  # in words to nobody, rather than an error at the end
+    assert str(build.root) not in str(refusal.value)
 
 
 def test_other_errors_of_the_system_stay_what_they_are(build: Request) -> None:

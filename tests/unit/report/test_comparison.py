@@ -166,6 +166,11 @@ def test_what_is_no_report_is_refused(tmp_path: Path, text: str, says: str) -> N
         comparison.load(path)
 
 
+def test_a_folder_without_a_report_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match=f"^{tmp_path} holds no report"):
+        comparison.load(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("part", "name", "value", "says"),
     [

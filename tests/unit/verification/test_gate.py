@@ -23,6 +23,17 @@ def test_each_figure_is_held_against_its_bound(figure: str, value: float) -> Non
         gate.apply({TOKENS: {**GOOD, figure: value}}, INT8, skip=False)
 
 
+def test_a_missed_gate_names_the_precisions_that_are_more_exact() -> None:
+    expected = {"int8": "--precision w8a16 or fp16; ", "w8a16": "--precision fp16; ", "fp16": ""}
+    for name, words in expected.items():
+        precision = catalog.precisions()[name]
+        with pytest.raises(GateError) as missed:
+            gate.apply({TOKENS: {**GOOD, "cls_mean": 0.5}}, precision, skip=False)
+        assert words in missed.value.remedy
+        assert "--precision" in missed.value.remedy or not words
+        assert f"--precision {name}" not in missed.value.remedy
+
+
 def test_each_output_is_judged_by_the_figures_that_it_has() -> None:
     head = {"cls_mean": 0.999, "cls_p1": 0.99}
     gate.apply({TOKENS: GOOD, "head": head}, INT8, skip=False)
