@@ -278,7 +278,9 @@ def test_ranges_that_clip_are_told_from_another_input(tmp_path: Path) -> None:
     text = finding_of(build, **far)
     assert "ranges clip: pixels of the calibration pictures are 120 to 120" in text
     assert "0 to 255 of 255" in text
-    assert "another input" in finding_of(build, figures=far["figures"], layers=rows(add=30.0))
+    assert "another input" in finding_of(
+        build, figures=far["figures"], layers=rows(add=30.0, add_2=29.0)
+    )
     assert "by the calibration pictures alone: " in reports.html(build)
 
 
