@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts import catalog, metrics
+from scripts import catalog, digests, metrics
 from scripts.outputs import TOKENS, has_cls
 from scripts.report import files, page, reading
 from scripts.report.files import Names
@@ -105,6 +105,7 @@ def _pictures(folder: Path) -> None:
     for image in images:
         pixels = random.integers(0, 256, (SIDE, SIDE, 3), np.uint8)
         (folder / image["rgb"]).write_bytes(pixels.tobytes())
+        image["rgb_sha256"] = digests.of_bytes(pixels.tobytes())
     size = {"height": SIDE, "width": SIDE}
     facts = {"size": size, "mean": [0.5] * 3, "std": [0.2] * 3, "skipped": {}}
     _write(folder / "manifest.json", {**facts, "images": images})

@@ -40,7 +40,8 @@ REBUILT = {
 }
 DIFF = {
     "a, b": "titles of the builds",
-    "rows": "`part`, `name`, `before`, `after`, `change` of each",
+    "rows": "`part`, `name`, `before` and `after` (numbers, texts or null), `change` (a number or "
+    "null), its `unit` (`dB`, `%` or empty) and `only_in` (`A`, `B` or null) of each",
 }
 SWEEP = {
     "sweep": "the name of the file",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +25,39 @@ PARTS = {
     "rewrites": Each(int),
     "tensors": Each((int, float, float)),
 }
-_SHAPE: dict[str, Any] = {"schema": int, "title": str, **PARTS}
+_SHAPE: dict[str, Any] = {"schema": int, "title": str, "pictures": str, "missed": [str], **PARTS}
 # Tensors that are shown of those that differ: those whose ranges differ the most.
 _TENSORS = 20
 # Activations that one of them alone has, by name.
 _ALONE = 5
+_ONLY = ("only in A", "only in B")
 # A comma between parts of a text, not one of a shape.
 _COMMA = re.compile(r", (?![^\[]*\])")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line: what it is of, both values as text, and the change where both are numbers."""
+    """One line: what it is of, both values as text, and the change where both are numbers.
+
+    For programs, `values` are both values as they are, None where a build has none, `amount` is
+    their difference and `unit` its unit, decibels or percent.
+    """
 
     part: str
     name: str
     before: str
     after: str
     change: str = ""
+    values: tuple[Any, Any] = (None, None)
+    amount: float | None = None
+    unit: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """Return it for programs."""
+        before, after = self.values
+        only = self.change[-1] if self.change in _ONLY else None
+        row = {"part": self.part, "name": self.name, "before": before, "after": after}
+        return {**row, "change": self.amount, "unit": self.unit, "only_in": only}
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,7 @@ class Comparison:
 
     def record(self) -> dict[str, Any]:
         """Return all of it for programs."""
-        return {"a": self.before, "b": self.after, "rows": [asdict(row) for row in self.rows]}
+        return {"a": self.before, "b": self.after, "rows": [row.record() for row in self.rows]}
 
     def parts(self) -> dict[str, list[Row]]:
         """Return the rows by the part of the report that they are of."""
@@ -94,6 +109,7 @@ def load(path: Path) -> dict[str, Any]:
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
     """Return two records side by side, what is equal in both included where it is a figure."""
     rows = [
+        *_texts("verdict", _verdict(before), _verdict(after), equal=True),
         *_numbers("accuracy", before["figures"], after["figures"]),
         *_texts("accuracy", before["measures"], after["measures"], equal=True),
         *_numbers("milliseconds", before["time"], after["time"]),
@@ -101,8 +117,8 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
         *_numbers("microseconds by kind of operator", before["kinds"], after["kinds"]),
         *_numbers("bytes", before["bytes"], after["bytes"]),
         *_numbers("widths", _widths(before), _widths(after)),
-        *_ranges(before["tensors"], after["tensors"]),
-        *_numbers("rewrites", before["rewrites"], after["rewrites"], equal=False),
+        *_ranges(_tensors(before), _tensors(after)),
+        *_numbers("rewrites", _fired(before), _fired(after), equal=False),
         *_texts("origin", before["facts"], after["facts"]),
         *_texts("origin", before["origin"], after["origin"]),
     ]
@@ -117,12 +133,24 @@ def _variant(record: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     """Return what tells a build from another of the same title: the first fact that differs."""
     if record["title"] != other["title"]:
         return ""
-    for part in ("facts", "origin"):
-        for name, fact in record[part].items():
-            common = _COMMA.split(other[part].get(name, ""))
+    pairs = ((side["facts"], _verdict(side), side["origin"]) for side in (record, other))
+    for facts, others in zip(*pairs, strict=True):
+        for name, fact in facts.items():
+            common = _COMMA.split(others.get(name, ""))
             if own := [text for text in _COMMA.split(fact) if text not in common]:
                 return f", {own[0]}"
     return ""
+
+
+def _verdict(record: Mapping[str, Any]) -> dict[str, str]:
+    missed = ", ".join(record["missed"])
+    gate = f"misses its gate: {missed}" if missed else "passes its gate"
+    return {"gate": gate, "judged on": record["pictures"]}
+
+
+def _fired(record: Mapping[str, Any]) -> dict[str, int]:
+    """Return how often each rewrite fired, where it did."""
+    return {name: count for name, count in record["rewrites"].items() if count}
 
 
 def _page(path: Path) -> bytes:
@@ -174,9 +202,11 @@ def _numbers(
     for name in dict.fromkeys([*before, *after]):
         values = [side.get(name) for side in (before, after)]
         if equal or values[0] != values[1]:
-            before_text, after_text = (_number(part, value) for value in values)
+            texts = (_number(part, name, values[0]), _number(part, name, values[1]))
             alone = _alone(name, before, after) if before and after else ""
-            yield Row(part, name, before_text, after_text, alone or _change(part, name, *values))
+            amount, unit = _change(part, name, *values)
+            change = alone or _changed(amount, unit)
+            yield Row(part, name, *texts, change, (values[0], values[1]), amount, unit)
 
 
 def _in_order(layers: Mapping[str, float]) -> dict[str, float]:
@@ -188,16 +218,26 @@ def _texts(
     part: str, before: Mapping[str, Any], after: Mapping[str, Any], *, equal: bool = False
 ) -> Iterator[Row]:
     for name in dict.fromkeys([*before, *after]):
-        values = [str(side.get(name, "-")) for side in (before, after)]
+        values = before.get(name), after.get(name)
         if equal or values[0] != values[1]:
-            yield Row(part, name, values[0], values[1], _alone(name, before, after))
+            texts = (values[0] or "-", values[1] or "-")
+            plain = (_plain(values[0]), _plain(values[1]))
+            yield Row(part, name, *texts, _alone(name, before, after), plain)
 
 
 def _alone(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """Return which side alone has something, if one does."""
     if name in before and name in after:
         return ""
-    return "only in A" if name in before else "only in B"
+    return _ONLY[name not in before]
+
+
+def _plain(text: str | None) -> float | str | None:
+    """Return the number that a text is; a text that is none, as it is."""
+    try:
+        return text and float(text)
+    except ValueError:
+        return text
 
 
 def _widths(record: Mapping[str, Any]) -> dict[str, int]:
@@ -205,48 +245,111 @@ def _widths(record: Mapping[str, Any]) -> dict[str, int]:
     return {f"activations of {width} bits": bits.count(width) for width in sorted(set(bits))}
 
 
-def _ranges(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Row]:
-    """Yield the activations of both whose grids differ, those first that differ the most."""
+@dataclass(frozen=True)
+class _Grid:
+    """The bits and range of an activation; of a float16 one, only its magnitude is known."""
+
+    bits: int
+    low: float
+    high: float
+    is_float: bool = False
+
+    def __str__(self) -> str:
+        if self.is_float:
+            return f"float16, magnitude {self.high:.4g}"
+        return f"{self.bits} bits, {self.low:.4g} to {self.high:.4g}"
+
+    @property
+    def magnitude(self) -> float:
+        return max(abs(self.low), abs(self.high))
+
+    def record(self) -> dict[str, Any]:
+        if self.is_float:
+            return {"type": "float16", "magnitude": self.high}
+        return {"bits": self.bits, "low": self.low, "high": self.high}
+
+
+def _tensors(record: Mapping[str, Any]) -> dict[str, _Grid]:
+    """Return the grids of a build's activations."""
+    is_float = "activations float16" in record["facts"].get("precision", "")
+    return {
+        name: _Grid(bits, low, high, is_float)
+        for name, (bits, low, high) in record["tensors"].items()
+    }
+
+
+def _ranges(before: Mapping[str, _Grid], after: Mapping[str, _Grid]) -> Iterator[Row]:
+    """Yield the activations of both whose grids differ, those first that differ the most.
+
+    Of those that one build alone has, some.
+    """
     both = [name for name in before if name in after and before[name] != after[name]]
     both.sort(key=lambda name: (-_difference(before[name], after[name]), name))
     for name in both[:_TENSORS]:
-        yield Row("ranges", name, _grid(before[name]), _grid(after[name]))
+        grids = before[name], after[name]
+        records = (grids[0].record(), grids[1].record())
+        yield Row("ranges", name, str(grids[0]), str(grids[1]), values=records)
     if more := len(both[_TENSORS:]):
-        yield Row("ranges", "activations that differ less", str(more), str(more))
-    if alone := [name for name in before if name not in after]:
-        yield Row("ranges", _some(alone), str(len(alone)), "-", "only in A")
-    if alone := [name for name in after if name not in before]:
-        yield Row("ranges", _some(alone), "-", str(len(alone)), "only in B")
+        yield _count("activations that differ less", more, more)
+    yield from _those_alone(before, [name for name in before if name not in after], 0)
+    yield from _those_alone(after, [name for name in after if name not in before], 1)
 
 
-def _some(names: Sequence[str]) -> str:
-    """Return the first of some names, and that there are more."""
-    return ", ".join(names[:_ALONE]) + (", ..." if names[_ALONE:] else "")
+def _those_alone(grids: Mapping[str, _Grid], names: Sequence[str], side: int) -> Iterator[Row]:
+    """Yield some activations that one build alone has, and how many more there are."""
+    for name in names[:_ALONE]:
+        text, entry = str(grids[name]), grids[name].record()
+        texts, values = (("-", text), (None, entry)) if side else ((text, "-"), (entry, None))
+        yield Row("ranges", name, *texts, _ONLY[side], values)
+    if more := len(names[_ALONE:]):
+        before, after = (None, more) if side else (more, None)
+        yield _count("more activations", before, after, _ONLY[side])
 
 
-def _difference(before: Any, after: Any) -> float:
-    """Return how far the ends of two ranges are apart, in widths of the first; 1 more a width."""
-    span = max(before[2] - before[1], 1e-9)
-    moved = max(abs(after[1] - before[1]), abs(after[2] - before[2])) / span
-    return float(moved + (before[0] != after[0]))
+def _count(name: str, before: int | None, after: int | None, change: str = "") -> Row:
+    texts = (_number("ranges", name, before), _number("ranges", name, after))
+    return Row("ranges", name, *texts, change, (before, after))
 
 
-def _grid(entry: Any) -> str:
-    return f"{entry[0]} bits, {entry[1]:.4g} to {entry[2]:.4g}"
+def _difference(before: _Grid, after: _Grid) -> float:
+    """Return how far the ends of two ranges are apart, in widths of the first; 1 more a width.
+
+    Of two magnitudes, or of one and a range: how far the magnitudes are apart.
+    """
+    if before.is_float or after.is_float:
+        span = max(before.magnitude, 1e-9)
+        return abs(after.magnitude - before.magnitude) / span
+    span = max(before.high - before.low, 1e-9)
+    moved = max(abs(after.low - before.low), abs(after.high - before.high)) / span
+    return moved + (before.bits != after.bits)
 
 
-def _number(part: str, value: Any) -> str:
+def _number(part: str, name: str, value: Any) -> str:
     if value is None:
         return "no estimate" if part == "milliseconds" else "-"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+    text = f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
+    return f"{text} dB" if name.endswith("_db") else text
 
 
-def _change(part: str, name: str, before: Any, after: Any) -> str:
-    """Return how much a number changed: in its own unit where it is one of accuracy, else in %."""
-    if before is None or after is None or before == after:
-        return ""
+def _change(part: str, name: str, before: Any, after: Any) -> tuple[float | None, str]:
+    """Return how much a number changed, and the unit of that.
+
+    It is the number's own where it is one of accuracy, else percent.
+    """
+    if before is None or after is None:
+        return None, ""
     if name.endswith("_db"):
-        return f"{after - before:+.2f} dB"
-    if part == "accuracy":
-        return f"{after - before:+.6f}"
-    return f"{100 * (after / before - 1):+.1f} %" if before else f"{after - before:+g}"
+        return after - before, "dB"
+    if part == "accuracy" or not before:
+        return after - before, ""
+    return 100 * (after / before - 1), "%"
+
+
+def _changed(amount: float | None, unit: str) -> str:
+    """Return a change as text; nothing where there is none."""
+    if not amount:
+        return ""
+    if isinstance(amount, int):
+        return f"{amount:+,}"
+    digits = {"dB": 2, "%": 1}.get(unit, 6)
+    return f"{amount:+.{digits}f} {unit}".rstrip()

@@ -66,7 +66,11 @@ def read(
     return Report(
         title=f"{names.model.name} {names.precision.name}",
         facts=_facts(names, export, verify, host, widths),
-        origin=_origin(export, host, build_id.find(files["context"])),
+        origin={
+            **_origin(export, host, build_id.find(files["context"])),
+            "calibration pictures": calibration.identity(),
+            "held-out pictures": held_out.identity(),
+        },
         synthetic=bool(export["synthetic"]),
         verdict=verdict,
         samples=tuple(_samples(pictures, features)),
@@ -105,6 +109,11 @@ class _Pictures:
         size, image = self.manifest["size"], self.manifest["images"][place]
         data = (self.folder / image["rgb"]).read_bytes()
         return np.frombuffer(data, np.uint8).reshape(size["height"], size["width"], 3)
+
+    def identity(self) -> str:
+        """Return how many there are, and what tells them from other pictures."""
+        sums = "\n".join(image["rgb_sha256"] for image in self.manifest["images"])
+        return f"{len(self)} pictures, SHA-256 {digests.of_bytes(sums.encode())}"
 
     def facts(self) -> dict[str, str]:
         skipped = self.manifest["skipped"]

@@ -49,6 +49,7 @@ def test_a_build_differs_from_itself_in_nothing(builds: tuple[Path, Path]) -> No
     record = comparison.load(builds[0])
     compared = comparison.compare(record, record)
     assert [*compared.parts()] == [
+        "verdict",
         "accuracy",
         "milliseconds",
         "microseconds by layer",
@@ -97,12 +98,10 @@ def test_what_one_build_alone_has_stands_on_its_side(builds: tuple[Path, Path]) 
     other = changed(record, "tensors", **names, **{"layer.0.Add": None})
     other = changed(other, "measures", accuracy="0.99")
     compared = comparison.compare(record, other)
-    more, less = (
-        row(compared, "new.0, new.1, new.2, new.3, new.4, ..."),
-        row(compared, "layer.0.Add"),
-    )
-    assert (more.before, more.after, more.change) == ("-", "7", "only in B")
-    assert (less.before, less.after, less.change) == ("1", "-", "only in A")
+    new, more, less = (row(compared, name) for name in ("new.4", "more activations", "layer.0.Add"))
+    assert (new.before, new.after, new.change) == ("-", "8 bits, 0 to 1", "only in B")
+    assert (more.before, more.after, more.change) == ("-", "2", "only in B")
+    assert (less.after, less.change) == ("-", "only in A")
     assert row(compared, "accuracy").change == "only in B"
 
 
@@ -119,6 +118,60 @@ def test_builds_of_one_title_are_told_apart_by_what_differs(builds: tuple[Path, 
     assert compared.after == "B: digits int8"
     moved = changed(record, "origin", source="commit 5")
     assert comparison.compare(record, moved).after == "B: digits int8, commit 5"
+
+
+def test_a_build_that_misses_its_gate_is_told_by_that(builds: tuple[Path, Path]) -> None:
+    record = comparison.load(builds[0])
+    passed = {**record, "missed": []}
+    missed = {**record, "missed": ["cls_mean", "cls_p1"], "pictures": "9 held-out pictures"}
+    compared = comparison.compare(missed, passed)
+    assert compared.before == "A: digits int8, misses its gate: cls_mean"
+    assert compared.after == "B: digits int8, passes its gate"
+    gate, judged = row(compared, "gate"), row(compared, "judged on")
+    assert (gate.before, gate.after) == ("misses its gate: cls_mean, cls_p1", "passes its gate")
+    assert judged.before == "9 held-out pictures" != judged.after
+
+
+def test_sets_of_pictures_are_compared(builds: tuple[Path, Path]) -> None:
+    path = builds[0] / "calibration/heldout/manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "images": manifest["images"][::-1]}))
+    other = builds[0] / "other.html"
+    other.write_text(reports.html(builds[0]))
+    compared = comparison.compare(*map(comparison.load, (builds[0], other)))
+    assert [row.name for row in compared.rows if row.part == "origin"] == ["held-out pictures"]
+
+
+def test_a_magnitude_is_not_taken_for_a_range(builds: tuple[Path, Path], tmp_path: Path) -> None:
+    page_of_float = tmp_path / "fp16.html"
+    page_of_float.write_text(reports.html(reports.build(tmp_path / "c", "fp16"), "fp16"))
+    quantised, floats = comparison.load(builds[0]), comparison.load(page_of_float)
+    quantised = changed(quantised, "tensors", softmax=[8, 0.0, 0.9961], norm=[8, -1.0, 3.0])
+    floats = changed(floats, "tensors", softmax=[16, -0.9933, 0.9933], norm=[16, -5.0, 5.0])
+    compared = comparison.compare(quantised, floats)
+    assert row(compared, "softmax").after == "float16, magnitude 0.9933"
+    assert row(compared, "softmax").record()["after"] == {"type": "float16", "magnitude": 0.9933}
+    names = [row.name for row in compared.rows if row.part == "ranges"]
+    assert names.index("norm") < names.index("softmax")
+
+
+def test_programs_are_given_numbers(builds: tuple[Path, Path]) -> None:
+    record = comparison.load(builds[0])
+    other = changed(record, "figures", snr_db=record["figures"]["snr_db"] - 2, cls_p1=None)
+    other = changed(other, "bytes", context=2 * record["bytes"]["context"])
+    rows = {row["name"]: row for row in comparison.compare(record, other).record()["rows"]}
+    decibels, size, alone = (rows[name] for name in ("snr_db", "context", "cls_p1"))
+    assert decibels["after"] - decibels["before"] == pytest.approx(-2)
+    assert (decibels["change"], decibels["unit"]) == (pytest.approx(-2), "dB")
+    assert (size["before"], size["change"], size["unit"]) == (745472, 100.0, "%")
+    assert (alone["after"], alone["change"], alone["only_in"]) == (None, None, "A")
+    assert rows["accuracy of float32"]["before"] == 0.99
+
+
+def test_a_rewrite_that_never_fired_is_no_difference(builds: tuple[Path, Path]) -> None:
+    record = comparison.load(builds[0])
+    compared = comparison.compare(record, changed(record, "rewrites", never=0))
+    assert not [row for row in compared.rows if row.part == "rewrites"]
 
 
 def test_an_archive_is_compared_by_the_page_in_it(
