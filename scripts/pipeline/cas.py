@@ -26,6 +26,8 @@ from scripts import artefacts, writing
 from scripts.digests import DigestCache
 
 NAME = ".store"
+# In each folder of files, held by who downloads one.
+LOCK = ".lock"
 Manifest = dict[str, Any]
 _UNLINKED = ".onnx_data"
 # How a file system says that it has no hard links, not between these folders, or no more of them.

@@ -28,12 +28,16 @@ GATED = "facebook"
 
 @dataclass(frozen=True)
 class Finding:
-    """One check of a part: whether it is well, what it is, and what mends it."""
+    """One check of a part: whether it is well, what it is, and what mends it.
+
+    `warns` says of what is well that a build does without it.
+    """
 
     part: str
     well: bool
     state: str
     remedy: str = ""
+    warns: bool = False
 
 
 def examine(request: Request, *others: Request) -> list[Finding]:
@@ -51,7 +55,7 @@ def examine(request: Request, *others: Request) -> list[Finding]:
 
 
 def show(console: Console, findings: Sequence[Finding]) -> None:
-    """Print the findings, and what mends those that are not well.
+    """Print the findings, and what mends those that are not well, or a warning.
 
     Raises:
         PipelineError: names the parts that are not well.
@@ -59,14 +63,16 @@ def show(console: Console, findings: Sequence[Finding]) -> None:
     console.table("doctor", [(_mark(row), row.part, row.state) for row in findings])
     console.result(findings=[asdict(row) for row in findings])
     unfit = [row for row in findings if not row.well]
-    for row in unfit:
+    for row in (row for row in findings if row.warns or not row.well):
         console.note(f"{row.part}: {row.remedy}")
     if unfit:
         raise PipelineError(f"Not fit for this build: {', '.join(row.part for row in unfit)}.")
 
 
 def _mark(finding: Finding) -> Text:
-    return Text("ok", style="green") if finding.well else Text("FAIL", style="bold red")
+    if not finding.well:
+        return Text("FAIL", style="bold red")
+    return Text("warn", style="yellow") if finding.warns else Text("ok", style="green")
 
 
 def _engine(lane: str) -> list[Finding]:
@@ -191,12 +197,18 @@ def _pictures(request: Request) -> Iterator[Finding]:
 
 
 def _cache(request: Request) -> list[Finding]:
-    """Whether the shared cache answers; a build does without it."""
+    """Whether the shared cache answers; a build does without one that does not."""
     if not request.cache:
         return []
     notes: list[str] = []
-    Remote(request.cache, notes.append).has_file(digests.of_bytes(b""))
-    return [Finding("cache", True, next(iter(notes), f"{request.cache} answers"))]
+    try:
+        Remote(request.cache, notes.append).has_file(digests.of_bytes(b""))
+    except PipelineError as error:
+        return [Finding("cache", False, error.what, error.remedy)]
+    if notes:
+        remedy = "start it, mend --cache, or leave it out"
+        return [Finding("cache", True, notes[0], remedy, warns=True)]
+    return [Finding("cache", True, f"{request.cache} answers")]
 
 
 def _board(request: Request) -> Finding:

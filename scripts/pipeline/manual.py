@@ -51,7 +51,17 @@ SWEEP = {
     "networks": "`network`, `frontier`, and `best` by bound, of each network and board",
     "report": "path of the page to look at",
 }
-DOCTOR = {"findings": "`part`, `well`, `state` and `remedy` of each check"}
+CACHE = {
+    "results": "of `cache`: what is kept, with `key`, `stage`, `size` in bytes, `used_at` in "
+    "seconds since 1970, `in_use`",
+    "used": "of `cache`: the bytes that folders of builds use",
+    "removed": "of `cache.gc`: what it removed, as `results`",
+    "size": "the bytes of all files, of `cache.gc` those that are left",
+}
+DOCTOR = {
+    "findings": "`part`, `well`, `state`, `remedy` and `warns` of each check; a warning is well: a "
+    "build does without"
+}
 BOARDS = {"devices": "`device`, and `outcome`, the columns of `device.status`, or `error`"}
 ERROR = {
     "class": "the kind of error ([errors.md](errors.md))",
@@ -106,6 +116,7 @@ def page() -> str:
         *_table("`rebuild`", REBUILT),
         *_table("`diff`", DIFF),
         *_table("`doctor`", DOCTOR),
+        *_table("`cache` and `cache.gc`", CACHE),
         *_table("`deploy`, `rollback`, `remote-verify`, `device.status`", BOARDS),
         *_table("`error`, in each of them after a failure", ERROR),
     ]

@@ -32,6 +32,7 @@ from urllib3.util import Retry
 
 from scripts.errors import UsageError
 from scripts.loopback import is_loopback
+from scripts.pipeline import cas
 from scripts.pipeline.cas import Manifest
 from scripts.pipeline.hub import CERTIFICATES
 from scripts.pipeline.incoming import Incoming
@@ -100,7 +101,7 @@ class Remote:
         """
 
         def ask() -> bool:
-            with _locked(path.with_name(".lock")):
+            with _locked(path.with_name(cas.LOCK)):
                 incoming = Incoming(path.with_name(f"{sha256}.incoming"))
                 whole = any(self._receive(sha256, size, incoming) for _ in range(_TRIES))
                 return whole and self._accept(incoming, sha256, path)

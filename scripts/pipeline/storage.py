@@ -86,10 +86,15 @@ def look(build_dir: Path) -> Storage:
         Result(path, manifest, path.stat().st_mtime, path.name in keys)
         for path, manifest in _manifests((root / "ac").glob("*"))
     ]
-    files = {path: path.stat().st_size for path in (root / "cas").glob("*/*")}
+    files = {path: path.stat().st_size for path in _contents(root / "cas")}
     outputs = (output for _, manifest in shown for output in manifest["outputs"].values())
     used = {output["sha256"] for output in outputs}
     return Storage(sorted(results, key=lambda result: result.used_at), files, used)
+
+
+def _contents(folder: Path) -> Iterator[Path]:
+    """Yield the files that the store holds; its locks are none, and stay."""
+    return (path for path in folder.glob("*/*") if path.name != cas.LOCK)
 
 
 def _shown(build_dir: Path) -> Iterator[Path]:

@@ -225,3 +225,17 @@ def test_a_processor_whose_figures_differ_is_said() -> None:
     old = doctor._processor(["sse4_2"])
     assert old.well and "figures of verify may differ" in old.state
     assert "fpu" in doctor._processor_flags()
+
+
+def test_a_cache_that_does_not_answer_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    (finding,) = doctor._cache(request.make(cache="http://127.0.0.1:1/x"))
+    assert finding.well and finding.warns and "does not answer" in finding.state
+    doctor.show(Console(), [finding])
+    out = capsys.readouterr().out
+    assert "warn  cache" in out and f"cache: {finding.remedy}" in out
+
+
+def test_a_cache_that_a_build_would_refuse_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DINOV3_QNN_CACHE_TOKEN", "x")
+    (finding,) = doctor._cache(request.make(cache="http://cache.test/x"))
+    assert not finding.well and "in clear" in finding.state

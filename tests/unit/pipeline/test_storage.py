@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts.console import Console
-from scripts.pipeline import storage
+from scripts.pipeline import manual, storage
 from scripts.pipeline.store import Store
 from tests.unit.pipeline.test_cas import run
 
@@ -48,6 +48,27 @@ def test_what_is_there(store: Store, capsys: pytest.CaptureFixture[str]) -> None
         ("middle", False),
         ("new", True),
     ]
+
+
+def test_locks_are_no_files_of_the_store_and_stay(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = store.contents.blob("0" * 64).with_name(".lock")
+    lock.parent.mkdir(exist_ok=True)
+    lock.touch()
+    os.utime(lock, (time.time() - 2 * DAY,) * 2)
+    storage.show(Console(), store.root.parent)
+    assert "3 results, 4 files" in capsys.readouterr().out
+    collect(store, days=0)
+    assert lock.is_file()
+
+
+def test_the_manual_names_what_programs_are_told(store: Store) -> None:
+    told = Console()
+    storage.show(told, store.root.parent)
+    names = {*told.document, *collect(store, days=0).document}
+    assert names == set(manual.CACHE)
+    assert set(told.document["results"][0]) <= set(manual.CACHE["results"].split("`"))
 
 
 def test_by_days(store: Store) -> None:

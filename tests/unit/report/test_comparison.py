@@ -219,11 +219,6 @@ def test_what_is_no_report_is_refused(tmp_path: Path, text: str, says: str) -> N
         comparison.load(path)
 
 
-def test_a_folder_without_a_report_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ArtefactError, match=f"^{tmp_path} holds no report"):
-        comparison.load(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("part", "name", "value", "says"),
     [
@@ -274,7 +269,7 @@ def test_a_folder_of_two_reports_asks_for_one_of_them(builds: tuple[Path, Path])
     with pytest.raises(ArtefactError, match="2 reports") as caught:
         comparison.load(builds[0])
     assert str(second) in str(caught.value)
-    with pytest.raises(ArtefactError, match="0 reports"):
+    with pytest.raises(ArtefactError, match="models holds no report"):
         comparison.load(builds[0] / "models")
 
 
