@@ -311,7 +311,7 @@ def inspect(console: Console, archive: str, signers: str | None = None) -> None:
 )
 def diff(console: Console, a: str, b: str, html: str | None = None, markdown: bool = False) -> None:
     """Compare two builds: accuracy, time, bytes, widths and ranges of activations, origin."""
-    file = options.new_file("html", html) if html else None
+    file = options.new_file("html", html, replaces=comparison.MARK) if html else None
     compared = comparison.compare(*(comparison.load(options.path(path)) for path in (a, b)))
     report_pages.show(console, compared, markdown=markdown, html=file)
 

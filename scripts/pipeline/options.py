@@ -26,6 +26,8 @@ _KEY = "option"
 _SHOWN = 200
 # Python's `float` reads the digits of every script, and 1_0 as 10.
 _NUMBER = re.compile(r"[0-9.eE+-]+")
+# Bytes of a file that say what it is.
+_BEGINNING = 1024
 # Bytes that Linux takes as the name of a file, and as a path.
 _NAME, _PATH = 255, 4095
 
@@ -167,11 +169,17 @@ def number(rule: str, holds: Callable[[float], bool]) -> Callable[[str | float],
     return check
 
 
-def new_file(name: str, text: str) -> Path:
+def new_file(name: str, text: str, *, replaces: bytes = b"") -> Path:
     """Return the path of a file that an option asks for, where it can be written.
 
+    Args:
+        name: the option's name.
+        text: its value.
+        replaces: what stands at the beginning of a file that may be replaced.
+
     Raises:
-        UsageError: it is a folder, is in none, or its folder cannot be written to.
+        UsageError: it is a folder, is in none, its folder cannot be written to, or another file is
+            there.
     """
     file = path(text)
     reason = ""
@@ -181,11 +189,24 @@ def new_file(name: str, text: str) -> Path:
         reason = f"there is no folder {file.parent}"
     elif not os.access(file if file.exists() else file.parent, os.W_OK):
         reason = "it cannot be written"
+    elif not _may_be_replaced(file, replaces):
+        reason = "another file is there, which would be lost"
     if reason:
         raise UsageError(
-            f"{flag(name)} {text}: {reason}.", remedy="give a file in a folder of yours"
+            f"{flag(name)} {text}: {reason}.", remedy="give a new file in a folder of yours"
         )
     return file
+
+
+def _may_be_replaced(file: Path, beginning: bytes) -> bool:
+    """Tell whether a file is not there, is empty, is no plain file, or has a text at its start."""
+    if not file.is_file() or not file.stat().st_size:
+        return True
+    try:
+        with file.open("rb") as opened:
+            return beginning in opened.read(_BEGINNING)
+    except OSError:
+        return False
 
 
 def path(text: str | Path) -> Path:

@@ -17,6 +17,8 @@ from scripts.report import figures
 
 # Bytes of a page that are read at most.
 _LARGEST = 32 << 20
+# The beginning of a page of two builds, which the next may replace.
+MARK = b'<meta name="generator" content="invoke diff">'
 _RECORD_NAME = "record.json"
 _RECORD = re.compile(rb'<script type="application/json" id="record">(.*?)</script>', re.DOTALL)
 PARTS = {

@@ -12,6 +12,7 @@ from scripts.errors import ArtefactError, UsageError
 from scripts.package import archive
 from scripts.package.item import Item
 from scripts.package.manifest import PAGE
+from scripts.pipeline import options
 from scripts.report import comparison, figures, markdown, page
 from tests import packages, reports
 from tests.unit.test_tasks import invoke
@@ -304,6 +305,20 @@ def test_the_command_shows_tables_json_markdown_and_a_page(
     document = json.loads(invoke("diff", *builds, "--json").stdout)
     assert document["a"] == "A: digits int8"
     assert "| cls\\_mean | 0." in invoke("diff", *builds, "--markdown").stdout
+
+
+def test_a_page_of_a_build_is_not_replaced_by_one_of_two(
+    builds: tuple[Path, Path], tmp_path: Path
+) -> None:
+    path = builds[0] / "reports/int8/report.html"
+    before = path.read_bytes()
+    done = invoke("diff", *builds, "--html", path)
+    assert done.returncode == UsageError.exit_code
+    assert "another file is there, which would be lost" in done.stdout
+    assert path.read_bytes() == before
+    own = tmp_path / "x.html"
+    own.write_text(page.side_by_side(comparison.compare(*map(comparison.load, builds))))
+    assert options.new_file("html", str(own), replaces=comparison.MARK) == own
 
 
 def test_the_summary_of_a_build_says_its_verdict_first(tmp_path: Path) -> None:
