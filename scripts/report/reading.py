@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,10 @@ def read(
     calibration = _Pictures.load(files["calibration"])
     pictures = tuple(_pictures(held_out, verdict, features["cosines"]))
     widths = _document(files["widths"]) if "widths" in files else {}
+    tensors = tuple(_tensors(files))
     return Report(
         title=f"{names.model.name} {names.precision.name}",
-        facts=_facts(names, export, verify, host, widths),
+        facts=_facts(names, export, verify, host, _precision(names.precision, widths, tensors)),
         origin={
             **_origin(export, host, build_id.find(files["context"])),
             "calibration pictures": calibration.identity(),
@@ -76,7 +77,7 @@ def read(
         samples=tuple(_samples(pictures, features)),
         pictures=pictures,
         layers=judged.layers(verify),
-        tensors=tuple(_tensors(files)),
+        tensors=tensors,
         is_float=names.precision.weights == 16,
         widths=widths,
         profile=_document(files["profile"]),
@@ -163,10 +164,10 @@ def _facts(
     export: Mapping[str, Any],
     verify: Mapping[str, Any],
     host: Mapping[str, Any],
-    widths: Mapping[str, Any],
+    precision: str,
 ) -> dict[str, str]:
     height, width = export["picture_size"]
-    config, precision, target = export["config"], names.precision, names.target
+    config, target = export["config"], names.target
     takes = verify["input"]
     layout = "RGB, NHWC" if takes == BYTES else "planes, NCHW"
     tokens = (height // config["patch_size"]) * (width // config["patch_size"])
@@ -177,21 +178,20 @@ def _facts(
         if "outputs" in export
         else f"CLS, {config['num_register_tokens']} registers and {tokens} patches"
         f" of {config['hidden_size']} numbers",
-        "precision": _precision(precision, widths),
+        "precision": precision,
         "target": target.description,
         "weights": host.get("parameters", {}).get("weights", "not told"),
         **_encodings(host),
     }
 
 
-def _precision(precision: Precision, widths: Mapping[str, Any]) -> str:
+def _precision(precision: Precision, widths: Mapping[str, Any], tensors: Sequence[Tensor]) -> str:
+    """Return the bits of weights, and those that activations have."""
     if precision.weights == 16:
         return f"{precision.name}: weights and activations float16"
     weights = widths.get("why", {}).get("weights", precision.weights)
-    return (
-        f"{precision.name}: {weights}-bit weights, "
-        f"{'8 and 16' if precision.activations == 8 else 16}-bit activations"
-    )
+    bits = " and ".join(str(bits) for bits in sorted({tensor.bits for tensor in tensors}))
+    return f"{precision.name}: {weights}-bit weights, {bits}-bit activations"
 
 
 def _origin(export: Mapping[str, Any], host: Mapping[str, Any], sdk: str | None) -> dict[str, str]:

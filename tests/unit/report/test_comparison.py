@@ -314,7 +314,7 @@ def test_a_page_of_a_build_is_not_replaced_by_one_of_two(
     before = path.read_bytes()
     done = invoke("diff", *builds, "--html", path)
     assert done.returncode == UsageError.exit_code
-    assert "another file is there, which would be lost" in done.stdout
+    assert "another file is there, which would be lost" in done.stderr
     assert path.read_bytes() == before
     own = tmp_path / "x.html"
     own.write_text(page.side_by_side(comparison.compare(*map(comparison.load, builds))))

@@ -127,6 +127,20 @@ def test_the_timeline_is_shown_where_the_compiler_gave_one(tmp_path: Path) -> No
     assert "Where it goes" not in reports.html(build)
 
 
+def test_figures_of_one_thing_agree(tmp_path: Path) -> None:
+    """The simulated time is the compiler's everywhere; the bits are those that activations have."""
+    build = reports.build(tmp_path)
+    path = build / artefacts.profile_report("int8")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "milliseconds": 0.109}))
+    assert "0.109 ms" in reports.html(build)
+    assert "int8: 8-bit weights, 8 and 16-bit activations" in reports.html(build)
+    path = build / files.paths(reports.names())["encodings"]
+    entries = json.loads(path.read_text())["activation_encodings"]
+    narrow = {name: [{**rows[0], "bitwidth": 8}] for name, rows in entries.items()}
+    path.write_text(json.dumps({"activation_encodings": narrow}))
+    assert "int8: 8-bit weights, 8-bit activations" in reports.html(build)
+
+
 def test_the_same_build_gives_the_same_bytes(tmp_path: Path) -> None:
     one, other = reports.build(tmp_path / "one"), reports.build(tmp_path / "other")
     assert reports.html(one) == reports.html(other)
