@@ -40,10 +40,11 @@ The runner finds the libraries beside it. A program of your own needs, with Fast
 
     LD_LIBRARY_PATH="$PWD/lib" ADSP_LIBRARY_PATH="$PWD/lib;/usr/lib/rfsa/adsp;/usr/lib/dsp"
 
-For ONNX Runtime with its QNN provider (`pip install onnxruntime-qnn`), `{onnx}` is the
+For ONNX Runtime with its QNN provider , `{onnx}` is the
 same network: one EPContext node around the context binary, which has to stay beside it.
 `samples/features.py` takes a picture to features that way, and with `--head` to a label:
 
+    pip install numpy pillow onnxruntime onnxruntime-qnn
     python samples/features.py picture.jpg --output features.npz
 
 `samples/features.cpp` does so without Python, on `samples/libdinov3.a`, which `dinov3-run` uses:

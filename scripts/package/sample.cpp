@@ -8,7 +8,9 @@
  * It writes each output as outputs/<name>.raw, float32. The picture is a binary PPM of the network's
  * own size, for boards have no decoder of JPEG in common; ImageMagick makes one:
  *
- *     convert picture.jpg -resize '224x224!' -depth 8 picture.ppm
+ *     convert picture.jpg -resize 'WIDTHxHEIGHT!' -depth 8 picture.ppm
+ *
+ * with the network's own width and height: the shape of `pixel_values` in the package's README.
  *
  * A fourth argument is the folder of Qualcomm's libraries, where they are not the package's.
  */

@@ -17,14 +17,19 @@ import platform
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageOps
+try:
+    import numpy as np
+    from PIL import Image, ImageOps
+except ImportError as error:
+    raise SystemExit(f"{error}: pip install numpy pillow onnxruntime onnxruntime-qnn") from None
 
 PACKAGE = Path(__file__).resolve().parents[1]
 PROVIDER = "QNNExecutionProvider"
 # What FastRPC searches for the library that runs on the DSP, behind the package's own folder.
 DSP_FOLDERS = "/usr/lib/rfsa/adsp;/usr/lib/dsp"
 BEST = 5
+# What Pillow raises of files that are no pictures, damaged or too large.
+UNREADABLE = (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError)
 # What a head's numbers may be in a safetensors file; NumPy has no bfloat16.
 FLOATS = {"F16": np.float16, "F32": np.float32, "F64": np.float64}
 
@@ -64,8 +69,11 @@ def preprocessed(picture: Path, network: dict[str, Any]) -> Any:
 
 def session(package: Path, manifest: dict[str, Any]) -> Any:
     """Return a session of the package's ONNX file, in which the QNN provider runs all of it."""
-    import onnxruntime
-    import onnxruntime_qnn
+    try:
+        import onnxruntime
+        import onnxruntime_qnn
+    except ImportError as error:
+        raise SystemExit(f"{error}: pip install onnxruntime onnxruntime-qnn") from None
 
     library = Path(onnxruntime_qnn.__file__).with_name("libQnnHtp.so")
     if platform.machine() == "aarch64":
@@ -111,8 +119,11 @@ def classes(features: dict[str, Any], head: Path | None) -> list[tuple[int, floa
 
 def _rgb(picture: Path) -> Any:
     """Return a picture's pixels [height, width, 3] from 0 to 255, the right way up."""
-    with Image.open(picture) as image:
-        upright = ImageOps.exif_transpose(image)
+    try:
+        with Image.open(picture) as image:
+            upright = ImageOps.exif_transpose(image)
+    except UNREADABLE as error:
+        raise SystemExit(f"{picture} cannot be read as a picture: {error}") from None
     if upright.mode.startswith("I;16"):  # Pillow's own conversion makes 255 of all from 255 on
         grey = np.rint(np.asarray(upright, np.float32) * (255 / 65535))
         return np.repeat(grey[:, :, None], 3, axis=2)

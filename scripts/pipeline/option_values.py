@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from scripts import aimet_encodings, catalog, width_pins
+from scripts import catalog, width_pins
 from scripts.catalog import Model, Precision, Target
 from scripts.checkpoint import contents
 from scripts.checkpoint.hub_id import SCHEME, HubId, canonical
@@ -129,12 +129,8 @@ def widths(text: str) -> Path | None:
 
 
 def encodings(text: str) -> Path | None:
-    """Return a file of AIMET's encodings that can be read, None where none is given."""
-    if not text:
-        return None
-    file = options.path(text)
-    aimet_encodings.read(file)
-    return file
+    """Return the path of a file of AIMET's encodings, None where none is given."""
+    return options.path(text) if text else None
 
 
 def cache(text: str) -> str:

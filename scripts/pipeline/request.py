@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from scripts import artefacts, catalog, outputs, width_pins
+from scripts import aimet_encodings, artefacts, catalog, outputs, width_pins
 from scripts.catalog import Model, Precision, Target
 from scripts.checkpoint import contents, heads
 from scripts.checkpoint.files import HEAD
@@ -402,7 +402,7 @@ def _require_budget(request: Request) -> None:
 
 
 def _require_free_encodings(request: Request) -> None:
-    """Refuse what would choose ranges or widths where a file says them."""
+    """Refuse a file of encodings that is none, and what would choose what it says."""
     name = request.precision.name
     if not request.encodings:
         return
@@ -413,6 +413,7 @@ def _require_free_encodings(request: Request) -> None:
     others = {"--widths": request.widths, "--method": request.method != catalog.MIN_MAX}
     if both := [name for name, is_set in others.items() if is_set]:
         raise UsageError(f"--encodings says what {both[0]} chooses: give one of them.")
+    aimet_encodings.read(request.encodings)
 
 
 def _with_size(request: Request) -> Request:

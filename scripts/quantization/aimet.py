@@ -25,7 +25,7 @@ from scripts import aimet_encodings
 from scripts.aimet_encodings import Grid
 from scripts.catalog import Precision
 from scripts.errors import UsageError
-from scripts.quantization import widths
+from scripts.quantization import norms, widths
 
 _WIDTHS = {widths.NARROW, widths.WIDE}
 _GAIN = (Role.GAIN, recipe.GAIN_BITS)
@@ -152,7 +152,15 @@ class _Adoption:
 
 
 def _require_own(grids: Mapping[str, Grid], names: set[str], file: Path) -> None:
-    if others := sorted(grids.keys() - names):
+    others = sorted(grids.keys() - names)
+    if any(name.startswith(f"{norms.NO_SHIFT}.") for name in others):
+        raise UsageError(
+            f"The encodings {file} are of the equalised network, not of the lowered one.",
+            cause="a build wrote them for its own `dinov3_<model>_<precision>.onnx`",
+            remedy="those that AIMET exported of `dinov3_<model>_<precision>_lowered.onnx`, or "
+            "leave --encodings out: the build has these anyway",
+        )
+    if others:
         raise UsageError(
             f"The encodings {file} have the tensor {others[0]!r}, which the network has not.",
             cause="they are of another network, of another size, or were made before a new `lower`",

@@ -23,6 +23,8 @@ from scripts.metrics import Features
 
 RMS, LAYER = "RMSNormalization", "LayerNormalization"
 BY_WIDTH = f"{LAYER} of 16 bits, {RMS} of 8"
+# The noughts that RMS norms add as LayerNormalization, one for each width.
+NO_SHIFT = "no_shift"
 # What the cosine of features may lose where both forms are the same function, in float32.
 EXACT = 1e-6
 
@@ -69,7 +71,7 @@ def name(network: Network) -> str:
 def _shift(network: Network, node: NodeProto) -> str:
     """Return a constant of noughts for a norm, one for all of its width."""
     (width,) = network.constants[node.input[1]].dims
-    name = f"no_shift.{width}"
+    name = f"{NO_SHIFT}.{width}"
     if name not in network.constants:
         tensor = numpy_helper.from_array(np.zeros(width, np.float32), name)
         network.graph.initializer.append(tensor)

@@ -1,7 +1,10 @@
 """The package's sample: pictures become what the network takes, features become classes."""
 
 import json
+import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +67,26 @@ def test_pixels_without_a_brightest_value_are_refused(tmp_path: Path) -> None:
     Image.fromarray(np.ones((16, 24), np.float32)).save(path)
     with pytest.raises(SystemExit, match="has F pixels, whose brightest value is not known"):
         sample.preprocessed(path, PLANES)
+
+
+def test_what_is_no_picture_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "whole.png")
+    (tmp_path / "half.png").write_bytes((tmp_path / "whole.png").read_bytes()[:90])
+    (tmp_path / "text.png").write_text("no picture")
+    for name in ("half.png", "text.png", "missing.png"):
+        with pytest.raises(SystemExit, match=f"{name} cannot be read as a picture: "):
+            sample.preprocessed(tmp_path / name, PLANES)
+
+
+def test_a_library_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "PIL.py").write_text("raise ModuleNotFoundError(\"No module named 'PIL'\")")
+    program = [sys.executable, sample.__file__, "picture.png"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "No module named 'PIL': pip install numpy pillow onnxruntime onnxruntime-qnn\n"
+    )
 
 
 def head(path: Path, weight: Any, bias: Any, names: tuple[str, str] = ("weight", "bias")) -> Path:

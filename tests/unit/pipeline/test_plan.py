@@ -92,6 +92,8 @@ def test_encodings_of_aimet_reach_quantize(tmp_path: Path) -> None:
     assert [mount.source for mount in quantize.mounts] == [file]
     with pytest.raises(UsageError, match="takes no --encodings"):
         stages(precision="fp16", encodings=str(file))
+    with pytest.raises(UsageError, match="takes no --encodings"):  # before it is read
+        stages(precision="fp16", encodings=str(tmp_path / "other"))
     with pytest.raises(UsageError, match="says what --method chooses"):
         stages(encodings=str(file), method="mse")
     with pytest.raises(UsageError, match="is not there"):

@@ -14,7 +14,7 @@ from openqnn.quantization.encodings import Encodings
 from scripts import aimet_encodings, catalog
 from scripts.aimet_encodings import Grid
 from scripts.errors import UsageError
-from scripts.quantization import aimet
+from scripts.quantization import aimet, norms
 from scripts.refusal import as_here
 from tests.networks import small_network
 
@@ -109,6 +109,14 @@ def test_what_does_not_fit_is_refused_by_name(
 ) -> None:
     with pytest.raises(UsageError, match=reason):
         adopted(source, change(grids))
+
+
+def test_encodings_that_a_build_wrote_for_its_own_network_are_told(
+    source: Path, grids: Grids
+) -> None:
+    own = {**grids, f"{norms.NO_SHIFT}.96": grids[weight(grids)]}
+    with pytest.raises(UsageError, match="of the equalised network, not of the lowered one"):
+        adopted(source, own)
 
 
 def test_a_fault_is_said_of_the_file_that_the_user_named(source: Path, grids: Grids) -> None:
