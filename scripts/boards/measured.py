@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from scripts import json_object, writing
+from scripts import board_runs, json_object, writing
 from scripts.boards import shell
 from scripts.errors import DeviceError
 from scripts.package.manifest import Manifest
@@ -53,8 +53,8 @@ def keep(
     run: Mapping[str, Any],
 ) -> Path:
     """Note a golden run under `folder`, in place of the last one of this package on this device."""
-    file = folder / "boards" / f"{device}.json"
-    runs = _read(file) | {
+    file = board_runs.file_of(folder, device)
+    runs = board_runs.read(file) | {
         manifest.name: {
             "release": digest,
             "at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -71,17 +71,8 @@ def find(
     device: str, digest: str, build: Path | None = None
 ) -> tuple[Path, Mapping[str, Any]] | None:
     """Return the build folder and the run of a release on a device, where one was noted."""
-    for file in sorted((build or BUILD).glob(f"*/boards/{device}.json")):
-        for run in _read(file).values():
-            if isinstance(run, dict) and run.get("release") == digest:
-                return file.parent.parent, run
+    for folder in sorted((build or BUILD).glob("*/")):
+        for name, run in board_runs.of_release(folder, digest):
+            if name == device:
+                return folder, run
     return None
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """Return what was noted; what is not ours to read counts as nothing."""
-    try:
-        runs = json.loads(file.read_text())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return runs if isinstance(runs, dict) else {}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from scripts import artefacts, writing
+from scripts import artefacts, board_runs, writing
 from scripts.console import Console
 from scripts.image.image import Image
 from scripts.pipeline import facts
@@ -16,7 +17,7 @@ from scripts.pipeline.store import Store
 from scripts.report import markdown as in_markdown
 from scripts.report.comparison import Comparison
 from scripts.report.files import Names
-from scripts.report.record import Artefact, Report, Run, Stage
+from scripts.report.record import Artefact, BoardRun, Report, Run, Stage
 
 # A file that GitHub shows on the page of a run.
 SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -35,7 +36,8 @@ def write(
     if not any(step.stage.verb == "report" for step in steps):
         return None
     path = request.root / artefacts.build_page(request.precision.name)
-    if path.is_file() and not any(step.is_new for step in steps) and SUMMARY not in os.environ:
+    is_same = not any(step.is_new for step in steps) and SUMMARY not in os.environ
+    if is_same and path.is_file() and not _has_later_runs(request.root, path):
         return path
     report = _report(image, request, run=_run(request, steps))
     _add_summary(report, say)
@@ -131,7 +133,21 @@ def _run(request: Request, steps: Sequence[Done]) -> Run:
     return Run(
         tuple(_stage(step) for step in steps),
         Artefact(archive, packed["size"], packed["sha256"]) if packed else None,
+        tuple(_board_runs(request.root, packed["sha256"])) if packed else (),
     )
+
+
+def _has_later_runs(folder: Path, page: Path) -> bool:
+    """Tell whether a board ran something since a page was written."""
+    since = page.stat().st_mtime_ns
+    return any(file.stat().st_mtime_ns >= since for file in folder.glob("boards/*.json"))
+
+
+def _board_runs(folder: Path, release: str) -> Iterator[BoardRun]:
+    for device, run in board_runs.of_release(folder, release):
+        with suppress(KeyError, TypeError, ValueError):  # of an older version
+            p50, p90, p99 = (float(run["measured"][f"p{part}_us"]) for part in (50, 90, 99))
+            yield BoardRun(device, p50, p90, p99, float(run["golden_cosine"]), str(run["at"]))
 
 
 def _stage(step: Done) -> Stage:

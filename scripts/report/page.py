@@ -63,6 +63,7 @@ def html(report: Report) -> str:
         finding=_finding(report),
         colours=colours.scale(6),
         work=_work(report.profile),
+        boards=report.run.boards if report.run else (),
         frontier=_frontier(report),
         sheet=colours.sheet(report.calibration, _COLUMNS, _SIDE),
         record=_as_is(embedded(figures.of(report))),

@@ -115,11 +115,24 @@ class Artefact:
 
 
 @dataclass(frozen=True)
+class BoardRun:
+    """A golden run of the archive on a board: microseconds, cosine of its output, when."""
+
+    device: str
+    p50: float
+    p90: float
+    p99: float
+    cosine: float
+    at: str
+
+
+@dataclass(frozen=True)
 class Run:
-    """What only this machine's run of a build can tell: its times, and the archive."""
+    """What only this machine's run of a build can tell: its times, the archive, boards' times."""
 
     stages: tuple[Stage, ...]
     archive: Artefact | None
+    boards: tuple[BoardRun, ...] = ()
 
 
 @dataclass(frozen=True)
