@@ -152,7 +152,9 @@ def builds(points: Sequence[Mapping[str, Any]], frontier: Sequence[Mapping[str, 
     parts += [_dot(plane.spot(point), "hollow") for point in points if point not in frontier]
     for number, point in enumerate(frontier, 1):
         x, y = plane.spot(point)
-        parts += [_dot((x, y), "dot"), _text(x + 6, y + 12, str(number), "start", "strong")]
+        aside = 12 if y + 12 < plane.base else -6  # never on the axis
+        at, anchor = (x + 6, "start") if x < WIDTH - 40 else (x - 6, "end")
+        parts += [_dot((x, y), "dot"), _text(at, y + aside, str(number), anchor, "strong")]
     parts.append(plane.below("filled: the frontier; hollow: the rest"))
     return _svg(plane.height, "Cosine against milliseconds", parts)
 
@@ -167,7 +169,7 @@ class _Plane:
     roof: int
     top: int = 16
     base: int = 180
-    left: int = 52
+    left: int = 62
     height: int = 230
 
     @classmethod
@@ -175,15 +177,18 @@ class _Plane:
         """Return the plane that holds all points."""
         times = [point["milliseconds"] for point in points]
         exact = _decades(np.array([point["cosine"] for point in points]))
-        floor = math.floor(exact.min())
-        high = max(max(times), min(times) * 1.001)
-        return cls(min(times), high, floor, max(math.ceil(exact.max()), floor + 1))
+        floor = min(math.floor(exact.min()), _DECADES - 1)
+        return cls(min(times), max(times), floor, max(math.ceil(exact.max()), floor + 1))
 
     def spot(self, point: Mapping[str, Any]) -> tuple[float, float]:
         """Return where a point is."""
         (decades,) = _decades(np.array([point["cosine"]])).tolist()
-        share = (point["milliseconds"] - self.low) / (self.high - self.low)
-        return self.left + 8 + (WIDTH - self.left - _RIGHT - 16) * share, self._y(decades)
+        span = self.high - self.low
+        share = (point["milliseconds"] - self.low) / span if span else 0.5
+        return self._x(share), self._y(decades)
+
+    def _x(self, share: float) -> float:
+        return self.left + 8 + (WIDTH - self.left - _RIGHT - 16) * share
 
     def _y(self, decades: float) -> float:
         return self.base - (self.base - self.top) * (decades - self.floor) / (
@@ -198,12 +203,25 @@ class _Plane:
             yield _text(self.left - 4, y + 4, _cosine(decade), "end")
 
     def below(self, key: str) -> str:
-        """Return the ends of the axis of time, and what the dots mean."""
-        return (
-            _text(self.left + 8, self.base + 18, f"{self.low:.3g} ms")
-            + _text(WIDTH - _RIGHT, self.base + 18, f"{self.high:.3g} ms", "end")
-            + _text(self.left + 8, self.base + 38, key)
-        )
+        """Return the ends of the axis of time, one where they are the same, and what dots mean."""
+        y, low, high = self.base + 18, *_apart(self.low, self.high)
+        ends = [_text(self._x(0.5), y, f"{low} ms", "middle")]
+        if low != high:
+            ends = [
+                _text(self._x(0), y, f"{low} ms"),
+                _text(WIDTH - _RIGHT, y, f"{high} ms", "end"),
+            ]
+        return "".join([*ends, _text(self._x(0), self.base + 38, key)])
+
+
+def _apart(low: float, high: float) -> tuple[str, str]:
+    """Return two numbers with three digits, or as many as tell them apart."""
+    pairs = [(_rounded(low, digits), _rounded(high, digits)) for digits in range(3, 7)]
+    return next((pair for pair in pairs if pair[0] != pair[1]), pairs[0])
+
+
+def _rounded(number: float, digits: int) -> str:
+    return f"{float(f'{number:.{digits}g}'):g}"
 
 
 def _steps(spots: Sequence[tuple[float, float]]) -> str:

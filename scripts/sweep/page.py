@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from scripts.console import size
 from scripts.report import charts
 from scripts.report import page as report_page
-from scripts.sweep.table import Network, Row, Table
+from scripts.sweep.table import MISSED, Network, Row, Table, exactness
 
+_CODE = re.compile(r"`([^`\n]+)`")
 TEMPLATE = Path(__file__).with_name("sweep.html.j2")
 
 
@@ -23,11 +25,21 @@ def html(table: Table, folder: Path) -> str:
     return report_page.rendered(
         TEMPLATE,
         table=table,
-        counts={state: count for state, count in record["counts"].items() if count},
+        counts=[_counted(*entry) for entry in record["counts"].items() if entry[1]],
+        prose=_prose,
         failures=[(table.label(row), row, error) for row, error in errors if error],
         networks=[_network(table, network, folder) for network in table.networks],
         record=Markup(report_page.embedded(record)),  # noqa: S704, escaped there
     )
+
+
+def _counted(state: str, count: int) -> str:
+    return f"{count} {'missed their gates' if state == MISSED and count > 1 else state}"
+
+
+def _prose(text: str) -> Markup:
+    """Return a message, with what stands between backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704, escaped here
 
 
 def _network(table: Table, network: Network, folder: Path) -> dict[str, Any]:
@@ -38,7 +50,9 @@ def _network(table: Table, network: Network, folder: Path) -> dict[str, Any]:
     return {
         "title": network.title,
         "chart": chart,
-        "best": [(bound, table.label(row) if row else "", row) for bound, row in bests],
+        "best": [
+            (bound, _row(table, row, numbers, folder) if row else None) for bound, row in bests
+        ],
         "rows": [_row(table, row, numbers, folder) for row in network.rows],
     }
 
@@ -53,15 +67,11 @@ def _row(table: Table, row: Row, numbers: Mapping[str, int], folder: Path) -> di
         "state": row.state,
         "link": _link(row, folder),
         "number": numbers.get(row.point.name, ""),
-        "milliseconds": _shown(row.milliseconds),
-        "cosine": _shown(row.cosine),
+        "milliseconds": "" if row.milliseconds is None else f"{row.milliseconds:g}",
+        "cosine": "" if row.cosine is None else exactness(row.cosine),
         "size": size(row.size) if row.size else "",
-        "seconds": f"{row.outcome.seconds:.0f} s" if row.outcome else "",
+        "work": "" if row.work is None else f"{row.work:.0f} s",
     }
-
-
-def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:g}"
 
 
 def _link(row: Row, folder: Path) -> str:

@@ -17,7 +17,7 @@ from scripts.sweep.cluster import Runner
 from scripts.sweep.grid import Sweep
 from scripts.sweep.jobs import Job
 from scripts.sweep.machine import Outcome
-from scripts.sweep.table import BUILT, Row, Table
+from scripts.sweep.table import BUILT, Row, Table, exactness
 from scripts.words import counted
 
 _JSON, _PAGE = "sweep.json", "sweep.html"
@@ -93,10 +93,16 @@ def _ended(console: Console, table: Table, job: Job, outcome: Outcome) -> Table:
 def _figures(row: Row) -> str:
     texts = (
         "" if row.milliseconds is None else f"{row.milliseconds:g} ms",
-        "" if row.cosine is None else f"cosine {row.cosine:g}",
+        "" if row.cosine is None else f"cosine {exactness(row.cosine)}",
         size(row.size) if row.size else "",
     )
     return ", ".join(text for text in texts if text)
+
+
+def _why(row: Row) -> str:
+    """Return why a point is not built, its first line."""
+    error = row.outcome.error if row.outcome else None
+    return str(error["what"]).partition("\n")[0] if error else ""
 
 
 def _write(path: Path, table: Table) -> None:
@@ -104,7 +110,7 @@ def _write(path: Path, table: Table) -> None:
 
 
 def _show(console: Console, table: Table, folder: Path) -> None:
-    rows = [(table.label(row), row.state, _figures(row)) for row in table.rows]
+    rows = [(table.label(row), row.state, _figures(row), _why(row)) for row in table.rows]
     console.table(f"sweep {table.sweep.name}", rows)
     for network in table.networks:
         bests = ((best.bound, best.row) for best in network.best())

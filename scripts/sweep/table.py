@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +55,12 @@ class Row:
     def size(self) -> int | None:
         """The bytes of the context binary."""
         return self._document("profile").get("context_bytes")
+
+    @property
+    def work(self) -> float | None:
+        """The seconds that its stages took when they last ran, in this sweep or before."""
+        stages = self.outcome.document.get("stages", ()) if self.outcome else ()
+        return sum(stage["seconds"] for stage in stages) if stages else None
 
     def _document(self, name: str) -> Mapping[str, Any]:
         return (self.outcome.document.get(name) if self.outcome else None) or {}
@@ -181,6 +188,11 @@ class Table:
                 for network in self.networks
             ],
         }
+
+
+def exactness(cosine: float) -> str:
+    """Return a cosine with six digits, cut off rather than rounded: only 1 is shown as 1."""
+    return f"{math.floor(cosine * 1e6 + 1e-9) / 1e6:.6f}"
 
 
 def short(point: Point, name: str) -> str:

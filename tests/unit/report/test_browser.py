@@ -60,6 +60,23 @@ return [...document.querySelectorAll("body *")].filter(element =>
   element.getClientRects().length && element.getBoundingClientRect().right > width + 0.5
 ).map(element => element.tagName + " " + element.textContent.slice(0, 40));
 """
+# Text of a chart that reaches beyond it, or lies on another.
+CUT = """
+const faults = [];
+for (const chart of document.querySelectorAll("svg")) {
+  const {x, y, width, height} = chart.viewBox.baseVal;
+  const texts = [...chart.querySelectorAll("text")].map(text => [text.textContent, text.getBBox()]);
+  texts.forEach(([words, box], place) => {
+    if (box.x < x || box.x + box.width > x + width || box.y + box.height > y + height)
+      faults.push(words + " is cut");
+    for (const [others, other] of texts.slice(place + 1))
+      if (box.x < other.x + other.width && other.x < box.x + box.width
+          && box.y + 3 < other.y + other.height && other.y + 3 < box.y + box.height)
+        faults.push(words + " lies on " + others);
+  });
+}
+return faults;
+"""
 
 
 @pytest.fixture(scope="module")
@@ -80,13 +97,15 @@ def unlike(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module", params=["int8", "mixed", "fp16", "run", "diff", "sweep"])
+@pytest.fixture(
+    scope="module", params=["int8", "mixed", "fp16", "run", "diff", "sweep", "sweep of one"]
+)
 def shown(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of every kind that there is."""
-    folder, kind = tmp_path_factory.mktemp(request.param), str(request.param)
+    folder, kind = tmp_path_factory.mktemp(request.param.replace(" ", "-")), str(request.param)
     path = folder / "page.html"
-    if kind == "sweep":
-        path.write_text(files.page(folder))
+    if kind.startswith("sweep"):
+        path.write_text(files.page(folder) if kind == "sweep" else files.page_of_one(folder))
         return path
     precision = kind if kind in ("mixed", "fp16") else "int8"
     build = reports.build(folder / "build", precision)
@@ -109,6 +128,7 @@ def test_it_fits_is_read_easily_and_asks_for_nothing(
     assert images or any(kind in str(shown) for kind in ("diff", "sweep"))
     assert chromium.run("return document.documentElement.scrollWidth") == width
     assert chromium.run(OVERFLOW) == []
+    assert chromium.run(CUT) == []
     texts, faint = chromium.run(CONTRAST)
     assert texts > 20
     assert faint == []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+from scripts.pipeline.request import BUILTIN_WEIGHTS
 from scripts.sweep import grid, jobs
 from scripts.sweep import page as pages
 from scripts.sweep.grid import Sweep
@@ -21,7 +23,8 @@ def load(folder: Path, text: str) -> Sweep:
 def built(milliseconds: float | None, cosine: float, seconds: float = 10) -> Outcome:
     profile = {"milliseconds": milliseconds, "context_bytes": 745472}
     verify = {"figures": {"cls_mean": 1.0, "patch_mean": cosine, "cls_p1": 0.5}}
-    return Outcome("here", seconds, {"profile": profile, "verify": verify})
+    stages = [{"name": "export", "seconds": 90.0}, {"name": "verify", "seconds": 33.4}]
+    return Outcome("here", seconds, {"profile": profile, "verify": verify, "stages": stages})
 
 
 def failed(exit_code: int, what: str, **document: Any) -> Outcome:
@@ -33,6 +36,15 @@ def table(sweep: Sweep, *outcomes: Outcome | None) -> Table:
     logs = {job.point: job.log for job in jobs.of(sweep.points)}
     pairs = zip(sweep.points, outcomes, strict=True)
     return Table(sweep, [Row(point, logs[point.name], outcome) for point, outcome in pairs])
+
+
+def page_of_one(folder: Path) -> str:
+    """The page of one point that is nearly exact, and of one whose label is a long word."""
+    weights = folder / "a_checkpoint_of_transformers_with_the_name_of_its_run_and_step_123456"
+    shutil.copytree(BUILTIN_WEIGHTS, weights)
+    text = f'[defaults]\ngate = false\n[grid]\nweights = ["builtin", "{weights}"]\n'
+    sweep = load(folder, text + "[within]\nmax_ms = 3\n")
+    return pages.html(table(sweep, built(0.126, 0.99999987654321), built(1234.5678, 0.5)), folder)
 
 
 def page(folder: Path) -> str:

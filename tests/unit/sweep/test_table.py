@@ -122,7 +122,10 @@ def test_rows_are_kept_as_points_end_and_failures_end_nothing(
         ["built", "missed its gate", "failed", "built"],
     ]
     assert "2 built, 1 missed its gate, 1 failed" in (folder / "sweep.html").read_text()
-    assert "w8a16: missed its gate: cls_mean is <low>" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "w8a16: missed its gate: cls_mean is <low>" in out
+    (row,) = re.findall(r"^ *fp16 .*$", out, re.MULTILINE)
+    assert row.split() == ["fp16", "failed", "no", "engine"]
 
 
 def test_a_sweep_that_does_not_begin_leaves_what_there_was(four: Sweep) -> None:
@@ -150,3 +153,26 @@ def test_what_has_ended_is_shown_after_an_interrupt_too(four: Sweep) -> None:
         sweep.run(Console(), four, runner)
     assert "1 built, 3 open" in (folder / "sweep.html").read_text()
     assert json.loads((folder / "sweep.json").read_text())["counts"]["built"] == 1
+
+
+def test_a_chart_of_one_build_names_its_time_once(four: Sweep, tmp_path: Path) -> None:
+    text = page.html(table(four, built(0.126, 0.99999987654321), None, None, None), tmp_path)
+    labels = re.findall(r"<text[^>]*>(.*?)</text>", text)
+    assert labels.count("0.126 ms") == 1
+    assert "0.999999" in labels and "0.9999999" not in labels
+    # The tables say what the chart shows: nearly 1 is not 1.
+    assert re.findall(r'data-name="cosine">(.*?)<', text)[1:2] == ["0.999999"]
+
+
+def test_times_that_are_nearly_the_same_are_told_apart(four: Sweep, tmp_path: Path) -> None:
+    shown = table(four, built(0.12601, 0.99), built(0.12604, 0.999), None, None)
+    text = page.html(shown, tmp_path)
+    assert "0.12601 ms" in text and "0.12604 ms" in text
+
+
+def test_a_message_is_prose_and_what_stages_took_is_all_of_it(four: Sweep, tmp_path: Path) -> None:
+    missed = failed(GateError.exit_code, "See `invoke diagnose`: <b>.")
+    text = page.html(table(four, built(0.1, 0.99, seconds=1), missed, missed, None), tmp_path)
+    assert "See <code>invoke diagnose</code>: &lt;b&gt;." in text
+    assert "1 built, 2 missed their gates, 1 open" in text
+    assert 'data-name="stages took">123 s<' in text
