@@ -10,8 +10,8 @@ from pathlib import Path
 from scripts import artefacts, board_runs, writing
 from scripts.console import Console
 from scripts.image.image import Image
-from scripts.pipeline import facts
-from scripts.pipeline.build import Done
+from scripts.pipeline import facts, summary
+from scripts.pipeline.build import Built, Done
 from scripts.pipeline.request import Request
 from scripts.pipeline.store import Store
 from scripts.report import markdown as in_markdown
@@ -90,16 +90,30 @@ def _written(path: Path, report: Report, say: Callable[[str], None]) -> Path | N
         return None
 
 
+def add_together(
+    requests: Sequence[Request], results: Sequence[Built], say: Callable[[str], None] = print
+) -> None:
+    """Add a row on each of several builds to CI's summary where there is one."""
+    header = (*summary.HEADER, "SHA-256 of the archive")
+    rows = summary.plain_rows(requests, results)
+    _add(in_markdown.together(summary.title(requests[0]), header, rows), say)
+
+
 def _add_summary(report: Report, say: Callable[[str], None]) -> None:
     from scripts.report import figures
 
-    if not (summary := os.environ.get(SUMMARY)):
+    if os.environ.get(SUMMARY):
+        _add(in_markdown.build(figures.of(report)), say)
+
+
+def _add(text: str, say: Callable[[str], None]) -> None:
+    if not (path := os.environ.get(SUMMARY)):
         return
     try:
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(in_markdown.build(figures.of(report)))
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
-        say(f"{SUMMARY}, {summary}, cannot be written: {error.strerror}")
+        say(f"{SUMMARY}, {path}, cannot be written: {error.strerror}")
 
 
 def show(

@@ -107,6 +107,7 @@ def run_together(builder: Builder, plans: Sequence[Plan], finish: Finish = lambd
     if len(plans) > 1:
         requests = [request for request, _ in plans]
         summary.show_together(builder.console, requests, results)
+        pages.add_together(requests, results, builder.console.note)
     lines = [summary.lines(request, built.steps) for request, _, built in whole]
     _tell(builder.console, "\n".join(lines), documents)
     for document, (request, _), built in zip(documents, plans, results, strict=True):

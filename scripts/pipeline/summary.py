@@ -20,6 +20,7 @@ from scripts.pipeline.request import Request
 PICTURES = (".raw", ".rgb", ".png")
 # The figures of `verify` that precisions are compared by; of other outputs than tokens, none.
 _COMPARED = ("cls_mean", "patch_mean")
+HEADER = ("precision", "ended", *_COMPARED, "simulated", "context", "archive")
 
 
 def show(console: Console, request: Request, steps: Sequence[Done]) -> None:
@@ -68,14 +69,32 @@ def show_together(console: Console, requests: Sequence[Request], results: Sequen
     rows = [_stage_row(step) for step in steps.values()]
     console.table("stages", rows, ("stage", "time", "peak memory"))
     pairs = list(zip(requests, results, strict=True))
-    header = ("precision", "ended", *_COMPARED, "simulated", "context", "archive")
     rows = [_build_row(request, built) for request, built in pairs]
-    console.table(f"{requests[0].network}, {requests[0].target.name}", rows, header)
+    console.table(title(requests[0]), rows, HEADER)
     for request, built in pairs:
         if built.error:
             console.note(f"{request.precision.name}: {built.error.what}")
     if requests[0].synthetic:
         console.note("the weights are random numbers: every artefact is marked synthetic")
+
+
+def title(request: Request) -> str:
+    """Return what several builds have in common: the network, and the board."""
+    return f"{request.network}, {request.target.name}"
+
+
+def plain_rows(requests: Sequence[Request], results: Sequence[Built]) -> list[list[str]]:
+    """Return a row on each of several builds, under `HEADER` and the archive's SHA-256."""
+    return [
+        [*map(str, _build_row(request, built)), _archive_sha256(request, built)]
+        for request, built in zip(requests, results, strict=True)
+    ]
+
+
+def _archive_sha256(request: Request, built: Built) -> str:
+    archive = str(request.archive.relative_to(request.root))
+    file = None if built.error else _artefacts(built.steps).get(archive)
+    return file["sha256"] if file else "-"
 
 
 def _build_row(request: Request, built: Built) -> tuple[str | Text, ...]:

@@ -17,11 +17,17 @@ def build(record: Mapping[str, Any]) -> str:
         (name, f"{value:.6g}", str(gate.get(name, ""))) for name, value in record["figures"].items()
     ]
     rows += [(name, value, "") for name, value in record["measures"].items()]
+    rows += [("pictures", record["pictures"], "")]
     rows += [("simulated time", _time(record["time"]), "")]
     rows += [("context", f"{record['bytes']['context']:,} bytes", "")]
     synthetic = ["The weights are random numbers.", ""] if record["synthetic"] else []
     head = [f"## {record['title']}", "", verdict, "", *synthetic]
     return "\n".join([*head, *_table(("figure", "measured", "gate"), rows), ""])
+
+
+def together(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table with a row on each of several builds."""
+    return "\n".join([f"## {_escaped(title)}", "", *_table(header, rows), ""])
 
 
 def comparison(compared: Comparison) -> str:

@@ -77,6 +77,27 @@ def test_each_of_several_precisions_has_its_row(tmp_path: Path, capsys: Captured
     assert out.count("2.5 kB") == 2
 
 
+def test_the_summary_of_ci_ends_with_a_row_on_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(pages.SUMMARY, str(tmp_path / "summary.md"))
+    plans = several(tmp_path)
+    archive = plans[0][0].archive
+    steps = [context(*plans[0])]
+    packed = {str(archive.relative_to(plans[0][0].root)): {"size": 9, "sha256": 64 * "a"}}
+    manifest = {"outputs": packed, "seconds": 1.5}
+    steps.append(Done(plans[0][1][-1], manifest, ran=True))
+    missed = Built([], GateError("missed"))
+    pages.add_together([asked for asked, _ in plans[:2]], [Built(steps, None), missed])
+    rows = [line.split(" | ") for line in (tmp_path / "summary.md").read_text().splitlines()[2:]]
+    assert [row[0] for row in rows] == ["| precision", "| ---", "| int8", "| w8a16"]
+    assert rows[2][1:2] == ["whole"] and rows[2][-1] == f"{64 * 'a'} |"
+    assert rows[3][1].startswith("misses its gate") and rows[3][-1] == "- |"
+    building: Any = Builder(None, None, None)
+    session.run_together(building, plans)
+    assert (tmp_path / "summary.md").read_text().count("## digits, iq9075") == 2
+
+
 def test_the_first_failure_gives_the_exit_code_whatever_the_others_end_with(
     tmp_path: Path,
 ) -> None:
