@@ -28,11 +28,13 @@ _OF_THE_MACHINE = (DiskFullError, EngineError)
 class Built:
     """What a build came to: the stages that are whole, in the order of the plan, and what ended it.
 
-    `error` is the first failure, None where every stage is whole.
+    `error` is the first failure, None where every stage is whole; `failed` is the name of the stage
+    that it is of.
     """
 
     steps: list[Done]
     error: PipelineError | None = None
+    failed: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,9 @@ class Execution:
         """Yield what each build came to."""
         for build in self._builds:
             done = [self._done[task.key] for task in build if task.key in self._done]
-            first = next((error for key, error in self._errors.items() if _has(build, key)), None)
-            yield Built(done, first)
+            key = next((key for key in self._errors if _has(build, key)), "")
+            failed = self._steps[key].stage.name if key else ""
+            yield Built(done, self._errors.get(key), failed)
 
     def _progress(self) -> str:
         return f"{len(self._done)} of {self._count} stages are whole"

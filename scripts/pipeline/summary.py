@@ -67,6 +67,8 @@ def show_together(console: Console, requests: Sequence[Request], results: Sequen
     """Print the time of every stage once, and a row on what each build came to."""
     steps = {step.stage.name: step for built in results for step in built.steps}
     rows = [_stage_row(step) for step in steps.values()]
+    failed = dict.fromkeys(built.failed for built in results if built.failed)
+    rows += [(name, Text("failed", style="bold red"), "") for name in failed]
     console.table("stages", rows, ("stage", "time", "peak memory"))
     pairs = list(zip(requests, results, strict=True))
     rows = [_build_row(request, built) for request, built in pairs]

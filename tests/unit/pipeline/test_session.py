@@ -10,7 +10,7 @@ import pytest
 from scripts import artefacts, console
 from scripts.console import Console
 from scripts.errors import GateError, PipelineError, StageError
-from scripts.pipeline import pages, plan, recorded, request, session
+from scripts.pipeline import pages, plan, recorded, request, session, summary
 from scripts.pipeline.build import Built, Done
 from scripts.pipeline.request import Request
 
@@ -75,6 +75,14 @@ def test_each_of_several_precisions_has_its_row(tmp_path: Path, capsys: Captured
     assert rows[1:4] == [["int8", "whole"], ["w8a16", "misses"], ["fp16", "whole"]]
     assert "w8a16: w8a16 is not exact enough." in out
     assert out.count("2.5 kB") == 2
+
+
+def test_a_stage_that_failed_is_among_the_stages(tmp_path: Path, capsys: Captured) -> None:
+    plans = several(tmp_path)[:2]
+    results = [Built([context(*plans[0])]), Built([], GateError("missed"), "verify-w8a16")]
+    summary.show_together(Console(), [asked for asked, _ in plans], results)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["verify-w8a16", "failed"] in rows
 
 
 def test_the_summary_of_ci_ends_with_a_row_on_each(
