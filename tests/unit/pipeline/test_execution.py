@@ -171,6 +171,7 @@ def together(builder: Builder, folder: Path, *builds: Sequence[Stage]) -> list[s
     """Return how each of several builds ended: the class of its error, or nothing."""
     asked: Request = request.make(build_dir=str(folder))
     results = builder.build_together([(asked, stages) for stages in builds])
+    assert [bool(built.failed) for built in results] == [bool(built.error) for built in results]
     return [type(built.error).__name__ if built.error else "" for built in results]
 
 
