@@ -12,8 +12,6 @@ was stopped.
 from __future__ import annotations
 
 import argparse
-import csv
-import hashlib
 import json
 import subprocess
 import sys
@@ -33,9 +31,10 @@ from openqnn.progress import say
 from openqnn.quantization import qdq
 from scripts import artefacts, catalog, program
 from scripts.bench import peer, recipe
+from scripts.bench.times import TIMES, Time, Times
 from scripts.catalog import Model, Precision, Target
 from scripts.errors import CompileError, UsageError
-from scripts.htp import attribution, estimate, provider
+from scripts.htp import attribution, provider
 from scripts.htp.attribution import Attribution, Share
 from scripts.htp.timeline import Timeline
 from scripts.lowering import rewrites
@@ -45,11 +44,8 @@ from scripts.quantization import calibration, norms, widths
 
 DEPTHS = (1, 3)
 WEIGHTS = "random:0"
-# The profile's wording, as QAIRT 2.51 has it.
-MISSING = "Missing Ops"
 NOISE_SEED = 0
 FORMS = (norms.RMS, norms.LAYER)
-TIMES = "times.json"
 # What is measured besides the rewrites: no rewrite, the recipe, what 16 bits cost.
 PLAIN, RECIPE, WIDTHS = "plain", "recipe", "widths"
 # The time in which no unit is busy, beside the kinds of operators.
@@ -63,40 +59,6 @@ class Gain:
     rewrite: str
     without: float
     saved: float
-
-
-@dataclass(frozen=True)
-class Time:
-    """Simulated microseconds, and how many operators the compiler has no cost for."""
-
-    microseconds: int
-    missing: int
-
-    @classmethod
-    def read(cls, trace: Path) -> Time:
-        """Return the figures of a compiler's profile."""
-        with trace.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        missing = [int(row["Time"]) for row in rows if row["Event Identifier"].startswith(MISSING)]
-        simulated = estimate.required(estimate.read_profile(trace))
-        return cls(simulated.microseconds, sum(missing))
-
-
-class Times:
-    """What was measured before, kept in a file: a compile of a large network takes minutes."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._known = json.loads(path.read_text()) if path.exists() else {}
-
-    def get(self, of: Sequence[bytes], measured: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Return the figures of a network, compiled in some way; `measured` makes new ones."""
-        key = hashlib.sha256(b"\0".join(of)).hexdigest()
-        if key not in self._known:
-            self._known[key] = measured()
-            self._path.write_text(json.dumps(self._known, indent=1) + "\n")
-        figures: dict[str, Any] = self._known[key]
-        return figures
 
 
 class Bench:

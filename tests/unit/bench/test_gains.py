@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from scripts import catalog
-from scripts.bench import gains
-from scripts.bench.gains import Bench, Gain, Time
+from scripts.bench import gains, times
+from scripts.bench.gains import Bench, Gain
+from scripts.bench.times import Time
 from scripts.errors import CompileError
 from scripts.htp import estimate
 from scripts.lowering import rewrites
@@ -15,7 +16,7 @@ from scripts.quantization import norms, widths
 
 def _trace(path: Path, missing: int) -> Path:
     rows = [f'"{name}",7' for name in estimate.NAMES.values()]
-    rows.append(f'"{gains.MISSING} (Number of Ops with no Costs associated)",{missing}')
+    rows.append(f'"{times.MISSING} (Number of Ops with no Costs associated)",{missing}')
     path.write_text("\n".join(["Event Identifier,Time", *rows]) + "\n")
     return path
 
@@ -92,10 +93,10 @@ def test_what_was_compiled_is_not_compiled_again(tmp_path: Path) -> None:
     def refuse() -> dict[str, Any]:
         raise AssertionError
 
-    path, known, other = tmp_path / gains.TIMES, {"microseconds": 7}, {"microseconds": 8}
-    assert gains.Times(path).get([b"network", b"RMS"], lambda: known) == known
-    assert gains.Times(path).get([b"network", b"RMS"], refuse) == known
-    assert gains.Times(path).get([b"network", b"LN"], lambda: other) == other
+    path, known, other = tmp_path / times.TIMES, {"microseconds": 7}, {"microseconds": 8}
+    assert times.Times(path).get([b"network", b"RMS"], lambda: known) == known
+    assert times.Times(path).get([b"network", b"RMS"], refuse) == known
+    assert times.Times(path).get([b"network", b"LN"], lambda: other) == other
 
 
 @pytest.mark.parametrize(("cost", "wide"), [(-5, True), (5, False)])
