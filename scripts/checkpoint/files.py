@@ -342,7 +342,7 @@ def read_header(file: Path) -> dict[str, Tensor]:
         try:
             entries = json_object.parse(stream.read(length))
             entries.pop("__metadata__", None)
-            ends = [_end(entry) for entry in entries.values()]
+            spans = {name: _span(entry) for name, entry in entries.items()}
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise CheckpointError(
                 f"{file} is damaged: its header is not that of a safetensors file.",
@@ -350,13 +350,31 @@ def read_header(file: Path) -> dict[str, Tensor]:
                 remedy=FETCH_AGAIN,
             ) from error
     first = 8 + length
-    if size != first + max(ends, default=0):
+    promised = first + _end(file, spans)
+    if size != promised:
         raise CheckpointError(
-            f"{file} has {size} bytes, its header promises {first + max(ends, default=0)}.",
-            cause="a cut download or copy",
+            f"{file} has {size} bytes, its header promises {promised}.",
+            cause="a cut download or copy"
+            if size < promised
+            else "something that was written behind the weights, or a header of another file",
             remedy=FETCH_AGAIN,
         )
     return {name: _stored(file, name, entry, first) for name, entry in entries.items()}
+
+
+def _end(file: Path, spans: Mapping[str, tuple[int, int]]) -> int:
+    """Return where the last tensor ends; they lie one behind the other, as safetensors asks."""
+    end = 0
+    for name, (first, last) in sorted(spans.items(), key=lambda item: item[1]):
+        if first != end or last < first:
+            raise CheckpointError(
+                f"{file} is damaged: tensor {name} is from byte {first} to {last}, and the one "
+                f"before it ends at {end}.",
+                cause="a file of another program, or a damaged header",
+                remedy=FETCH_AGAIN,
+            )
+        end = last
+    return end
 
 
 def _refuse_start(file: Path, start: bytes) -> CheckpointError:
@@ -394,13 +412,13 @@ def refuse_type(file: Path, name: str, dtype: str) -> CheckpointError:
     )
 
 
-def _end(entry: Mapping[str, Any]) -> int:
-    """Return where a tensor ends; an entry of a header that is none raises one of four errors."""
+def _span(entry: Mapping[str, Any]) -> tuple[int, int]:
+    """Return a tensor's first byte and its end; what is no entry raises one of four errors."""
     first, last = entry["data_offsets"]
     numbers = (first, last, *entry["shape"])
     if type(entry["dtype"]) is not str or not all(type(n) is int and n >= 0 for n in numbers):
         raise ValueError(entry)
-    return int(last)
+    return first, last
 
 
 def _stored(file: Path, name: str, entry: Mapping[str, Any], start: int) -> Stored:

@@ -77,7 +77,7 @@ class Pickled:
 
     def is_blank(self) -> bool:
         """Whether its storage is zeros, which other tensors may share."""
-        with zipfile.ZipFile(self.file) as archive:
+        with _opened(self.file) as archive:
             folder = _pickle_of(self.file, archive).filename.rpartition("/")[0]
             try:
                 with archive.open(f"{folder}/data/{self.storage}") as stream:
@@ -103,9 +103,10 @@ def tensors(file: Path) -> dict[str, Tensor]:
     _require_zip(file)
     lister: _Lister | None = None
     try:
-        with zipfile.ZipFile(file) as archive, archive.open(_pickle_of(file, archive)) as stream:
+        with _opened(file) as archive, archive.open(_pickle_of(file, archive)) as stream:
             lister = _Lister(stream)
             content = lister.load()
+            stream.read()  # to the end, where zipfile holds the pickle against its CRC
             if lister.called:
                 raise _has_code(file, lister.called, content)
     except _DAMAGE as error:
@@ -119,6 +120,38 @@ def tensors(file: Path) -> dict[str, Tensor]:
         ) from error
     named = _flat(content, _is_tensor)
     return {name: replace(value, file=file, name=name) for name, value in named}
+
+
+def require_sums(file: Path) -> None:
+    """Hold a file against the CRC-32 of each of its members, in one pass; torch does not look.
+
+    Raises:
+        CheckpointError: names the first member that is not what was written.
+    """
+    with _opened(file) as archive:
+        try:
+            member = archive.testzip()
+        except _DAMAGE as error:
+            raise _is_damaged(file, str(error)) from error
+    if member:
+        raise _is_damaged(file, f"{member} is not what was written (its CRC-32 differs)")
+
+
+def _is_damaged(file: Path, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"{file} is damaged: {why}.",
+        cause="a download or a copy that went wrong, or a failing disk",
+        remedy=FETCH_AGAIN,
+    )
+
+
+def _opened(file: Path) -> zipfile.ZipFile:
+    """Return the archive; one that torch wrote without CRCs, which are all 0, is read without."""
+    archive = zipfile.ZipFile(file)
+    if not any(entry.CRC for entry in archive.infolist()):
+        for entry in archive.infolist():
+            del entry.CRC  # zipfile checks no member that has none
+    return archive
 
 
 _DAMAGE = (
@@ -258,6 +291,7 @@ def _flat(
 def _tensors(file: Path) -> dict[str, Any]:
     import torch
 
+    require_sums(file)
     try:
         with TemporaryDirectory() as folder:
             # torch takes a name that ends in .safetensors for what the file is.

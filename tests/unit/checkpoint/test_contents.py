@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from scripts import catalog
-from scripts.checkpoint import contents
+from scripts.checkpoint import contents, pickled
 from scripts.checkpoint.contents import Checkpoint
 from scripts.errors import CheckpointError
 from scripts.pipeline import request
@@ -307,6 +307,64 @@ def test_numbers_that_a_file_of_torch_lacks_are_named(tmp_path: Path) -> None:
         contents.look(tmp_path / "cut.pth").complete(checkpoints.shapes(PLAIN))
 
 
+def flipped(file: Path, tensor: bytes) -> Path:
+    """A file of torch with one bit of a tensor turned round."""
+    content = bytearray(file.read_bytes())
+    content[content.index(tensor) + len(tensor) // 2] ^= 1
+    copy = file.with_name("flipped.pth")
+    copy.write_bytes(content)
+    return copy
+
+
+def test_a_flipped_bit_in_a_file_of_torch_is_damage(tmp_path: Path) -> None:
+    file = pickles.write(tmp_path / "model.pth", TENSORS)
+    pickled.require_sums(file)
+    with pytest.raises(CheckpointError, match=r"is damaged: archive/data/0 is not what was"):
+        pickled.require_sums(flipped(file, TENSORS["a.weight"].tobytes()))
+
+
+def test_a_file_of_torch_without_sums_is_read(tmp_path: Path) -> None:
+    file = pickles.write(tmp_path / "model.pth", TENSORS)
+    with zipfile.ZipFile(file) as archive:
+        sums = {entry.CRC.to_bytes(4, "little") for entry in archive.infolist()}
+    content = file.read_bytes()
+    for crc in sums:
+        content = content.replace(crc, bytes(4))
+    file.write_bytes(content)
+    pickled.require_sums(file)
+    assert pickled.tensors(file).keys() == TENSORS.keys()
+
+
+@pytest.mark.parametrize(
+    ("offsets", "says"),
+    [
+        ([[0, 12], [0, 12]], "tensor b is from byte 0 to 12, and the one before it ends at 12"),
+        ([[0, 12], [8, 20]], "tensor b is from byte 8 to 20"),
+        ([[0, 12], [16, 28]], "tensor b is from byte 16 to 28"),
+        ([[4, 16], [16, 28]], "tensor a is from byte 4 to 16, and the one before it ends at 0"),
+    ],
+)
+def test_tensors_of_safetensors_neither_overlap_nor_leave_holes(
+    tmp_path: Path, offsets: list[list[int]], says: str
+) -> None:
+    entries = zip("ab", offsets, strict=True)
+    header = {n: {"dtype": "F32", "shape": [3], "data_offsets": span} for n, span in entries}
+    text = json.dumps(header).encode()
+    file = tmp_path / "some.safetensors"
+    file.write_bytes(len(text).to_bytes(8, "little") + text + bytes(max(offsets)[1]))
+    with pytest.raises(CheckpointError, match=f"is damaged: {says}"):
+        contents.look(file)
+
+
+def test_bytes_behind_the_last_tensor_are_no_cut_download(tmp_path: Path) -> None:
+    folder = checkpoints.write(tmp_path)
+    with (folder / "model.safetensors").open("ab") as stream:
+        stream.write(bytes(40))
+    with pytest.raises(CheckpointError, match="its header promises") as refused:
+        contents.look(folder)
+    assert "behind the weights" in str(refused.value.cause)
+
+
 def test_damaged_and_old_pickles_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "cut.pth"
     file.write_bytes(b"PK\x03\x04 and no more")
@@ -378,8 +436,12 @@ def vits16(file: Path, **changes: dict[str, object]) -> Path:
         header[name] = header.get(name, {}) | change
         if not change:
             del header[name]
+    end = 0
+    for entry in header.values():
+        first, last = entry["data_offsets"]
+        entry["data_offsets"] = [end, end + last - first]
+        end += last - first
     text = json.dumps(header).encode()
-    end = max(entry["data_offsets"][1] for entry in header.values())
     file.write_bytes(len(text).to_bytes(8, "little") + text)
     os.truncate(file, 8 + len(text) + end)
     return file

@@ -159,3 +159,28 @@ def test_a_configuration_says_which_layers_have_a_bias(option: str, is_set: bool
     config = {f"{option}_bias": is_set, "num_register_tokens": 2, "num_channels": 4}
     expected = dinov3.shapes(DINOv3ViTConfig.from_dict(config))
     assert shapes.of_model(model, config) == expected
+
+
+def test_a_flipped_bit_that_torch_reads_silently_is_refused(tmp_path: Path) -> None:
+    import torch
+
+    file = tmp_path / "model.pth"
+    torch.save({"a": torch.arange(5000.0)}, file)
+    content = bytearray(file.read_bytes())
+    content[content.index(np.float32(2000).tobytes())] ^= 1
+    file.write_bytes(content)
+    assert torch.load(file)["a"][2000] != 2000
+    with pytest.raises(CheckpointError, match=r"is damaged: model/data/0 is not what was written"):
+        contents.tensors_of(file)["a"].read()
+
+
+def test_a_file_that_torch_wrote_without_sums_is_read(tmp_path: Path) -> None:
+    import torch
+
+    file = tmp_path / "model.pth"
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"a": torch.arange(5000.0)}, file)
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert (contents.tensors_of(file)["a"].read() == np.arange(5000)).all()
