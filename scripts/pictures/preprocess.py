@@ -36,6 +36,11 @@ FOLLOWED = {
     "do_center_crop": False,
     "do_pad": False,
 }
+# Steps of a processor that change nothing here: every picture is read as RGB, `do_normalize` is
+# followed, and there are no labels.
+HARMLESS = {"do_convert_rgb", "do_normalize", "do_reduce_labels"}
+# What timm's configuration may say; with all of the picture, its crop is DINOv3's usual input.
+FOLLOWED_OF_TIMM = {"crop_pct": (1,), "crop_mode": ("center", "squash")}
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,6 @@ def settings(size: PictureSize, weights: Path | None, model: Model | None = None
     file, config = _configuration(weights)
     if config is None:
         return Preprocessing(size, model.mean, model.std) if model else Preprocessing(size)
-    _require_followed(file, config)
     keys = ("image_mean", "image_std") if config.get("do_normalize", True) else ()
     mean, std = [_channels(file, config, key) for key in keys] or (ZERO, ONE)
     if min(std) <= 0:
@@ -97,9 +101,14 @@ def _configuration(weights: Path | None) -> tuple[Path, dict[str, Any] | None]:
     folder = weights or Path()
     processor, timm = folder / "preprocessor_config.json", folder / "config.json"
     if weights and processor.is_file():
-        return processor, json_object.read(processor)
+        config = json_object.read(processor)
+        _require_followed(processor, config)
+        return processor, config
     own = json_object.read(timm).get("pretrained_cfg") if weights else None
-    if not isinstance(own, dict) or "mean" not in own:
+    if not isinstance(own, dict):
+        return timm, None
+    _require_followed_of_timm(timm, own)
+    if "mean" not in own:
         return timm, None
     return timm, {"image_mean": own["mean"], "image_std": own.get("std")}
 
@@ -109,14 +118,35 @@ def _require_followed(file: Path, config: Mapping[str, Any]) -> None:
 
     A null is silence: the processor then does what it usually does.
     """
-    for key, usual in FOLLOWED.items():
+    steps = {key for key in config if key.startswith("do_")} - HARMLESS
+    for key in [*FOLLOWED, *sorted(steps - FOLLOWED.keys())]:
         value = config.get(key)
-        if value is not None and value != usual:
-            raise CheckpointError(
-                f"{file} asks for {key} {json.dumps(value)}; pictures are resized as a whole, "
-                f"bilinear, from values in [0, 1]: {json.dumps(usual)}.",
-                remedy="train or export with that, or delete the entry if the difference may be",
-            )
+        if value is not None and value != FOLLOWED.get(key, False):
+            raise _unlike(file, key, value, f": {json.dumps(FOLLOWED.get(key, False))}")
+    size = config.get("size")
+    if isinstance(size, dict) and not {"height", "width"} <= size.keys():
+        raise _unlike(file, "size", size, ', whatever their shape: {"height": ..., "width": ...}')
+    if type(size) is int and config.get("default_to_square") is False:
+        raise _unlike(file, "default_to_square", False, ", whatever their shape: true")
+
+
+def _require_followed_of_timm(file: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a crop, or a picture that is not of three channels, in timm's configuration."""
+    for key, values in FOLLOWED_OF_TIMM.items():
+        value = config.get(key)
+        if value is not None and value not in values:
+            raise _unlike(file, key, value, f": {json.dumps(values[0])}")
+    shape = config.get("input_size")
+    if isinstance(shape, list) and len(shape) == 3 and shape[0] != 3:
+        raise _unlike(file, "input_size", shape, ", as RGB: 3 channels")
+
+
+def _unlike(file: Path, key: str, value: Any, usual: str) -> CheckpointError:
+    return CheckpointError(
+        f"{file} asks for {key} {json.dumps(value)[:80]}; pictures are resized as a whole, "
+        f"bilinear, from values in [0, 1]{usual}.",
+        remedy="train or export with that, or delete the entry if the difference may be",
+    )
 
 
 def to_pixels(picture: Image.Image, how: Preprocessing) -> NDArray[np.float32]:

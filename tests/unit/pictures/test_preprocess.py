@@ -127,6 +127,11 @@ def test_a_processor_config_that_cannot_be_followed_is_refused(tmp_path: Path, t
         ("rescale_factor", 1 / 127.5),
         ("resample", 3),
         ("do_pad", True),
+        ("do_grayscale", True),
+        ("do_flip_channel_order", True),
+        ("do_thumbnail", True),
+        ("size", {"shortest_edge": 32}),
+        ("size", {"shortest_edge": 32, "longest_edge": 64}),
     ],
 )
 def test_what_a_processor_asks_for_and_is_not_done_is_refused_by_name(
@@ -136,6 +141,34 @@ def test_what_a_processor_asks_for_and_is_not_done_is_refused_by_name(
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match=f"asks for {entry}"):
         preprocess.settings(USUAL, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [("crop_pct", 0.875), ("crop_mode", "border"), ("input_size", [1, 256, 256])],
+)
+@pytest.mark.parametrize("colours", [{}, {"mean": [0.5] * 3, "std": [0.5] * 3}])
+def test_what_timm_asks_for_and_is_not_done_is_refused_by_name(
+    tmp_path: Path, entry: str, value: object, colours: dict[str, object]
+) -> None:
+    config = {"architecture": "vit", "pretrained_cfg": {**colours, entry: value}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=f"asks for {entry}"):
+        preprocess.settings(USUAL, tmp_path)
+
+
+def test_what_is_published_of_dinov3_is_followed(tmp_path: Path) -> None:
+    colours = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    timm = {**colours, "input_size": [3, 256, 256], "crop_pct": 1.0, "crop_mode": "center"}
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": timm}))
+    assert preprocess.settings(USUAL, tmp_path) == Preprocessing(USUAL)
+    processor = {f"image_{key}": value for key, value in colours.items()}
+    processor |= dict.fromkeys(("do_normalize", "do_rescale", "do_resize"), True)
+    processor |= dict.fromkeys(("crop_size", "do_center_crop", "do_convert_rgb", "device"))
+    processor |= {"default_to_square": True, "resample": 2, "rescale_factor": 1 / 255}
+    processor |= {"size": {"height": 224, "width": 224}, "data_format": "channels_first"}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
+    assert preprocess.settings(USUAL, tmp_path) == Preprocessing(USUAL)
 
 
 def test_a_processor_that_does_not_normalise_is_followed(tmp_path: Path) -> None:
