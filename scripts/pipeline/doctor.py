@@ -156,7 +156,8 @@ def _weights(request: Request) -> Finding:
         return Finding("weights", False, "none", "give --weights")
     try:
         weights = contents.look(path)
-        state = "; ".join(filter(None, (weights.summary(request.model), weights.remainder)))
+        parts = weights.summary(request.model), weights.remainder, request.head_misfit
+        state = "; ".join(filter(None, parts))
         return Finding("weights", True, state)
     except PipelineError as error:
         return Finding("weights", False, error.what, error.remedy)

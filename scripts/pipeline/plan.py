@@ -448,8 +448,7 @@ def _heads(request: Request) -> dict[str, Mount]:
 
 
 def _has_head(request: Request) -> bool:
-    directory = request.weights_path
-    return directory is not None and (directory / "head.safetensors").is_file()
+    return request.own_head is not None and not request.head_misfit
 
 
 def _image_stage(request: Request, part: str, count: int, extra: tuple[str, ...]) -> Stage:

@@ -12,7 +12,7 @@ from scripts.catalog import Model, Precision, Target
 from scripts.checkpoint import contents, heads
 from scripts.checkpoint.files import HEAD
 from scripts.checkpoint.hub_id import SCHEME, HubId
-from scripts.errors import UsageError
+from scripts.errors import CheckpointError, UsageError
 from scripts.image import lanes
 from scripts.outputs import Outputs
 from scripts.picture_size import PictureSize
@@ -256,6 +256,26 @@ class Request:
         return option_values.RANDOM.fullmatch(self.weights) is not None
 
     @property
+    def own_head(self) -> Path | None:
+        """The head beside the weights, whether it fits or not; the built-in network's does."""
+        folder = self.weights_path
+        return folder / HEAD if folder and (folder / HEAD).is_file() else None
+
+    @property
+    def head_misfit(self) -> str:
+        """Why `verify` does not judge classes by the head beside the weights; nothing if it does.
+
+        Nobody asked for that head, so one that does not fit is no error.
+        """
+        if not self.own_head:
+            return ""
+        try:
+            heads.check(self.own_head, self.model.hidden_size)
+        except CheckpointError as error:
+            return f"ignored, as no head was asked for: {error.what}"
+        return ""
+
+    @property
     def weights_path(self) -> Path | None:
         """The weights on this machine, or None for random or hub weights."""
         if self.weights == "builtin":
@@ -301,7 +321,6 @@ def make(**texts: Any) -> Request:
     if texts.get("model") or not request.is_open:
         _require_outputs(request)
     request = _with_size(_with_weights(request))
-    _require_own_head(request)
     return replace(request, texts=texts)
 
 
@@ -371,13 +390,6 @@ def _require_outputs(request: Request) -> None:
         width_pins.require_layers(request.widths, request.model.layers)
     for file in request.outputs.heads.values():
         heads.check(file, request.model.hidden_size)
-
-
-def _require_own_head(request: Request) -> None:
-    """Hold the head beside the weights against the network: verify judges by it, in the end."""
-    folder = request.weights_path
-    if folder not in (None, BUILTIN_WEIGHTS) and (folder / HEAD).is_file():
-        heads.check(folder / HEAD, request.model.hidden_size)
 
 
 def _require_budget(request: Request) -> None:

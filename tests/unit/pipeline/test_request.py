@@ -18,7 +18,7 @@ from scripts.errors import (
     SdkError,
     UsageError,
 )
-from scripts.pipeline import request
+from scripts.pipeline import plan, request
 from scripts.pipeline.request import Request
 from scripts.source import ROOT
 from tests import checkpoints
@@ -247,16 +247,27 @@ def test_the_defaults_are_those_of_transformers() -> None:
         (np.zeros((10, 97), np.float32), "[10, 97]"),
     ],
 )
-def test_heads_are_read_before_any_work(
+def test_a_head_is_read_before_any_work_and_ignored_where_none_is_asked_for(
     tmp_path: Path, weight: NDArray[np.float32], says: str
 ) -> None:
     shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path, dirs_exist_ok=True)
     head = tmp_path / "head.safetensors"
     checkpoints.write_safetensors(head, {"weight": weight, "bias": np.zeros(10, np.float32)})
-    for texts in ({"weights": str(tmp_path)}, {"outputs": f"head={head}"}):
-        with pytest.raises(CheckpointError) as refusal:
-            request.make(**texts)
-        assert says in refusal.value.what
+    with pytest.raises(CheckpointError) as refusal:
+        request.make(outputs=f"head={head}")
+    assert says in refusal.value.what
+    without = request.make(weights=str(tmp_path))
+    assert says in without.head_misfit and "ignored" in without.head_misfit
+    assert "head" not in _verify_options(without)
+    shutil.copy(HEAD, head)
+    assert not without.head_misfit and "head" in _verify_options(without)
+
+
+def _verify_options(build: Request) -> set[str]:
+    stages = [stage for stage in plan.stages(build) if stage.verb == "verify"]
+    return {
+        argument[2:] for stage in stages for argument in stage.arguments if argument[:2] == "--"
+    }
 
 
 @pytest.mark.parametrize(
