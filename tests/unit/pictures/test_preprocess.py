@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,7 +159,7 @@ def test_what_timm_asks_for_and_is_not_done_is_refused_by_name(
 
 
 def test_what_is_published_of_dinov3_is_followed(tmp_path: Path) -> None:
-    colours = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    colours: dict[str, Any] = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
     timm = {**colours, "input_size": [3, 256, 256], "crop_pct": 1.0, "crop_mode": "center"}
     (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": timm}))
     assert preprocess.settings(USUAL, tmp_path) == Preprocessing(USUAL)
