@@ -46,6 +46,8 @@ _IN_SHAPES = {
     "num_register_tokens": ("embeddings.register_tokens", 1),
 }
 _TORCH = (".pth", ".pt", ".bin", ".ckpt")
+# A header of safetensors from its 4th byte: the rest of a length below 16 MB, then JSON.
+_HEADER = bytes(5) + b"{"
 # How the name of a file of weights ends.
 SUFFIXES = (".safetensors", *_TORCH)
 # Every path from picture to features goes through these: zeros in one make features constant.
@@ -342,13 +344,20 @@ def tensors_of(file: Path) -> dict[str, Tensor]:
         raise files.refuse_file(file)
     try:
         with file.open("rb") as stream:
-            start = stream.read(4)
+            start = stream.read(9)
     except OSError as error:
         raise CheckpointError(
             f"{file} cannot be read: {error.strerror}.", remedy="give --weights a file or directory"
         ) from error
-    is_pickled = start == pickled.ZIP or (start[:1] == pickled.OLD_PICKLE and file.suffix in _TORCH)
-    return pickled.tensors(file) if is_pickled else files.read_header(file)
+    return pickled.tensors(file) if _is_pickled(file, start) else files.read_header(file)
+
+
+def _is_pickled(file: Path, start: bytes) -> bool:
+    """Whether a file is torch's; a header of safetensors may be as long as an old pickle begins."""
+    if start[3:] == _HEADER:
+        return False
+    old = start.startswith(pickled.OLD_PICKLE) and file.suffix in _TORCH
+    return start.startswith(pickled.ZIP) or old
 
 
 def seen(path: Path) -> dict[str, Path]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -32,7 +33,7 @@ KNOWN = {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}
 # safetensors' names of the stored types, and how NumPy reads them; it has no bfloat16.
 STORED_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 _INDEX = ".index.json"
-_SHARD = re.compile(rf"-\d+-of-(\d+)\.\w+$|{re.escape(_INDEX)}$")
+_SHARD = re.compile(rf"-\d+-of-(\d+)(\.\w+)$|{re.escape(_INDEX)}$")
 _LFS = b"version https://git-lfs"
 LARGEST_HEADER = 100_000_000
 # What the numbers of a configuration must be: whole ones from a least one, and any in a range.
@@ -65,9 +66,10 @@ SCALES = {
 ACTIVATIONS = ("gelu", "silu")
 # Used in training, not in the exported network.
 OPTIONAL = {"embeddings.mask_token"}
+# Commands for a shell; `{0}` is a path, quoted.
 MERGE_LORA = (
-    "python -c \"from peft import AutoPeftModel; AutoPeftModel.from_pretrained('{0}')"
-    ".merge_and_unload().save_pretrained('merged')\""
+    'python -c "import sys; from peft import AutoPeftModel; AutoPeftModel.from_pretrained('
+    "sys.argv[1]).merge_and_unload().save_pretrained('merged')\" {0}"
 )
 MERGE_SHARDS = "python -m torch.distributed.checkpoint.format_utils dcp_to_torch {0} merged.pth"
 MERGE_LIGHTNING = "python -m lightning.pytorch.utilities.consolidate_checkpoint {0}"
@@ -232,6 +234,8 @@ def weight_files(directory: Path) -> list[Path]:
     _refuse_parts(directory)
     files = sorted({file for pattern in PATTERNS for file in directory.glob(pattern)})
     files = [file for file in files if file.name != HEAD and file.is_file()]
+    if listed := list_of(file.name for file in files):
+        return _shards(directory / listed)
     if len(files) == 1:
         return files
     if files:
@@ -245,13 +249,35 @@ def weight_files(directory: Path) -> list[Path]:
         f"There are no weights in {directory}: no {', '.join(PUBLISHED)}, no other "
         f"{', '.join(PATTERNS)}.",
         cause="a wrong path, a download that was not finished, or links whose files are gone",
-        remedy=f"give --weights {below}, if those are meant"
+        remedy=f"give --weights {quoted(below)}, if those are meant"
         if below
         else "give --weights the file or directory that they are in, or fetch them as well",
     )
 
 
+def list_of(names: Iterable[str]) -> str:
+    """Return the name of the list of some shards; none where they are other files, too."""
+    lists = {_SHARD.sub(_listed, name) for name in names}
+    name = lists.pop() if len(lists) == 1 else ""
+    return name if name.endswith(_INDEX) else ""
+
+
+def _listed(shard: re.Match[str]) -> str:
+    return shard[2] + _INDEX if shard[1] and int(shard[1]) > 1 else shard[0]
+
+
+def lacks_list(source: object, name: str) -> CheckpointError:
+    """Return the error of shards without the list of them."""
+    return CheckpointError(
+        f"{source} has shards of a checkpoint without their list: {name} is missing.",
+        cause="a download of the shards alone, or one that was not finished",
+        remedy=f"fetch {name} as well",
+    )
+
+
 def _shards(index: Path) -> list[Path]:
+    if not index.is_file():
+        raise lacks_list(index.parent, index.name)
     weight_map = json_object.read(index).get("weight_map")
     names = sorted(set(weight_map.values())) if _names_files(weight_map) else []
     if not names:
@@ -283,7 +309,8 @@ def _refuse_parts(directory: Path) -> None:
         if (directory / name).is_file() and (name != "meta.pt" or [*directory.glob(SHARDS)]):
             raise CheckpointError(
                 f"{directory} holds {what} ({name}).",
-                remedy=f"merge it with `{command.format(directory)}` and give what that writes",
+                remedy=f"merge it with `{command.format(quoted(directory))}` and give what that "
+                "writes",
             )
     if shards := sorted(directory.glob(SHARDS)):
         raise CheckpointError(
@@ -291,7 +318,7 @@ def _refuse_parts(directory: Path) -> None:
             "their .metadata.",
             cause="a copy that left hidden files out",
             remedy="copy the whole folder, then merge it with "
-            f"`{MERGE_SHARDS.format(directory)}` and give what that writes",
+            f"`{MERGE_SHARDS.format(quoted(directory))}` and give what that writes",
         )
 
 
@@ -301,6 +328,11 @@ def _below(directory: Path) -> Path | None:
     folders = [*directory.iterdir(), *(directory / "snapshots").glob("*")]
     folders = sorted(path for path in folders if path.is_dir())
     return next((path for path in folders if any([*path.glob(name)] for name in patterns)), None)
+
+
+def quoted(path: Path) -> str:
+    """Return a path as a shell takes it."""
+    return shlex.quote(str(path))
 
 
 def require_whole(file: Path) -> None:
@@ -313,7 +345,7 @@ def require_whole(file: Path) -> None:
     if match and (match[0] == _INDEX or int(match[1]) > 1):
         what = "the list of the shards" if match[0] == _INDEX else f"one of {int(match[1])} shards"
         raise CheckpointError(
-            f"{file} is {what} of a checkpoint.", remedy=f"give --weights {file.parent}"
+            f"{file} is {what} of a checkpoint.", remedy=f"give --weights {quoted(file.parent)}"
         )
 
 

@@ -8,6 +8,7 @@ anything else in it is refused by name.
 from __future__ import annotations
 
 import pickle
+import shlex
 import zipfile
 import zlib
 from collections import OrderedDict
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.checkpoint.files import Tensor
+from scripts.checkpoint.files import Tensor, quoted
 from scripts.errors import CheckpointError
 from scripts.json_object import FETCH_AGAIN
 
@@ -41,9 +42,11 @@ STORAGES = {
 LARGEST_PICKLE = 100_000_000
 _CHUNK = 1 << 20
 BY_HAND = (
-    'if you trust it, save the tensors alone: `python -c "import torch; content = torch.load('
-    "'{0}', weights_only=False, map_location='cpu'); torch.save({1}, 'tensors.pth')\"`{2}"
+    "import sys, torch; content = torch.load(sys.argv[1], weights_only=False, map_location='cpu'); "
+    "torch.save({0}, 'tensors.pth')"
 )
+# What a shell does not leave alone between double quotes.
+_SPECIAL = frozenset('"$`\\!')
 # What saves the tensors alone, by what a file holds.
 OF_OBJECT, OF_KEY = "content.state_dict()", "content[{0!r}]"
 ANY_KEY = ", with the key that holds them"
@@ -173,7 +176,7 @@ def _pickle_of(file: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         raise CheckpointError(
             f"{file} lists its tensors in {member.file_size} bytes; {LARGEST_PICKLE} are the most.",
             cause="a damaged file, or a whole training state",
-            remedy=BY_HAND.format(file, OF_KEY.format("model"), ANY_KEY),
+            remedy=_by_hand(file, OF_KEY.format("model"), ANY_KEY),
         )
     return member
 
@@ -236,8 +239,15 @@ def _has_code(file: Path, called: str, content: Any = None) -> CheckpointError:
     return CheckpointError(
         f"{file} has code in it: its pickle calls {called}.",
         cause="a whole training state or a whole model, not its tensors alone",
-        remedy=BY_HAND.format(file, expression, more),
+        remedy=_by_hand(file, expression, more),
     )
+
+
+def _by_hand(file: Path, expression: str, more: str) -> str:
+    """Return how to save what an expression takes out of a file; its keys may be anything."""
+    program = BY_HAND.format(expression)
+    program = shlex.quote(program) if _SPECIAL & set(program) else f'"{program}"'
+    return f"if you trust it, save the tensors alone: `python -c {program} {quoted(file)}`{more}"
 
 
 def _selected(content: Any) -> tuple[str, str]:

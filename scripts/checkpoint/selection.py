@@ -7,7 +7,15 @@ from collections.abc import Collection
 from fnmatch import fnmatchcase
 
 from scripts.checkpoint.contents import LICENCES
-from scripts.checkpoint.files import CONFIG, HEAD, PATTERNS, PROCESSOR, PUBLISHED
+from scripts.checkpoint.files import (
+    CONFIG,
+    HEAD,
+    PATTERNS,
+    PROCESSOR,
+    PUBLISHED,
+    lacks_list,
+    list_of,
+)
 from scripts.errors import CheckpointError
 
 # What describes the weights, or says that they are no whole network.
@@ -33,6 +41,10 @@ def _weights(source: str, names: Collection[str]) -> list[str]:
             stem = name.rpartition(".")[0]
             return [f"{name}.index.json", *(shard for shard in names if _is_shard(shard, stem))]
     files = [name for name in names if name != HEAD and any(fnmatchcase(name, p) for p in PATTERNS)]
+    if listed := list_of(files):
+        if listed not in names:
+            raise lacks_list(source, listed)
+        return [listed, *files]
     if len(files) == 1:
         return files
     if files:

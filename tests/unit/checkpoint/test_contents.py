@@ -81,6 +81,19 @@ def test_one_file_and_a_folder_with_one_are_read_by_their_content(
     assert same(read(tmp_path), VALUES)
 
 
+@pytest.mark.parametrize("name", ["weights.pth", "weights.bin", "weights.safetensors"])
+def test_a_header_as_long_as_an_old_pickle_begins_is_read(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    checkpoints.write_safetensors(file, VALUES)
+    content = file.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    padding = (0x80 - length) % 0x100
+    header = content[8 : 8 + length] + b" " * padding
+    file.write_bytes((length + padding).to_bytes(8, "little") + header + content[8 + length :])
+    assert file.read_bytes()[:1] == b"\x80"
+    assert same(read(file), VALUES)
+
+
 def test_several_files_are_no_choice_of_ours(tmp_path: Path) -> None:
     for name in ("a.safetensors", "b.safetensors"):
         checkpoints.write_safetensors(tmp_path / name, VALUES)
@@ -169,6 +182,31 @@ def test_one_shard_is_refused_with_its_directory(tmp_path: Path) -> None:
             assert str(tmp_path) in refused.value.remedy
     checkpoints.write_safetensors(tmp_path / "x-00001-of-00001.safetensors", VALUES)
     assert contents.look(tmp_path / "x-00001-of-00001.safetensors").backbone.tensors
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+@pytest.mark.parametrize("stem", ["model", "mine"])
+def test_shards_without_their_list_are_refused_with_its_name(
+    tmp_path: Path, stem: str, lost: int
+) -> None:
+    checkpoints.write(tmp_path, shards=2)
+    for file in tmp_path.glob("*.safetensors"):
+        file.rename(tmp_path / file.name.replace("model", stem))
+    (tmp_path / "model.safetensors.index.json").unlink()
+    if lost == 1:
+        (tmp_path / f"{stem}-00001-of-00002.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=f" {stem}.safetensors.index.json is mis") as refused:
+        contents.look(tmp_path)
+    assert refused.value.remedy == f"fetch {stem}.safetensors.index.json as well"
+
+
+def test_shards_under_another_name_are_read_by_their_list(tmp_path: Path) -> None:
+    checkpoints.write(tmp_path, shards=2)
+    for file in tmp_path.glob("*model*"):
+        text = file.read_bytes().replace(b"model-0000", b"mine-0000")
+        file.with_name(file.name.replace("model", "mine")).write_bytes(text)
+        file.unlink()
+    assert same(read(tmp_path), VALUES)
 
 
 def test_a_directory_with_one_ckpt_is_read(tmp_path: Path) -> None:
@@ -286,6 +324,48 @@ def test_the_way_out_of_a_pickle_with_code_is_that_of_its_content(
         contents.look(file)
     assert expression in refused.value.remedy
     compile(refused.value.remedy.split('"')[1], "remedy", "exec")
+
+
+def pasted(remedy: str) -> list[str]:
+    """What the command in a remedy calls Python with, in a shell that expands what it can."""
+    command = remedy[remedy.index("`") + 1 : remedy.rindex("`")]
+    shell = f"python() {{ printf '%s\\0' \"$@\"; }}; {command}"
+    return subprocess.run(
+        ["bash", "-c", shell], capture_output=True, text=True, check=True
+    ).stdout.split("\0")[:-1]
+
+
+ODD = "o'dd \"sp$HOME `id` !"
+
+
+@pytest.mark.parametrize(
+    "name", ["adapter_config.json", ".metadata", "zero_to_fp32.py", "meta.pt", "0.distcp"]
+)
+def test_a_command_that_merges_parts_can_be_pasted(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / ODD
+    folder.mkdir()
+    for file in {name, *(["0.distcp"] if name == "meta.pt" else [])}:
+        (folder / file).write_text("{}")
+    with pytest.raises(CheckpointError) as refused:
+        contents.look(folder)
+    words = pasted(refused.value.remedy)
+    assert str(folder) in words
+    if words[0] == "-c":
+        compile(words[1], "remedy", "exec")
+    else:
+        assert all(str(folder) in word for word in words if "o'dd" in word)
+
+
+@pytest.mark.parametrize("key", ["state_dict", "it's $HOME `id` \"!\\"])
+def test_a_command_that_saves_tensors_alone_can_be_pasted(tmp_path: Path, key: str) -> None:
+    content = {key: TENSORS, "args": Made("argparse.Namespace")}
+    file = pickles.write(tmp_path / f"{ODD}.pth", content)
+    with pytest.raises(CheckpointError, match="has code in it") as refused:
+        contents.look(file)
+    option, program, path = pasted(refused.value.remedy)
+    assert (option, path) == ("-c", str(file))
+    assert f"content[{key!r}]" in program
+    compile(program, "remedy", "exec")
 
 
 def test_zeros_in_a_file_of_torch_are_told_without_torch(tmp_path: Path) -> None:

@@ -78,7 +78,11 @@ def test_the_weights_are_taken_once(names: Sequence[str], needed: Sequence[int])
 
 @pytest.mark.parametrize(
     ("names", "says"),
-    [(["a.pth", "b.pth"], "2 files of weights: a.pth, b.pth"), (["x/a.pth"], "has no weights")],
+    [
+        (["a.pth", "b.pth"], "2 files of weights: a.pth, b.pth"),
+        (["x/a.pth"], "has no weights"),
+        (["m-00001-of-00002.pth", "m-00002-of-00002.pth"], r"list: m\.pth\.index\.json is missing"),
+    ],
 )
 def test_no_weights_and_several_are_refused(names: Sequence[str], says: str) -> None:
     with pytest.raises(CheckpointError, match=says):
