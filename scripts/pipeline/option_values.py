@@ -16,7 +16,7 @@ from scripts.outputs import Outputs
 from scripts.package import signature
 from scripts.picture_folder import PictureFolder
 from scripts.picture_size import PictureSize
-from scripts.pipeline import options
+from scripts.pipeline import options, picture_mounts
 from scripts.source import FOLDERS, ROOT
 
 DEFAULT_MODEL = "digits"
@@ -81,7 +81,8 @@ def pictures(text: str) -> Path | None:
     """Return a folder that has pictures, None where none is given.
 
     Raises:
-        CalibrationError: it is no folder, or has no file that begins as a picture.
+        CalibrationError: it is no folder, has no file that begins as a picture, or has a link that
+            no container can follow.
     """
     if not text:
         return None
@@ -96,6 +97,7 @@ def pictures(text: str) -> Path | None:
     from scripts.pictures import collector  # slow to import: not for every command
 
     collector.require_readable(PictureFolder.read(folder))
+    picture_mounts.of(folder)
     return folder
 
 

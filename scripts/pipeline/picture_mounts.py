@@ -28,25 +28,29 @@ def of(root: Path) -> tuple[str, tuple[Mount, ...]]:
     Raises:
         CalibrationError: a link leads to a folder that a container has another one for.
     """
-    outside = _outermost(set(_outside(root)))
+    outside = dict(_outside(root))
+    for folder, link in outside.items():
+        _require_free(folder, f"{link} leads to {folder}")
     if not outside:
         return USUAL, (Mount(root, USUAL),)
-    for folder in (root, *outside):
-        _require_free(folder)
+    _require_free(root, f"Links lead out of {root}")
     # What links lead to is in the digest of the folder that they are in.
-    beyond = (Mount(folder, str(folder), keyed=False) for folder in outside)
+    beyond = (Mount(folder, str(folder), keyed=False) for folder in _outermost({*outside}))
     return str(root), (Mount(root, str(root)), *beyond)
 
 
-def _outside(root: Path) -> Iterator[Path]:
-    """Yield the folders outside that links lead to, step by step where links lead to links."""
+def _outside(root: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield the folders outside that links lead to, step by step where links lead to links.
+
+    Each comes with the link below the root that leads there.
+    """
     for link in PictureFolder.read(root).links:
         place = link
         while place.is_symlink():
             place = _step(place)
             folder = place if place.is_dir() and not place.is_symlink() else place.parent
             if not folder.is_relative_to(root):
-                yield folder
+                yield folder, link
 
 
 def _step(link: Path) -> Path:
@@ -58,9 +62,9 @@ def _outermost(folders: set[Path]) -> list[Path]:
     return sorted(folder for folder in folders if folders.isdisjoint(folder.parents))
 
 
-def _require_free(folder: Path) -> None:
+def _require_free(folder: Path, what: str) -> None:
     if len(folder.parts) < 2 or folder.parts[1] in TAKEN:
         raise CalibrationError(
-            f"Links among the pictures lead to {folder}, which a container has of its own.",
-            remedy="give the folder that the pictures are in, or copies of them",
+            f"{what}, and a container has a folder of its own there.",
+            remedy="take the link out, or put copies of the pictures in its place",
         )

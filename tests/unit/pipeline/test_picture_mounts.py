@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from scripts.errors import CalibrationError
-from scripts.pipeline import picture_mounts
+from scripts.pipeline import option_values, picture_mounts
 from scripts.pipeline.copies import Mount
 
 
@@ -45,5 +46,14 @@ def test_a_folder_inside_another_comes_with_it(tmp_path: Path) -> None:
 def test_links_into_a_folder_of_the_container_are_refused(tmp_path: Path) -> None:
     images = add(tmp_path / "pictures", "a.jpg")
     (images / "b.jpg").symlink_to("/etc/hostname")
-    with pytest.raises(CalibrationError, match="lead to /etc, which a container has of its own"):
+    with pytest.raises(CalibrationError, match="leads to /etc, and a container has") as refusal:
         picture_mounts.of(images)
+    assert str(images / "b.jpg") in refusal.value.what
+
+
+def test_such_a_link_is_refused_with_the_option_before_any_work(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    option_values.pictures(str(tmp_path))
+    (tmp_path / "x.png").symlink_to("/etc/hostname")
+    with pytest.raises(CalibrationError, match=r"x\.png leads to /etc"):
+        option_values.pictures(str(tmp_path))
