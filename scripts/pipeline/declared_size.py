@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,16 @@ class DeclaredSize:
         return self.processor or self.config
 
     @property
-    def origin(self) -> str:
-        """Which file says the size in force, nothing where none does."""
+    def file(self) -> str:
+        """The name of the file that says the size in force, nothing where none does."""
         if self.processor:
-            return f"{PROCESSOR} says it"
-        return f"{CONFIG} says it" if self.config else ""
+            return PROCESSOR
+        return CONFIG if self.config else ""
+
+    @property
+    def origin(self) -> str:
+        """The same in words."""
+        return f"{self.file} says it" if self.file else ""
 
     @property
     def disagreement(self) -> str:
@@ -67,14 +73,14 @@ def _size(value: Any, file: Path) -> PictureSize | None:
     """Return what a side, `[height, width]`, or a dictionary of sides stands for."""
     if value is None:
         return None
+    sides = value
     if isinstance(value, dict):
-        value = [value[key] for key in ("height", "width") if key in value] or value.get(
-            "shortest_edge"
-        )
-    sides = value if isinstance(value, list) else [value, value]
+        sides = [value[key] for key in ("height", "width") if key in value]
+        sides = sides or value.get("shortest_edge")
+    sides = sides if isinstance(sides, list) else [sides, sides]
     if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
         raise CheckpointError(
-            f"{file} says a picture size that is none: {value!r}.",
-            remedy="mend the file, or give --size",
+            f"{file} says a picture size that is none: {json.dumps(value)[:80]}.",
+            remedy='mend the file: a number of pixels, or {"height": 224, "width": 224}',
         )
     return PictureSize(*sides)

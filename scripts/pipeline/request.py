@@ -68,7 +68,8 @@ class Request:
         option_values.pictures,
         metavar="DIR",
         details="JPEG, PNG, WebP, BMP and TIFF, of 8 or 16 bits a channel, up to 500 megapixels, "
-        "nested or not; links are followed, except those to folders above. Files that cannot be "
+        "nested or not; links are followed, except those to folders above; one to a system folder, "
+        "such as /etc, is refused, as containers have their own. Files that cannot be "
         "read, copies, and pictures that are transparent or of nearly one colour are left out and "
         "counted by kind. Of the others, those for verification are set aside first, at most a "
         "quarter, and calibration never sees them. Of fewer than four none can be set aside: then "
@@ -431,9 +432,17 @@ def _require_free_encodings(request: Request) -> None:
 def _with_size(request: Request) -> Request:
     """Give a request the size that its weights' files say where it leaves that open."""
     path = request.weights_path
-    says = declared_size.read(path).size if path else None
-    size = request.size or says or request.model.picture_size
-    size.patches(request.model.patch_size)
+    says = declared_size.read(path) if path else declared_size.DeclaredSize()
+    size = request.size or says.size or request.model.picture_size
+    try:
+        size.patches(request.model.patch_size)
+    except UsageError as error:
+        if request.size or not (path and says.size):
+            raise
+        raise CheckpointError(
+            f"{path / says.file} says pictures of {says.size}. {error.what}",
+            remedy=f"{error.remedy}; or mend the file",
+        ) from error
     return replace(request, size=size)
 
 

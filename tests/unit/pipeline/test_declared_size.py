@@ -58,3 +58,12 @@ def test_what_is_no_size_is_refused(tmp_path: Path, value: Any) -> None:
 def test_a_size_of_timm_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="none"):
         write(tmp_path, {"pretrained_cfg": {"input_size": [3, 0, 224]}})
+
+
+@pytest.mark.parametrize("size", [{"longest_edge": 32}, {"max_height": 32, "max_width": 64}])
+def test_what_the_processor_says_instead_of_a_size_is_shown(
+    tmp_path: Path, size: dict[str, int]
+) -> None:
+    with pytest.raises(CheckpointError) as refusal:
+        write(tmp_path, processor={"size": size})
+    assert json.dumps(size) in refusal.value.what

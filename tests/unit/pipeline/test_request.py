@@ -18,6 +18,7 @@ from scripts.errors import (
     SdkError,
     UsageError,
 )
+from scripts.picture_size import PictureSize
 from scripts.pipeline import plan, request
 from scripts.pipeline.request import Request
 from scripts.source import ROOT
@@ -215,6 +216,23 @@ def test_files_beside_the_weights_are_read_before_any_work(
             request.make(weights=str(tmp_path), **texts)
         assert says in refusal.value.what
         assert str(tmp_path) in refusal.value.what
+
+
+@pytest.mark.parametrize("side", [30, 100_000])
+def test_a_size_of_a_file_that_no_network_takes_is_refused_with_the_file(
+    tmp_path: Path, side: int
+) -> None:
+    shutil.copytree(request.BUILTIN_WEIGHTS, tmp_path, dirs_exist_ok=True)
+    processor = tmp_path / "preprocessor_config.json"
+    config = json.loads(processor.read_text()) | {"size": {"height": side, "width": side}}
+    processor.write_text(json.dumps(config))
+    with pytest.raises(CheckpointError) as refusal:
+        request.make(weights=str(tmp_path))
+    assert f"{processor} says pictures of {side}. " in refusal.value.what
+    assert "--size" in refusal.value.remedy
+    assert request.make(weights=str(tmp_path), size="32").size == PictureSize.square(32)
+    with pytest.raises(UsageError):
+        request.make(weights=str(tmp_path), size="30")
 
 
 LACKING = sorted(files.DEFAULTS.keys() - {"num_channels"})  # whose default is that of digits
