@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,21 @@ class Contents:
                     remedy=FETCH_AGAIN,
                 )
         self._require_shapes()
+        self._require_timms(model)
+
+    def _require_timms(self, model: Model) -> None:
+        """Refuse timm's configuration of another network; a name that is not timm's may be any."""
+        own = names.IN_TIMM.get(model.name.removesuffix("-sat"), "")
+        if self.config or not self.directory or not own:
+            return
+        said = json_object.read(self.directory / files.CONFIG).get("architecture")
+        if isinstance(said, str) and said.startswith(names.TIMMS) and not said.startswith(own):
+            raise CheckpointError(
+                f"{self.path}: {files.CONFIG} says architecture {said}, and the weights are of "
+                f"{model.name}, which is {own}.",
+                cause="config.json and weights of two models",
+                remedy=FETCH_AGAIN,
+            )
 
     def _require_shapes(self) -> None:
         """Refuse a configuration that says other sizes than those of the tensors that tell them."""
@@ -250,7 +266,7 @@ class Contents:
 
     def _place(self) -> str:
         where = self.files[0].name if len(self.files) == 1 else f"{len(self.files)} shards"
-        prefix = self.backbone.prefix.rstrip(".")
+        prefix = self.backbone.prefix.rstrip("./")
         return f"{where} under {prefix}" if prefix else where
 
     @property
@@ -259,9 +275,17 @@ class Contents:
         left = self.backbone.left_out
         if not left:
             return ""
-        groups = sorted({".".join(name.split(".")[:2]) for name in left})
+        groups = sorted({_group(name, self.backbone.prefix) for name in left})
         more = f" and {len(groups) - 6} more" if len(groups) > 6 else ""
         return f"left out: {counted(len(left), 'tensor')} ({', '.join(groups[:6])}{more})"
+
+
+def _group(name: str, prefix: str) -> str:
+    """Return what names a part of a network: one step further than the backbone's own prefix."""
+    steps = name.split(".")
+    pairs = zip(steps, prefix.split("."), strict=False)
+    shared = [*takewhile(lambda pair: pair[0] == pair[1], pairs)]
+    return ".".join(steps[: max(2, len(shared) + 1)])
 
 
 class Checkpoint:

@@ -102,6 +102,16 @@ META = Convention(
     },
     r"mask_token|local_cls_norm\..*|rope_embed\.periods|blocks\.\d+\.attn\.qkv\.bias_mask",
 )
+# timm's names of the family; `_qkvb` and more may follow. And how its names of such networks begin.
+IN_TIMM = {
+    "vits16": "vit_small_patch16_dinov3",
+    "vits16plus": "vit_small_plus_patch16_dinov3",
+    "vitb16": "vit_base_patch16_dinov3",
+    "vitl16": "vit_large_patch16_dinov3",
+    "vith16plus": "vit_huge_plus_patch16_dinov3",
+    "vit7b16": "vit_7b_patch16_dinov3",
+}
+TIMMS = ("vit_", "convnext_")
 CONVENTIONS = (HUGGING_FACE, TIMM, META)
 
 
@@ -136,7 +146,8 @@ def backbone(source: object, tensors: Mapping[str, Tensor]) -> Backbone:
 
 
 def _ends(name: str, mark: str) -> bool:
-    return name == mark or name.endswith(f".{mark}")
+    before = name.removesuffix(mark)[-1:]
+    return name.endswith(mark) and not (before.isalnum() or before == "_")
 
 
 def _translated(convention: Convention, name: str, tensor: Tensor) -> dict[str, Tensor]:
@@ -174,10 +185,17 @@ def refuse_lora(source: object, tensors: Iterable[str]) -> None:
 
 def _none(source: object, tensors: Mapping[str, Tensor]) -> CheckpointError:
     refuse_lora(source, tensors)
-    names = ", ".join(sorted(tensors)[:3])
+    if not any(tensors):
+        return CheckpointError(
+            f"{source} holds no tensors by name.",
+            cause="a list of tensors, one tensor or nothing in place of a state_dict",
+            remedy="save the state_dict() of the network, and give that",
+        )
+    names = ", ".join(sorted(tensors)[:3]) + (", ..." if len(tensors) > 3 else "")
     return CheckpointError(
-        f"{source} holds no DINOv3 ViT: none of its {len(tensors)} tensors is a register "
-        f"({', '.join(kind.mark for kind in CONVENTIONS)}); the first are {names}.",
+        f"{source} holds no DINOv3 ViT: no register "
+        f"({', '.join(kind.mark for kind in CONVENTIONS)}) among "
+        f"{counted(len(tensors), 'tensor')}: {names}.",
         cause="DINOv2, a ConvNeXt, or a head alone",
         remedy="give weights of a DINOv3 ViT, from transformers, timm or Meta",
     )

@@ -25,6 +25,7 @@ from tests.pickles import Made
 
 SHAPES = checkpoints.shapes()
 VALUES = checkpoints.tensors()
+TENSOR = np.ones(3, np.float32)
 PLAIN = checkpoints.CONFIG | {"use_gated_mlp": False}
 
 
@@ -101,7 +102,9 @@ def test_several_files_are_no_choice_of_ours(tmp_path: Path) -> None:
         contents.look(tmp_path)
 
 
-@pytest.mark.parametrize("prefix", ["backbone.", "dinov3.", "model.", "module.", "net.vit."])
+@pytest.mark.parametrize(
+    "prefix", ["backbone.", "dinov3.", "model.", "net.vit.", "student@net/", "module."]
+)
 def test_a_backbone_is_found_in_what_wraps_it(tmp_path: Path, prefix: str) -> None:
     wrapped = {prefix + name: value for name, value in VALUES.items()}
     other = {"head.weight": np.ones((10, 32), np.float32), "head.bias": np.ones(10, np.float32)}
@@ -110,6 +113,37 @@ def test_a_backbone_is_found_in_what_wraps_it(tmp_path: Path, prefix: str) -> No
     found = contents.look(tmp_path)
     assert found.remainder == "left out: 2 tensors (head.bias, head.weight)"
     assert found.backbone.prefix == prefix
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("state_dict.module.fc.weight", "state_dict.module.fc"),
+        ("state_dict.decoder.0.weight", "state_dict.decoder"),
+        ("state_dict.fc", "state_dict.fc"),
+        ("optimizer.state.0.exp_avg", "optimizer.state"),
+    ],
+)
+def test_what_is_left_out_is_named_by_what_is_not_the_backbone_s(
+    tmp_path: Path, name: str, part: str
+) -> None:
+    wrapped = {f"state_dict.module.{own}": value for own, value in VALUES.items()}
+    wrapped[name] = np.ones(3, np.float32)
+    checkpoints.write_safetensors(tmp_path / "whole.safetensors", wrapped)
+    assert contents.look(tmp_path).remainder == f"left out: 1 tensor ({part})"
+
+
+@pytest.mark.parametrize("content", [[], [TENSOR], TENSOR, {}], ids=["none", "list", "one", "dict"])
+def test_tensors_without_a_name_are_called_that(tmp_path: Path, content: object) -> None:
+    file = pickles.write(tmp_path / "some.pth", content)
+    with pytest.raises(CheckpointError, match=r"some\.pth holds no tensors by name\.\n"):
+        contents.look(file)
+
+
+def test_a_few_tensors_of_another_network_are_named(tmp_path: Path) -> None:
+    file = pickles.write(tmp_path / "some.pth", {"a.xreg_token": TENSOR})
+    with pytest.raises(CheckpointError, match=r"among 1 tensor: a\.xreg_token\.\n"):
+        contents.look(file)
 
 
 def test_two_backbones_are_refused(tmp_path: Path) -> None:
@@ -260,6 +294,52 @@ def test_satellites_are_told_by_their_colours(tmp_path: Path) -> None:
         mean = list(catalog.models()[name].mean)
         (tmp_path / "config.json").write_text(config % mean)
         assert contents.look(tmp_path).model().name == name
+
+
+def of_timm(folder: Path, network: str, architecture: object) -> Path:
+    checkpoints.of_model(folder / "model.safetensors", network)
+    (folder / "config.json").write_text(json.dumps({"architecture": architecture}))
+    return folder
+
+
+@pytest.mark.parametrize("model", ["", "vits16"])
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        "vit_small_patch14_dinov2",
+        "vit_large_patch16_dinov3",
+        "vit_small_plus_patch16_dinov3.lvd1689m",
+        "convnext_small.dinov3_lvd1689m",
+    ],
+)
+def test_a_configuration_of_timm_of_another_network_is_refused(
+    tmp_path: Path, architecture: str, model: str
+) -> None:
+    looked = contents.look(of_timm(tmp_path, "vits16", architecture))
+    with pytest.raises(CheckpointError, match=f"architecture {architecture}, and the weights .*16"):
+        looked.require(catalog.models()[model]) if model else looked.model()
+
+
+@pytest.mark.parametrize(
+    ("network", "architecture"),
+    [
+        ("vits16", "vit_small_patch16_dinov3"),
+        ("vits16", "vit_small_patch16_dinov3_qkvb"),
+        ("vits16", "vit_small_patch16_dinov3.lvd1689m"),
+        ("vits16plus", "vit_small_plus_patch16_dinov3"),
+        ("vitb16", "vit_base_patch16_dinov3"),
+        ("vitl16", "vit_large_patch16_dinov3"),
+        ("vitl16", "vit_large_patch16_dinov3.sat493m"),
+        ("vith16plus", "vit_huge_plus_patch16_dinov3"),
+        ("vit7b16", "vit_7b_patch16_dinov3"),
+        ("vits16", "our_vit"),
+        ("vits16", None),
+    ],
+)
+def test_a_configuration_of_timm_of_the_network_is_taken(
+    tmp_path: Path, network: str, architecture: object
+) -> None:
+    assert contents.look(of_timm(tmp_path, network, architecture)).model().name == network
 
 
 def test_a_network_of_other_sizes_is_refused(tmp_path: Path) -> None:
