@@ -20,15 +20,19 @@ from scripts.errors import CalibrationError, ImageFileError
 from scripts.picture_folder import PictureFolder, by_kind
 from scripts.picture_size import PictureSize
 from scripts.pictures import content, decoding, preprocess
+from scripts.pictures.decoding import Raster
 from scripts.pictures.preprocess import Preprocessing
 from scripts.words import counted
 
 # Fewer pictures give ranges that are not steady.
 FEW = 16
 IN_OTHER_SET, EMPTY, COPY = "in the other set", "without content", "the same as others"
+MASK, DARK = "with few values, as in masks", "dark, perhaps 12 bits stored in 16"
 # What pictures are that nothing can be calibrated on.
 CAUSES = {
     EMPTY: "of nearly one colour or transparent",
+    MASK: "masks of labels in place of pictures",
+    DARK: "scans whose values are not scaled to 16 bits",
     COPY: "copies of one picture",
     IN_OTHER_SET: "the same pictures for both sets",
     decoding.DAMAGED: "an interrupted copy",
@@ -89,6 +93,7 @@ class Collector:
         self.aside: list[str] | None = None
         self.skipped: dict[str, str] = {}
         self.masks: list[str] = []
+        self.dark: list[str] = []
         self.held_out = True
 
     @property
@@ -101,7 +106,8 @@ class Collector:
         """How many of how many files can be used, and what is strange, in one line."""
         count = len(self.taken) + len(self.skipped)
         texts = [f"{len(self.taken)} of {counted(count, 'picture')} looked at can be used"]
-        texts += [f"{len(self.masks)} with few values, as in masks"] if self.masks else []
+        strange = {MASK: self.masks, DARK: self.dark}
+        texts += [f"{len(sources)} {what}" for what, sources in strange.items() if sources]
         return "; ".join([*texts, *([f"left out: {self.left_out}"] if self.left_out else [])])
 
     def offer(self, file: Path) -> bool:
@@ -115,10 +121,11 @@ class Collector:
         values = preprocess.resized(picture, self.how.size)
         pixels = preprocess.normalised(values, self.how)
         digest = sha256(pixels.tobytes()).hexdigest()
-        if reason := self._unfit(content.is_empty(picture, values), digest):
+        if reason := self._unfit(_emptiness(picture, values), digest):
             self.skipped[source] = reason
             return False
         self.masks += [source] if picture.is_mask else []
+        self.dark += [source] if picture.is_dark else []
         self._take(file, source, pixels, preprocess.as_bytes(values))
         return True
 
@@ -146,12 +153,23 @@ class Collector:
         path.write_bytes(values.tobytes())
         return path.name, sha256(values.tobytes()).hexdigest()
 
-    def _unfit(self, is_empty: bool, digest: str) -> str:
+    def _unfit(self, emptiness: str, digest: str) -> str:
         if digest in self.excluded:
             return IN_OTHER_SET
-        if is_empty:
-            return EMPTY
+        if emptiness:
+            return emptiness
         return COPY if any(image.raw_sha256 == digest for image in self.taken) else ""
+
+
+def _emptiness(picture: Raster, values: NDArray[np.float64]) -> str:
+    """Return what a picture is of which nothing is to be seen, nothing where something is."""
+    if not content.is_empty(picture, values):
+        return ""
+    if picture.is_transparent or picture.is_uniform:
+        return EMPTY
+    if picture.is_mask:
+        return MASK
+    return DARK if picture.is_dark else EMPTY
 
 
 def require_readable(folder: PictureFolder) -> None:

@@ -36,6 +36,8 @@ STRIP_BYTES = 2 << 20
 # Pillow's bytes for a pixel, by mode; 4 in all others.
 PIXEL_BYTES = {"L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
 DEEPEST, BRIGHTEST = 65535.0, 255.0
+# A picture of 16 bits with no value above this was perhaps scanned with 12 or fewer.
+DARK = DEEPEST / 8
 # Pillow's names for decoders that take a file block by block.
 BY_BLOCK = "zip", "jpeg", "raw"
 UNBOUNDED = "I", "F"
@@ -87,12 +89,29 @@ class Raster:
     @property
     def is_mask(self) -> bool:
         """Whether it looks like labels: one channel with few values in its middle."""
-        if self.picture.mode not in ONE_CHANNEL:
+        return 0 < self._values() <= FEW_VALUES
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether it has one channel, and one value in its middle."""
+        return self._values() == 1
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether it has one channel of 16 bits, of which the upper three are 0 everywhere."""
+        if not self.picture.mode.startswith("I;16"):
             return False
+        return max(int(np.asarray(strip).max()) for strip in self._crops()) < DARK
+
+    def _values(self) -> int:
+        """Return how many values are in the middle of one channel, 0 of pictures with more."""
+        if self.picture.mode not in ONE_CHANNEL:
+            return 0
         left, top = (max(0, (side - SAMPLE) // 2) for side in self.picture.size)
-        sample = self.picture.crop((left, top, left + SAMPLE, top + SAMPLE))
+        right, bottom = min(left + SAMPLE, self.width), min(top + SAMPLE, self.height)
+        sample = self.picture.crop((left, top, right, bottom))
         # As they are stored: of 16 bits, Pillow's conversion to 8 keeps the darkest 256.
-        return len(np.unique(np.asarray(sample))) <= FEW_VALUES
+        return len(np.unique(np.asarray(sample)))
 
     @property
     def is_transparent(self) -> bool:

@@ -30,9 +30,11 @@ from scripts.pictures import preprocess
 from scripts.pictures.collector import (
     CAUSES,
     COPY,
+    DARK,
     EMPTY,
     FEW,
     IN_OTHER_SET,
+    MASK,
     Collector,
     Shares,
     causes,
@@ -253,8 +255,8 @@ def _warn_of_few(collector: Collector) -> None:
 
 
 def _warn_of_strange(collector: Collector) -> None:
-    """Name the first picture of every kind that is left out, except copies; and masks."""
-    strange = [(collector.masks, "with few values, as in masks")]
+    """Name the first picture of every kind that is left out, except copies; masks; dark ones."""
+    strange = [(collector.masks, MASK), (collector.dark, DARK)]
     for kind in sorted({*collector.skipped.values()} - {COPY, IN_OTHER_SET}):
         sources = [source for source, reason in collector.skipped.items() if reason == kind]
         strange.append((sources, f"{kind}, {CAUSES[kind]}" if kind == EMPTY else kind))

@@ -193,6 +193,7 @@ def _pictures(request: Request) -> Iterator[Finding]:
             with tempfile.TemporaryDirectory() as scratch:
                 sample = collector.examined(pictures, request.size, Path(scratch))
             state = f"{sample.summary}; {folder} has {len(pictures.pictures)}"
+            state += "; --heldout is the same folder" if request.has_one_folder else ""
             remedy = f"give --{'images' if folder == request.images else 'heldout'} real pictures"
             yield Finding(part, bool(sample.taken), state, remedy)
 

@@ -71,7 +71,8 @@ class Request:
         "nested or not; links are followed, except those to folders above; one to a system folder, "
         "such as /etc, is refused, as containers have their own. Files that cannot be "
         "read, copies, and pictures that are transparent or of nearly one colour are left out and "
-        "counted by kind. Of the others, those for verification are set aside first, at most a "
+        "counted by kind; masks of labels and dark scans, of 12 bits stored in 16, are counted "
+        "too. Of the others, those for verification are set aside first, at most a "
         "quarter, and calibration never sees them. Of fewer than four none can be set aside: then "
         "verification has those that calibration has seen, and says so. The built-in set of ViT "
         "models is two photographs cut into crops: enough to try the pipeline, not for real use.",
@@ -257,6 +258,11 @@ class Request:
         return option_values.RANDOM.fullmatch(self.weights) is not None
 
     @property
+    def has_one_folder(self) -> bool:
+        """Whether --heldout names the folder of --images, and so holds out some of its pictures."""
+        return bool(self.texts.get("heldout")) and not self.heldout
+
+    @property
     def own_head(self) -> Path | None:
         """The head beside the weights, whether it fits or not; the built-in network's does."""
         folder = self.weights_path
@@ -372,7 +378,10 @@ def _require_one_precision(texts: Mapping[str, Any]) -> None:
 
 
 def _with_folders(request: Request) -> Request:
-    """Take a held-out folder that is the one of the pictures as if it were not given."""
+    """Take a held-out folder that is the one of the pictures as if it were not given.
+
+    `Request.has_one_folder` tells, and it is said.
+    """
     if not request.heldout:
         return request
     if not request.images:

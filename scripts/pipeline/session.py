@@ -131,6 +131,8 @@ def _unusual(request: Request, stages: Sequence[Stage]) -> Iterator[str]:
     directory = request.weights_path
     if directory and (disagreement := declared_size.read(directory).disagreement):
         yield disagreement
+    if request.has_one_folder:
+        yield "--heldout is the folder of --images: some of its pictures are held out"
     if misfit := request.head_misfit:
         yield misfit
     if text := measured_elsewhere(request, {stage.verb for stage in stages}):

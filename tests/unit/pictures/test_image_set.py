@@ -187,8 +187,37 @@ def without_content() -> dict[str, Image.Image]:
         "palette.png": palette,
         "red.png": Image.fromarray(noise(32, 6) + np.array([249, 0, 0], np.uint8)),
         "stuck.png": Image.fromarray(stuck),
-        "ten-bits.png": Image.fromarray(noise(32, 256)[..., 0].astype(np.uint16) * 4),
     }
+
+
+def dark(levels: int) -> Image.Image:
+    """Numbers of 10 or 12 bits in a picture of 16."""
+    rows = np.linspace(0, levels - 1, 32).astype(np.uint16)
+    return Image.fromarray(np.repeat(rows[:, None], 32, axis=1) + np.arange(32, dtype=np.uint16))
+
+
+def test_scans_of_fewer_bits_in_16_are_warned_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = folder_of(tmp_path, 16)
+    for name, levels in {"10.tif": 2**10, "12.tif": 2**12, "full.tif": 2**16 - 32}.items():
+        dark(levels).save(images / name)
+    manifest = run(images, tmp_path / "out")
+    assert manifest["skipped"] == {"10.tif": "dark, perhaps 12 bits stored in 16"}
+    lines = capsys.readouterr().out.splitlines()
+    assert "  left out: 1 dark, perhaps 12 bits stored in 16" in lines
+    assert "  warning: 1 picture dark, perhaps 12 bits stored in 16, first 12.tif" in lines
+
+
+def test_masks_of_small_labels_are_left_out_as_masks(tmp_path: Path) -> None:
+    images, dice = tmp_path / "masks", np.random.default_rng(0)
+    images.mkdir()
+    for number in range(4):
+        labels = dice.integers(0, 3, (20, 20), np.uint8)
+        Image.fromarray(labels).save(images / f"{number}.png")
+    with pytest.raises(CalibrationError, match="left out: 4 with few values, as in mask") as error:
+        run(images, tmp_path / "out")
+    assert error.value.cause == "masks of labels in place of pictures"
 
 
 def test_pictures_without_content_are_skipped_and_counted(
@@ -208,8 +237,8 @@ def test_pictures_without_content_are_skipped_and_counted(
     manifest = run(images, tmp_path / "out")
     assert set(manifest["skipped"]) == set(without_content())
     said = capsys.readouterr().out
-    assert "left out: 6 without content" in said
-    assert "6 pictures without content, of nearly one colour or transparent, first " in said
+    assert "left out: 5 without content" in said
+    assert "5 pictures without content, of nearly one colour or transparent, first " in said
 
 
 def test_a_folder_of_copies_is_refused(tmp_path: Path) -> None:

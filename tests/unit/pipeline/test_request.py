@@ -19,7 +19,7 @@ from scripts.errors import (
     UsageError,
 )
 from scripts.picture_size import PictureSize
-from scripts.pipeline import plan, request
+from scripts.pipeline import plan, request, session
 from scripts.pipeline.request import Request
 from scripts.source import ROOT
 from tests import checkpoints
@@ -357,7 +357,11 @@ def test_one_folder_for_both_sets_is_divided(tmp_path: Path) -> None:
     Image.new("L", (1, 1)).save(tmp_path / "a" / "a.png")
     (tmp_path / "same").symlink_to("a")
     both = request.make(images=str(tmp_path / "a"), heldout=str(tmp_path / "same"))
-    assert both == request.make(images=str(tmp_path / "a"))
+    alone = request.make(images=str(tmp_path / "a"))
+    assert both == alone
+    note = "--heldout is the folder of --images: some of its pictures are held out"
+    assert note in session._unusual(both, [])
+    assert note not in session._unusual(alone, [])
 
 
 def test_a_repository_of_another_model_is_refused_before_it_is_fetched() -> None:
