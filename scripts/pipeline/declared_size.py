@@ -55,7 +55,9 @@ def read(directory: Path) -> DeclaredSize:
         CheckpointError: a file is not JSON, or says something that is no size.
     """
     config, processor = (json_object.read(directory / name) for name in (CONFIG, PROCESSOR))
-    box = processor.get("crop_size") or processor.get("size")
+    # Without the step, a processor passes over the crop's size.
+    box = processor.get("crop_size") if processor.get("do_center_crop") else None
+    box = box or processor.get("size")
     if not processor.get("do_resize", True):
         box = None
     return DeclaredSize(_size(_side(config), directory / CONFIG), _size(box, directory / PROCESSOR))

@@ -27,7 +27,9 @@ def write(folder: Path, config: Any = None, processor: Any = None) -> DeclaredSi
         ({"image_size": [480, 640]}, {}, (480, 640)),
         ({"image_size": 224}, {"size": {"height": 512, "width": 256}}, (512, 256)),
         (None, {"size": {"shortest_edge": 384}}, (384, 384)),
-        (None, {"size": {"shortest_edge": 256}, "crop_size": 224}, (224, 224)),
+        (None, {"size": 256, "crop_size": 224, "do_center_crop": True}, (224, 224)),
+        (None, {"size": 256, "crop_size": 224, "do_center_crop": False}, (256, 256)),
+        (None, {"size": 256, "crop_size": 224}, (256, 256)),
         ({"image_size": 224}, {"size": 512, "do_resize": False}, (224, 224)),
         (
             {"architecture": "vit", "pretrained_cfg": {"input_size": [3, 256, 320]}},
