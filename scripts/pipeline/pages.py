@@ -10,6 +10,7 @@ from pathlib import Path
 from scripts import artefacts, board_runs, writing
 from scripts.console import Console
 from scripts.image.image import Image
+from scripts.package import package
 from scripts.pipeline import facts, summary
 from scripts.pipeline.build import Built, Done
 from scripts.pipeline.request import Request
@@ -147,18 +148,21 @@ def _run(request: Request, steps: Sequence[Done]) -> Run:
     return Run(
         tuple(_stage(step) for step in steps),
         Artefact(archive, packed["size"], packed["sha256"]) if packed else None,
-        tuple(_board_runs(request.root, packed["sha256"])) if packed else (),
+        tuple(_board_runs(request)) if packed else (),
     )
 
 
 def _has_later_runs(folder: Path, page: Path) -> bool:
     """Tell whether a board ran something since a page was written."""
     since = page.stat().st_mtime_ns
-    return any(file.stat().st_mtime_ns >= since for file in folder.glob("boards/*.json"))
+    return any(file.stat().st_mtime_ns >= since for file in board_runs.files(folder))
 
 
-def _board_runs(folder: Path, release: str) -> Iterator[BoardRun]:
-    for device, run in board_runs.of_release(folder, release):
+def _board_runs(request: Request) -> Iterator[BoardRun]:
+    """Yield what boards measured of the archive, which they know by the digest of its contents."""
+    if not board_runs.files(request.root):
+        return
+    for device, run in board_runs.of_release(request.root, package.check(request.archive).digest):
         with suppress(KeyError, TypeError, ValueError):  # of an older version
             p50, p90, p99 = (float(run["measured"][f"p{part}_us"]) for part in (50, 90, 99))
             yield BoardRun(device, p50, p90, p99, float(run["golden_cosine"]), str(run["at"]))

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from scripts import artefacts
+from scripts import artefacts, digests
 from scripts.boards import measured
+from scripts.package import package
 from scripts.package.manifest import Manifest
 from scripts.pipeline import facts, pages, request
 from scripts.pipeline.build import Done
 from scripts.pipeline.plan import Stage
-from tests import reports
+from tests import packages, reports
 
 IMAGE: Any = SimpleNamespace()
 
@@ -52,16 +53,19 @@ def test_the_page_of_a_build_tells_its_times_and_its_archive(tmp_path: Path) -> 
 def test_the_page_shows_what_boards_measured_of_this_archive(tmp_path: Path) -> None:
     asked = request.make(build_dir=str(tmp_path))
     reports.build(asked.root)
-    archive = str(asked.archive.relative_to(asked.root))
-    packed = {archive: {"size": 10_862_694, "sha256": 64 * "a"}}
-    steps = [step("report", ran=False), step("package", packed, ran=False)]
+    asked.archive.parent.mkdir(parents=True)
+    archive = packages.package(tmp_path / "packed").replace(asked.archive)
+    digest = package.check(archive).digest
+    packed = {"size": archive.stat().st_size, "sha256": digests.of_file(archive)}
+    outputs = {str(archive.relative_to(asked.root)): packed}
+    steps = [step("report", ran=False), step("package", outputs, ran=False)]
     page = pages.write(IMAGE, asked, steps)
     assert page and "not measured on a board" in page.read_text()
     run = {"p50_us": 520.0, "p90_us": 601, "p99_us": 703.4}
-    package = Manifest({"name": "int8", "simulated_latency": {}}, ())
-    measured.keep(asked.root, "bench", 64 * "a", package, 0.99987, run)
-    measured.keep(asked.root, "shelf", 64 * "b", package, 0.5, run)
-    measured.keep(asked.root, "old", 64 * "a", package, 0.5, {"p50_us": "x"})
+    manifest = Manifest({"name": "int8", "simulated_latency": {}}, ())
+    measured.keep(asked.root, "bench", digest, manifest, 0.99987, run)
+    measured.keep(asked.root, "shelf", 64 * "b", manifest, 0.5, run)
+    measured.keep(asked.root, "old", digest, manifest, 0.5, {"p50_us": "x"})
     assert pages.write(IMAGE, asked, steps) == page
     assert all(cell in page.read_text() for cell in ("bench", "0.520", "0.703", "0.999870"))
     assert not [word for word in ("shelf", "old<", "not measured") if word in page.read_text()]
