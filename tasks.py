@@ -2,45 +2,31 @@
 
 Every task is thin: it checks what was asked, plans, and hands over to `scripts/pipeline`. The
 options of a build stand in `scripts/pipeline/request.py`.
+
+A task imports what it works with when it runs: help needs no engine, and a build no SSH, whose
+libraries take longer to load than a build with nothing to do.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke import Collection, Task
 
-from scripts import boards
-from scripts.bench import bench as benchmark
 from scripts.console import Console
 from scripts.errors import UsageError
-from scripts.image import image as images
-from scripts.image import publication
-from scripts.package import inspection, signature
-from scripts.package import weights as checkpoints
-from scripts.pipeline import doctor as examination
-from scripts.pipeline import (
-    engine,
-    options,
-    plan,
-    recorded,
-    session,
-    space,
-    storage,
-    suites,
-    variations,
-)
-from scripts.pipeline import pages as report_pages
-from scripts.pipeline import reproduce as reproduction
+from scripts.pipeline import options, plan, storage
 from scripts.pipeline import request as requests
-from scripts.pipeline.build import Builder
 from scripts.pipeline.command import BUILD, OUTPUT, command
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
-from scripts.report import comparison
 from scripts.sweep.point import SHARED
+
+if TYPE_CHECKING:
+    from scripts.pipeline.build import Builder
+    from scripts.pipeline.session import Finish
 
 DEVICE = "names or groups in devices.toml, separated by commas"
 ARCHIVE = "archive to deploy; without it, that of `make build`"
@@ -60,6 +46,9 @@ def _stage_task(verb: str) -> Task[Any, Any]:
         text=ALL if verb == "build" else plan.says(verb),
     )
     def run(console: Console, requests: list[Request]) -> None:
+        from scripts.package import weights as checkpoints
+        from scripts.pipeline import session, space
+
         plans = [(request, _planned(request, verb)) for request in requests]
         if requests[0].hub_id and verb != "fetch":
             builder = _builder(console, requests[0])
@@ -77,12 +66,12 @@ def _stage_task(verb: str) -> Task[Any, Any]:
     return run
 
 
-def _signed(console: Console) -> session.Finish:
+def _signed(console: Console) -> Finish:
     return lambda request: _sign(console, request.archive, request.sign) if request.sign else {}
 
 
 def _sign(console: Console, archive: Path, key: Path) -> dict[str, str]:
-    from scripts.package import attest  # its library is slow to import: not for every command
+    from scripts.package import attest, signature
 
     signed, attested = signature.sign(archive, key), attest.attest(archive, key)
     console.note(f"signature: {signed}")
@@ -103,6 +92,8 @@ def _folder(path: Path) -> Path:
 
 
 def _builder(console: Console, request: Request) -> Builder:
+    from scripts.pipeline import session, space
+
     space.prepare(request)
     session.require_ways(request)
     return session.builder(console, lane=request.lane, memory_gb=request.memory)
@@ -116,6 +107,9 @@ def _builder(console: Console, request: Request) -> Builder:
 )
 def reproduce(console: Console, request: Request, vary: bool = False) -> None:
     """Build twice, in other folders and at other times, and compare every byte."""
+    from scripts.pipeline import reproduce as reproduction
+    from scripts.pipeline import session, variations
+
     for text in variations.left_out() if vary else ():
         console.note(text)
     builder = _builder(console, request)
@@ -142,7 +136,7 @@ def rebuild(
     fetch: bool = False,
 ) -> None:
     """Rebuild a published archive by the commit that made it, and compare file by file."""
-    from scripts.pipeline import rebuild as rebuilding  # slow to import, too
+    from scripts.pipeline import rebuild as rebuilding
 
     places = [options.path(text) for text in (inputs or "").split(",") if text]
     allowed = [options.path(signers)] if signers else []
@@ -152,6 +146,8 @@ def rebuild(
 @command(takes=UNSIGNED, several=True, output=OUTPUT)
 def doctor(console: Console, requests: list[Request]) -> None:
     """Check engine, image, memory, disk, SDK, weights, pictures; say what to do about each."""
+    from scripts.pipeline import doctor as examination
+
     examination.show(console, examination.examine(*requests))
 
 
@@ -165,6 +161,8 @@ def doctor(console: Console, requests: list[Request]) -> None:
 )
 def test(console: Console, fast: bool = False, slow: bool = False, only: str | None = None) -> None:
     """Run all tests: unit, image, and builds of digits from end to end."""
+    from scripts.pipeline import suites
+
     if only:
         suites.only(console, only)
         return
@@ -184,6 +182,9 @@ def bench(
     out: str = "build/bench.json",
 ) -> None:
     """Time every stage with its peak memory, beside the plain ONNX Runtime recipe."""
+    from scripts.bench import bench as benchmark
+    from scripts.pipeline import session
+
     names, file = precisions.split(","), _path(out)
     benchmark.check(request, names, file)
     builder = _builder(console, request)
@@ -210,7 +211,7 @@ def sweep(
     hosts: str | None = None,
 ) -> None:
     """Build every point of a grid over models, precisions, sizes, and say which are best."""
-    from scripts.sweep import grid  # its pages are slow to import
+    from scripts.sweep import grid
     from scripts.sweep import sweep as sweeping
 
     points = grid.load(_path(file), request.texts)
@@ -258,24 +259,35 @@ def _is_count(value: float) -> bool:
 @command(takes=("lane",), name="build", help={"no_cache": "build every layer again"})
 def image_build(console: Console, request: Request, no_cache: bool = False) -> None:
     """Build the image of a lane."""
+    from scripts.image import image as images
+    from scripts.pipeline import engine
+
     images.build(engine.connect(), request.lane, no_cache=no_cache)
 
 
 @command(takes=("lane",), name="reproduce")
 def image_reproduce(console: Console, request: Request) -> None:
     """Build the image twice without cache and compare every path, mode, owner, link and byte."""
+    from scripts.image import image as images
+    from scripts.pipeline import engine
+
     images.reproduce(engine.connect(), request.lane)
 
 
 @command(takes=("lane",), name="lock")
 def image_lock(console: Console, request: Request) -> None:
     """Refresh the pins of packages, wheels and the content digest."""
+    from scripts.image import image as images
+    from scripts.pipeline import engine
+
     images.lock(engine.connect(), request.lane)
 
 
 @command(takes=("lane", "build_dir"), name="record")
 def image_record(console: Console, request: Request) -> None:
     """Record the digests of the image and of digits in three precisions, to compare with."""
+    from scripts.pipeline import recorded
+
     path = recorded.record(_builder(console, request), request.build_dir)
     console.note(f"recorded in {path}")
 
@@ -287,6 +299,9 @@ def image_record(console: Console, request: Request) -> None:
 )
 def image_push(console: Console, request: Request, reference: str) -> None:
     """Push the image to a registry with its bill of materials, and print what it is pulled by."""
+    from scripts.image import publication
+    from scripts.pipeline import engine
+
     pulled_by = publication.push(engine.connect(), request.lane, reference, request.sign)
     console.note(f"pushed; to pull it: DINOV3_QNN_IMAGE={pulled_by}")
 
@@ -294,6 +309,8 @@ def image_push(console: Console, request: Request, reference: str) -> None:
 @command(output=OUTPUT, help={"archive": "archive that `invoke package` made", "signers": SIGNERS})
 def inspect(console: Console, archive: str, signers: str | None = None) -> None:
     """Check every file of an archive against its manifest, and show what it is."""
+    from scripts.package import inspection
+
     inspected = inspection.inspect(_path(archive), _file(signers))
     for title, rows in inspected.tables():
         console.table(title, rows)
@@ -311,9 +328,12 @@ def inspect(console: Console, archive: str, signers: str | None = None) -> None:
 )
 def diff(console: Console, a: str, b: str, html: str | None = None, markdown: bool = False) -> None:
     """Compare two builds: accuracy, time, bytes, widths and ranges of activations, origin."""
+    from scripts.pipeline import pages
+    from scripts.report import comparison
+
     file = options.new_file("html", html, replaces=comparison.MARK) if html else None
     compared = comparison.compare(*(comparison.load(options.path(path)) for path in (a, b)))
-    report_pages.show(console, compared, markdown=markdown, html=file)
+    pages.show(console, compared, markdown=markdown, html=file)
 
 
 @command(output=OUTPUT, help={"device": DEVICE, "archive": ARCHIVE, "signers": SIGNERS})
@@ -321,6 +341,8 @@ def deploy(
     console: Console, device: str, archive: str | None = None, signers: str | None = None
 ) -> None:
     """Bring an archive into use on boards over SSH: checked, resumable, switched in one step."""
+    from scripts import boards
+
     package = _file(archive) or requests.make().archive
     names = device.split(",")
     boards.deploy(package, names, signers=_file(signers), console=console)
@@ -329,24 +351,32 @@ def deploy(
 @command(output=OUTPUT, help={"device": DEVICE})
 def rollback(console: Console, device: str) -> None:
     """Put boards back to the release before the current one."""
+    from scripts import boards
+
     boards.rollback(device.split(","), console=console)
 
 
 @command(output=OUTPUT, help={"device": DEVICE})
 def remote_verify(console: Console, device: str) -> None:
     """Hash the release in use on boards again, and try it on its golden input."""
+    from scripts import boards
+
     boards.remote_verify(device.split(","), console=console)
 
 
 @command(name="status", output=OUTPUT, help={"device": DEVICE})
 def device_status(console: Console, device: str) -> None:
     """Show what is in use on boards, and what else they hold."""
+    from scripts import boards
+
     boards.status(device.split(","), console=console)
 
 
 @command(name="trust", output=(), help={"device": "name in devices.toml"})
 def device_trust(console: Console, device: str) -> None:
     """Show a board's host key and, if you say so, pin it in devices.toml."""
+    from scripts import boards
+
     print(boards.trust(device, _agreed))
 
 

@@ -108,9 +108,8 @@ class DigestCache:
 
     def file(self, path: Path) -> str:
         """Return the SHA-256 of one file, from the cache where its stamp is unchanged."""
-        path = path.resolve()
         self._watch_clock()
-        entry = self._entries.get(str(path))
+        entry = self._entries.get(_key(path))
         return entry.sha256 if entry and entry.stamp == _stamp(path) else self._read(path)
 
     def tree(self, path: Path) -> str:
@@ -125,21 +124,19 @@ class DigestCache:
 
         That moves the ctime and nothing else; a write meanwhile would move the mtime too.
         """
-        source, target = source.resolve(), target.resolve()
-        before, entry = _stamp(source), self._entries.get(str(source))
+        before, entry = _stamp(source), self._entries.get(_key(source))
         change()
         after = _stamp(target)
         if entry and entry.stamp == before and _of_content(after) == _of_content(before):
             carried = _Entry(after, entry.sha256)
-            self._entries |= {str(source): carried, str(target): carried}
+            self._entries |= {_key(source): carried, _key(target): carried}
 
     def know(self, path: Path, sha256: str) -> None:
         """Take the digest of a file that this process has written, and hashed on its way."""
-        path = path.resolve()
         self._watch_clock()
         _let_age(path)
         if _age(path) >= _tick(path):
-            self._entries[str(path)] = _Entry(_stamp(path), sha256)
+            self._entries[_key(path)] = _Entry(_stamp(path), sha256)
 
     def save(self) -> None:
         """Write the cache to disk, without files that are gone; losing it only costs time."""
@@ -154,12 +151,12 @@ class DigestCache:
         writing.replace(self._path, json.dumps({"clock": self._clock, "files": files}).encode())
 
     def _read(self, path: Path) -> str:
-        self._entries.pop(str(path), None)
+        self._entries.pop(_key(path), None)
         _let_age(path)
         is_settled, stamp = _age(path) >= _tick(path), _stamp(path)
         sha256 = of_file(path)
         if is_settled:
-            self._entries[str(path)] = _Entry(stamp, sha256)
+            self._entries[_key(path)] = _Entry(stamp, sha256)
         return sha256
 
     def _watch_clock(self) -> None:
@@ -180,6 +177,11 @@ def _load(path: Path) -> tuple[float, dict[str, _Entry]]:
         return float(document["clock"]), entries
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return 0.0, {}
+
+
+def _key(path: Path) -> str:
+    """Return the name of a file in the cache; what a link leads to is in its stamp."""
+    return str(path.absolute())
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

@@ -6,17 +6,16 @@ exactly the files that can change its result: its module and all it imports from
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import os
-import re
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from scripts import digests
+from scripts import digests, imports
 from scripts.errors import ArtefactError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,14 +23,26 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("scripts", "toolchains", "docker")
 # What says who may do what with them; a copy goes with what is passed on.
 NOTICES = ("LICENSE", "NOTICE")
-_FILE_NAME = re.compile(r"[\w-][\w.-]*\.\w+")
 
 
 @cache
 def digest(module: str) -> str:
-    """Return the SHA-256 of a module, e.g. `scripts.stages.export`, with its imports and data."""
-    files = {file for path in closure(module) for file in _with_data(path)}
-    return _listing(ROOT, files)
+    """Return the SHA-256 of a module, e.g. `scripts.stages.export`, with its imports and data.
+
+    Sources are read once: `forget` makes that of edited ones another.
+    """
+    sources = {path: _source(path) for path in closure(module)}
+    _memory().save()
+    known = {path: source.sha256 for path, source in sources.items()}
+    data = {file for source in sources.values() for file in source.data} - known.keys()
+    known |= {file: digests.of_file(file) for file in data}
+    return digests.of_listing((str(file.relative_to(ROOT)), known[file]) for file in known)
+
+
+def forget() -> None:
+    """Read the sources again when they are asked for next."""
+    for cached in (digest, _source, _of_toolchains):
+        cached.cache_clear()
 
 
 def revision(root: Path = ROOT) -> dict[str, str]:
@@ -75,13 +86,12 @@ def check_out(commit: str, folder: Path, root: Path = ROOT) -> None:
 def closure(module: str) -> set[Path]:
     """Return the source files of a module and of everything it imports from this repository."""
     files: set[Path] = set()
-    pending = [_path(module)]
+    start = _path(module)
+    pending = {start} if start else set()
     while pending:
         path = pending.pop()
-        if path is None or path in files:
-            continue
         files.add(path)
-        pending += [_path(name) for name in _names(path.read_text()).modules]
+        pending |= _source(path).imports - files
     return files
 
 
@@ -136,50 +146,57 @@ def _listing(root: Path, files: Iterable[Path]) -> str:
     return digests.of_listing((str(f.relative_to(root)), digests.of_file(f)) for f in files)
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A source file: what it imports from this repository, and the data that it reads."""
+
+    sha256: str
+    imports: frozenset[Path]
+    data: frozenset[Path]
+
+
+@cache
+def _source(path: Path) -> _Source:
+    text = path.read_bytes()
+    sha256 = digests.of_bytes(text)
+    names = _memory().names(text, sha256)
+    paths = (_path(name) for name in names.modules)
+    return _Source(
+        sha256,
+        frozenset(file for file in paths if file),
+        frozenset(_data(path, names.files)),
+    )
+
+
+@cache
+def _memory() -> imports.Memory:
+    return imports.Memory(Path(__file__).resolve().parents[1] / ".cache" / "imports.json")
+
+
 def _path(module: str) -> Path | None:
     base = ROOT.joinpath(*module.split("."))
     candidates = (base.with_suffix(".py"), base / "__init__.py")
     return next((path for path in candidates if path.is_file()), None)
 
 
-@dataclass(frozen=True)
-class _Names:
-    """The modules that a source file imports, and its texts that can be the name of a file."""
-
-    modules: tuple[str, ...]
-    files: frozenset[str]
-
-
-@cache
-def _names(text: str) -> _Names:
-    nodes = list(ast.walk(ast.parse(text)))
-    texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
-    names = {name for name in texts if isinstance(name, str) and _FILE_NAME.fullmatch(name)}
-    return _Names(tuple(_imports(nodes)), frozenset(names))
-
-
-def _imports(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _with_data(path: Path) -> Iterator[Path]:
-    """Yield a source file and the data that it reads: what it names, what a package holds.
+def _data(path: Path, names: Iterable[str]) -> Iterator[Path]:
+    """Yield the data that a source file reads: what it names, what a package holds.
 
     A file of data counts where a text of the code is its name, and it is beside that code or in a
     toolchain's folder. openqnn is read out of the image, whose digest holds it.
     """
-    yield path
     if path.name == "__init__.py":
-        yield from sorted(path.parent.glob("*.toml"))
-    files = _names(path.read_text()).files
-    beside = (path.parent / name for name in files)
-    yield from (file for file in beside if file.is_file())
-    toolchains = ROOT / "toolchains"
-    for file in [*toolchains.glob("*.*"), *toolchains.glob("*/*.*")]:
-        if file.name in files and file.is_file() and file.parent.name != "openqnn":
-            yield file
+        yield from path.parent.glob("*.toml")
+    for name in names:
+        places = (path.parent / name, *_of_toolchains().get(name, ()))
+        yield from (file for file in places if file.is_file())
+
+
+@cache
+def _of_toolchains() -> dict[str, list[Path]]:
+    """Return the files of data of the toolchains by name."""
+    toolchains, files = ROOT / "toolchains", defaultdict(list)
+    for file in (*toolchains.glob("*.*"), *toolchains.glob("*/*.*")):
+        if file.parent.name != "openqnn":
+            files[file.name].append(file)
+    return files

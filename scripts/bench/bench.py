@@ -21,7 +21,7 @@ from scripts.console import size
 from scripts.errors import UsageError
 from scripts.pipeline import plan, request, summary
 from scripts.pipeline.build import Builder
-from scripts.pipeline.container import Mount
+from scripts.pipeline.mount import Mount
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
 

@@ -16,7 +16,9 @@ from scripts.htp.interface import Interface
 from scripts.outputs import MEANINGS, TOKENS
 from scripts.package import (
     build_id,
+    compiler,
     epcontext,
+    licences,
     manifest,
     provenance,
     readme,
@@ -98,7 +100,7 @@ def _payload(build: Build) -> list[Item]:
     ]
     if build.page:
         made.append(Item(manifest.PAGE, build.page, "report"))
-    return made + runtime.licences(build.sdk) + weights.licences(build.model, build.weights)
+    return made + licences.of_sdk(build.sdk) + weights.licences(build.model, build.weights)
 
 
 def _for_onnx_runtime(build: Build, facts: Mapping[str, Any]) -> Item:
@@ -126,7 +128,7 @@ def _golden(source: Path, *outputs: Path) -> list[Item]:
 
 
 def _check_context(build: Build) -> None:
-    expected = runtime.compiler_build_id(build.sdk)
+    expected = compiler.build_id_of(build.sdk)
     if not build_id.carried(build.context, expected):
         raise SdkError(
             f"{build.context.name} is of build {build_id.find(build.context)}, the SDK in force"
@@ -154,7 +156,7 @@ def _facts(build: Build, payload: list[Item]) -> dict[str, Any]:
             "activations": build.precision.activations,
         },
         "target": _target(build.target),
-        "sdk": runtime.compiler(build.sdk),
+        "sdk": compiler.named(build.sdk),
         "image": build.host.get("image", {"digest": "unknown"}),
         "source": build.host.get("source", {"digest": {}}),
         "needs": runtime.needs(payload, build.target),

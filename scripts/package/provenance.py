@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from scripts.errors import UsageError
+from scripts.package.compiler import COMPILER
 from scripts.package.item import Entry
-from scripts.package.runtime import COMPILER
 
 FILE = "provenance.intoto.json"
 # The type says which parameters and dependencies a statement has: those of `make`.

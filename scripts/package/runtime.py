@@ -1,46 +1,16 @@
-"""Qualcomm's files in a package: the device libraries of one build, and their licence texts."""
+"""Qualcomm's libraries in a package: those of one build, for the board."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from scripts import digests
 from scripts.catalog import Target
 from scripts.errors import ElfError, SdkError
 from scripts.htp import elf
-from scripts.package import build_id
+from scripts.package import build_id, compiler
 from scripts.package.item import DATA, PROGRAM, Item
 
 _BOARD = "lib/aarch64-ubuntu-gcc9.4"
-COMPILER = "lib/x86_64-linux-clang/libQnnHtp.so"
-_LICENCE_WORDS = ("license", "licence", "notice")
-
-
-def compiler_build_id(sdk: Path) -> str:
-    """Return the build id of an SDK root's compiler.
-
-    Raises:
-        SdkError: the compiler is missing or carries no build id.
-    """
-    compiler = sdk / COMPILER
-    found = build_id.find(compiler) if compiler.is_file() else None
-    if found is None:
-        raise SdkError(
-            f"{compiler} is missing or carries no build id.",
-            cause="--sdk is not the root of an SDK",
-            remedy="give the folder that holds bin/, lib/ and sdk.yaml",
-        )
-    return found
-
-
-def compiler(sdk: Path) -> dict[str, str]:
-    """Return what names an SDK root's compiler: its build id, and its library's SHA-256.
-
-    Raises:
-        SdkError: as `compiler_build_id`.
-    """
-    return {"build_id": compiler_build_id(sdk), "sha256": digests.of_file(sdk / COMPILER)}
 
 
 def libraries(sdk: Path, target: Target) -> list[Item]:
@@ -53,31 +23,9 @@ def libraries(sdk: Path, target: Target) -> list[Item]:
     host = (f"{_BOARD}/{name}" for name in ("libQnnHtp.so", "libQnnSystem.so"))
     stub = f"{_BOARD}/libQnnHtp{arch}Stub.so"
     skel = f"lib/hexagon-{target.arch}/unsigned/libQnnHtp{arch}Skel.so"
-    expected = compiler_build_id(sdk)
+    expected = compiler.build_id_of(sdk)
     made = [_library(sdk / path, "aarch64", expected) for path in (*host, stub)]
     return [*made, _library(sdk / skel, "hexagon", expected)]
-
-
-def licences(sdk: Path) -> list[Item]:
-    """Return the licence and notice texts in an SDK root.
-
-    Raises:
-        SdkError: there is none, so its libraries may not be passed on.
-    """
-    items = [Item(f"licences/qualcomm/{text.name}", text, "licence") for text in texts(sdk)]
-    if not items:
-        raise SdkError(
-            f"{sdk} holds no licence text, and its libraries may not be passed on without one.",
-            remedy="put Qualcomm's LICENSE and NOTICE files back into the SDK's root folder",
-        )
-    return items
-
-
-def texts(folder: Path) -> Iterator[Path]:
-    """Yield the files of a folder that are licence or notice texts by their name, in order."""
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and any(word in path.name.lower() for word in _LICENCE_WORDS):
-            yield path
 
 
 def needs(items: list[Item], target: Target) -> dict[str, str | list[str]]:

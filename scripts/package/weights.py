@@ -11,7 +11,7 @@ from scripts import catalog, digests, json_object
 from scripts.catalog import Model
 from scripts.errors import ArtefactError, CheckpointError
 from scripts.package.item import Item
-from scripts.package.runtime import texts
+from scripts.package.licences import texts
 
 SYNTHETIC = "synthetic"
 META = "DINOv3 License, see licences/dinov3"

@@ -21,7 +21,7 @@ from docker.types import Mount as DockerMount
 import docker
 from scripts import digests
 from scripts.pipeline import copies, engine, interruption, owner
-from scripts.pipeline.copies import Mount
+from scripts.pipeline.mount import Mount
 from scripts.source import ROOT
 from scripts.turns import show
 

@@ -10,29 +10,16 @@ import io
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import IO
 
 import docker
+from scripts.pipeline.mount import Mount
 from scripts.source import ROOT
 
 # What tools leave in our own sources; of what a user gives, everything arrives.
 _SOURCES = tuple(ROOT / name for name in ("scripts", "tests", "toolchains", "docker"))
 _LITTER = ("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache")
-
-
-@dataclass(frozen=True)
-class Mount:
-    """A host path as the container sees it; read-only unless `writable`.
-
-    Unless it is `keyed`, its content is that of another mount too, and in no stage's key.
-    """
-
-    source: Path
-    target: str
-    writable: bool = False
-    keyed: bool = True
 
 
 def place(mount: Mount) -> str:

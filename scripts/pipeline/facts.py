@@ -6,7 +6,7 @@ No path, time or name of a machine is among it: the same sources and inputs give
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,21 @@ BUILT_IN = "built-in: "
 HOW = ("build_dir", "memory", "jobs", "sign", "cache", "cache_write")
 
 
-def gather(request: Request, image: Image, digest: Callable[[Path], str]) -> dict[str, Any]:
-    """Return image, source, parameters and materials; `digest` gives the SHA-256 of a folder."""
+def gather(
+    request: Request,
+    image: Image,
+    digest: Callable[[Path], str],
+    revision: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return image, source, parameters and materials; `digest` gives the SHA-256 of a folder.
+
+    `revision` is that of the sources where it is known already.
+    """
     given = {name: path for name, path in deciding(request).items() if isinstance(path, Path)}
     given |= request.outputs.heads
     return {
         "image": {"digest": image.content_digest, "bom": _bill(image)},
-        "source": {"digest": source.revision()},
+        "source": {"digest": revision or source.revision()},
         "parameters": _parameters(request, image),
         "materials": [
             {"name": name, "digest": {"sha256": digest(path)}} for name, path in given.items()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scripts.errors import CalibrationError
 from scripts.picture_folder import PictureFolder
-from scripts.pipeline.copies import Mount
+from scripts.pipeline.mount import Mount
 
 USUAL = "/images"
 # Folders that a container has of its own, for programs or for us.

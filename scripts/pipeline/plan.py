@@ -14,7 +14,7 @@ from scripts import artefacts, catalog, source
 from scripts.checkpoint import contents
 from scripts.errors import UsageError
 from scripts.pipeline import fitness, picture_mounts
-from scripts.pipeline.container import Mount
+from scripts.pipeline.mount import Mount
 from scripts.pipeline.request import Request
 from scripts.report import files
 from scripts.report.files import Names

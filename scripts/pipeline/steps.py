@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from scripts import artefacts, digests, errors, refusal, source
 from scripts.console import Console
 from scripts.image.image import Image
-from scripts.package.runtime import texts
+from scripts.package.licences import texts
 from scripts.pipeline import container, facts, hub, plan, space
 from scripts.pipeline.cas import Manifest
-from scripts.pipeline.container import Mount, Outcome, Program
+from scripts.pipeline.container import Outcome, Program
+from scripts.pipeline.mount import Mount
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
 from scripts.pipeline.shared import SharedCache
@@ -68,8 +70,12 @@ class Place:
         return Step(self, request, stage, key, known, description)
 
     def _facts(self, request: Request) -> str:
-        gathered = facts.gather(request, self.image, self.store.digests.tree)
+        gathered = facts.gather(request, self.image, self.store.digests.tree, self._revision)
         return json.dumps(gathered, sort_keys=True)
+
+    @cached_property
+    def _revision(self) -> dict[str, str]:
+        return source.revision()
 
 
 @dataclass(frozen=True)
@@ -187,7 +193,7 @@ def key_of(
     image: Image, request: Request, store: Store, stage: Stage, description: str
 ) -> tuple[str, dict[str, str]]:
     """Return the hash of all that can change a stage's result, and the digests of its inputs."""
-    inputs = {str(path): store.digest(path) for path in stage.inputs}
+    inputs = store.inputs(stage.inputs)
     inputs |= {
         mount.target: store.digests.tree(mount.source) for mount in stage.mounts if mount.keyed
     }

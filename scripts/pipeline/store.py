@@ -74,8 +74,20 @@ class Store:
         Raises:
             ArtefactError: no stage made it, or it is gone.
         """
+        return self._digest(path, self._outputs())
+
+    def inputs(self, paths: Iterable[PurePath]) -> dict[str, str]:
+        """Return the digest of each of a stage's inputs by name.
+
+        Raises:
+            ArtefactError: as `digest`.
+        """
+        outputs = self._outputs()
+        return {str(path): self._digest(path, outputs) for path in paths}
+
+    def _digest(self, path: PurePath, outputs: Iterable[str]) -> str:
         folder = f"{path}/"
-        names = [name for name in self._outputs() if name == str(path) or name.startswith(folder)]
+        names = [name for name in outputs if name == str(path) or name.startswith(folder)]
         missing = [name for name in names if not (self.root / name).is_file()]
         if missing or not names:
             raise ArtefactError(

@@ -14,7 +14,8 @@ from scripts.console import Console
 from scripts.errors import PipelineError, TestsFailedError, UsageError
 from scripts.pipeline import container, interruption, session
 from scripts.pipeline.build import Builder
-from scripts.pipeline.container import Mount, Program
+from scripts.pipeline.container import Program
+from scripts.pipeline.mount import Mount
 from scripts.source import ROOT
 
 BIN = Path(sys.executable).parent

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from scripts.pipeline.container import Mount, Program
+from scripts.pipeline.container import Program
+from scripts.pipeline.mount import Mount
 
 EMULATOR = "qemu-x86_64-static"
 # In memory, where a folder lists its newest entry first; ext4 and xfs sort by a hash or by age.

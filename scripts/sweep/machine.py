@@ -71,7 +71,7 @@ def lost(error: PipelineError) -> Outcome:
 
 def code() -> str:
     """Return the digest of the stages here as they are now: a worker may be older than an edit."""
-    source.digest.cache_clear()
+    source.forget()
     return jobs.code()
 
 

@@ -97,7 +97,7 @@ def build_with(
 
     monkeypatch.setattr(container, "run", run)
     monkeypatch.setattr(container, "sweep", lambda client: None)
-    monkeypatch.setattr(Store, "digest", lambda store, path: str(path))
+    monkeypatch.setattr(Store, "inputs", lambda store, paths: {str(p): str(p) for p in paths})
     weights = tmp_path / "weights"
     weights.mkdir()
     for file in request.BUILTIN_WEIGHTS.glob("*.*"):

@@ -25,12 +25,12 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "toolchains" / name / "abi.toml").write_text("ceiling = 1")
     (tmp_path / "toolchains" / "library.toml").write_text("exports = 1")
     monkeypatch.setattr(source, "ROOT", tmp_path)
-    source.digest.cache_clear()
+    source.forget()
     return tmp_path / "scripts"
 
 
 def digest() -> str:
-    source.digest.cache_clear()
+    source.forget()
     return source.digest("scripts.one")
 
 

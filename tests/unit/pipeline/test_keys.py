@@ -33,12 +33,12 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     weights = tmp_path / "scripts" / "catalog" / "digits"
     monkeypatch.setattr(request, "BUILTIN_WEIGHTS", weights)
     # What stages hand to each other stays the same here: the bytes of its name.
-    monkeypatch.setattr(Store, "digest", lambda store, path: str(path))
+    monkeypatch.setattr(Store, "inputs", lambda store, paths: {str(p): str(p) for p in paths})
     return tmp_path
 
 
 def keys(checkout: Path, asked: Request) -> dict[str, str]:
-    source.digest.cache_clear()
+    source.forget()
     store = Store(checkout / "build")
     return {
         stage.name: steps.key_of(IMAGE, asked, store, stage, "facts" if stage.describes else "")[0]

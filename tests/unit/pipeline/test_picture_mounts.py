@@ -5,7 +5,7 @@ from PIL import Image
 
 from scripts.errors import CalibrationError
 from scripts.pipeline import option_values, picture_mounts
-from scripts.pipeline.copies import Mount
+from scripts.pipeline.mount import Mount
 
 
 def add(folder: Path, name: str) -> Path:
