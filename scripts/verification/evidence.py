@@ -1,15 +1,18 @@
 """What a build gives for held-out pictures, and what it should: one engine beside the other.
 
 The HTP simulator runs the context on the first pictures; it is slow, and a process of its own.
-Meanwhile the CPU computes the float32 reference and the integer network, for all pictures.
+Meanwhile the CPU computes the float32 reference and the integer network, for all pictures, with
+what the simulator leaves of it: one picture in the simulator takes longest, on one core.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,9 @@ from scripts.metrics import LAYERED, Features
 from scripts.pictures.picture_input import PictureInput
 from scripts.verification import features, integers
 from scripts.verification.features import ByOutput
+
+# Linux has a niceness for every thread, which threads that it starts inherit.
+BEHIND = 10
 
 
 @dataclass(frozen=True)
@@ -73,17 +79,25 @@ def gather(
 ) -> Evidence:
     """Run every engine; `pictures` are for the float32 network, `files` hold what a device gets."""
     with (
-        ThreadPoolExecutor(1) as pool,
-        tempfile.TemporaryDirectory(dir=out, prefix=".integers-") as scratch,
+        ThreadPoolExecutor(1) as first,
+        ThreadPoolExecutor(1, initializer=partial(os.nice, BEHIND)) as behind,
     ):
-        running = pool.submit(
+        simulator = first.submit(
             features.of_context, built.context, exact, files[:simulate], built.takes
         )
-        reference, widest = features.reference(exact, pictures)
-        outputs: ByOutput = {}
-        stream: Sequence[Mapping[str, Any]] = ()
-        if source := built.quantised:
-            outputs = integers.outputs(source.network, source.encodings, files, Path(scratch))
-            stream = integers.layers(source.network, files[:LAYERED], Path(scratch))
-        simulated = running.result()
-    return Evidence(reference, widest, simulated, outputs, stream)
+        reference, widest = behind.submit(features.reference, exact, pictures).result()
+        outputs, layers = behind.submit(_of_integers, built.quantised, files, out).result()
+        simulated = simulator.result()
+    return Evidence(reference, widest, simulated, outputs, layers)
+
+
+def _of_integers(
+    source: Quantised | None, files: Sequence[Path], out: Path
+) -> tuple[ByOutput, Sequence[Mapping[str, Any]]]:
+    """Return the integer network's outputs and its layers beside float32's; none without it."""
+    if not source:
+        return {}, ()
+    with tempfile.TemporaryDirectory(dir=out, prefix=".integers-") as folder:
+        scratch = Path(folder)
+        outputs = integers.outputs(source.network, source.encodings, files, scratch)
+        return outputs, integers.layers(source.network, files[:LAYERED], scratch)
