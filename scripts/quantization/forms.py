@@ -6,7 +6,9 @@ times faster: fewer conversions between widths. The compiler tells which is the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +20,11 @@ from openqnn.quantization.encodings import Encodings
 from scripts.quantization import norms, widths
 from scripts.quantization.search import Kind, Search, tensors
 
-# The milliseconds of a quantised network, or of a part that tells which of two is faster.
+# The milliseconds of a quantised network, or of a part that tells which of two is faster. It is
+# called from several threads at once.
 Time = Callable[[Network, Encodings], float]
+# What is at 16 bits, by what it is called, and the norms that the network has.
+Point = tuple[str, str, Collection[str]]
 
 
 @dataclass(frozen=True)
@@ -51,27 +56,28 @@ class Forms:
     def __init__(self, plain: Mapping[str, tuple[Network, Encodings]], time: Time) -> None:
         """Take the network and its encodings, before any is raised, by the name of its norms."""
         self.plain, self._time = plain, time
-        self.tried: list[Form] = []
+        self._known: dict[tuple[str, frozenset[str]], Form] = {}
 
     def fastest(self, candidates: Mapping[str, Collection[str]]) -> Form:
         """Return the fastest form of any of some choices, the first of which says whose norms."""
         what, *others = candidates
         plain = [*self.plain, *self._by_width(candidates[what])]
-        form = min((self._form(what, norm, candidates[what]) for norm in plain), key=_milliseconds)
-        more = [self._form(other, form.norm, candidates[other]) for other in others]
-        return min([form, *more], key=_milliseconds)
+        forms = self._forms([(what, norm, candidates[what]) for norm in plain])
+        best = min(forms, key=_milliseconds)
+        more = self._forms([(other, best.norm, candidates[other]) for other in others])
+        return min([best, *more], key=_milliseconds)
 
     def free(self, kinds: Iterable[Kind]) -> list[Kind]:
         """Return the kinds of attention scores and probabilities, if 16 bits make them faster."""
         softmax = [kind for kind in kinds if widths.of_softmax(kind.name)]
         norm = next(iter(self.plain))
-        narrow = self._form("8 bits", norm, ())
-        wide = self._form("8 bits, softmax at 16", norm, tensors(softmax))
+        points = [("8 bits", norm, ()), ("8 bits, softmax at 16", norm, tensors(softmax))]
+        narrow, wide = self._forms(points)
         return softmax if wide.milliseconds < narrow.milliseconds else []
 
     def report(self) -> Sequence[dict[str, object]]:
         """Return what was simulated."""
-        return [form.facts() for form in self.tried]
+        return [form.facts() for form in self._known.values()]
 
     def _by_width(self, wide: Collection[str]) -> list[str]:
         """Return the form with both kinds of norms, where some read 16 bits, and some 8."""
@@ -87,16 +93,23 @@ class Forms:
         network, encodings = self.plain[norms.RMS]
         return norms.as_layer_norms(network, encodings, _reading(_norms(network), wide))
 
-    def _form(self, what: str, norm: str, wide: Collection[str]) -> Form:
-        known = (form for form in self.tried if (form.norm, form.wide) == (norm, frozenset(wide)))
-        if (form := next(known, None)) is not None:
-            return form
+    def _forms(self, points: Sequence[Point]) -> list[Form]:
+        """Return the forms of some points; those that are new are timed side by side."""
+        new: dict[tuple[str, frozenset[str]], Point] = {}
+        for point in points:
+            if _key(point) not in self._known:
+                new.setdefault(_key(point), point)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for key, form in zip(new, pool.map(self._timed, new.values()), strict=True):
+                say(f"  {form.what}, {form.norm}: {form.milliseconds:.3f} ms")
+                self._known[key] = form
+        return [self._known[_key(point)] for point in points]
+
+    def _timed(self, point: Point) -> Form:
+        what, norm, wide = point
         network, encodings = self._network(norm, wide)
         made = widths.raised(network, encodings, wide)
-        form = Form(what, norm, frozenset(wide), self._time(network, made), network, made)
-        say(f"  {what}, {norm}: {form.milliseconds:.3f} ms")
-        self.tried.append(form)
-        return form
+        return Form(what, norm, frozenset(wide), self._time(network, made), network, made)
 
 
 def candidates(search: Search, wide: Collection[str]) -> dict[str, Collection[str]]:
@@ -135,6 +148,11 @@ def _norms(network: Network) -> dict[str, str]:
 def _reading(read: Mapping[str, str], wide: Collection[str]) -> set[str]:
     """Return the outputs of the norms that read one of some tensors."""
     return {output for output, source in read.items() if source in wide}
+
+
+def _key(point: Point) -> tuple[str, frozenset[str]]:
+    _, norm, wide = point
+    return norm, frozenset(wide)
 
 
 def _milliseconds(form: Form) -> float:
