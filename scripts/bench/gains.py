@@ -275,9 +275,8 @@ class Bench:
     def _quantized(self, path: Path, folder: Path, wide: Sequence[str], form: str) -> Path:
         """Write integers of a network in which some kinds of activations have 16 bits."""
         scaled = folder / "scaled.onnx"
-        encodings = calibration.encoded(
-            path, scaled, [self._noise], self._precision, method="min-max", equal=False
-        )
+        source = calibration.Source(path, [self._noise], (), "min-max", equal=False)
+        encodings = source.encoded(self._precision, scaled)
         network = onnx_network.Network.load(scaled)
         if form == norms.LAYER:
             network, encodings = norms.as_layer_norms(network, encodings)

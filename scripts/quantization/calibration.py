@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,13 @@ from openqnn.network.onnx_network import Network
 from openqnn.progress import say
 from openqnn.quantization import observe, qdq, recipe
 from openqnn.quantization.encodings import Encodings
-from openqnn.quantization.observe import Range
+from openqnn.quantization.observe import Extremes, Range
+from scripts import outputs
 from scripts.catalog import Precision
 from scripts.metrics import FP16_MAX, Features
-from scripts.quantization import equalise, narrow, norms
+from scripts.quantization import equalise, frailty, narrow, norms
+from scripts.quantization.frailty import Observed
+from scripts.quantization.jury import Jury
 from scripts.quantization.scaling import Scaling
 from scripts.quantization.search import Pins, Search
 from scripts.quantization.trial import Trial
@@ -33,29 +37,6 @@ def split(pictures: Sequence[Path]) -> tuple[Sequence[Path], Sequence[Path]]:
     return pictures[:-UNSEEN], pictures[-UNSEEN:]
 
 
-def encoded(
-    source: Path,
-    target: Path,
-    pictures: Sequence[Path],
-    precision: Precision,
-    *,
-    method: str,
-    equal: bool,
-) -> Encodings:
-    """Write the network that encodings belong to, and return them, at a precision's widths."""
-    network = Network.load(source)
-    recipe.separate_constants(network)
-    network, limits = scaled(network, pictures, target.with_suffix(".onnx_data"), equal=equal)
-    _audit(limits)
-    encodings = recipe.encoded(network, limits, pictures, method, precision.activations)
-    if precision.linears:
-        bits, scope = precision.weights, precision.linears
-        encodings = narrow.narrowed(network, encodings, pictures, bits, scope)
-    qdq.check(network, encodings)
-    onnx.save(network.model, target)
-    return encodings
-
-
 @dataclass(frozen=True)
 class Source:
     """A lowered network, its pictures, and how its activations are calibrated on them."""
@@ -66,14 +47,41 @@ class Source:
     method: str
     equal: bool
 
+    @cached_property
+    def observed(self) -> Observed:
+        """What the network does with its pictures: one pass, however often it is encoded."""
+        network = self._loaded()
+        scaling = Scaling(network)
+        axes = {name: scaling.axes(name) for name in recipe.measured(network)}
+        return frailty.observed(network, axes, self.pictures)
+
+    @property
+    def frail(self) -> Sequence[Path]:
+        """The pictures that 8 bits hurt most, others than the unseen ones."""
+        return self.observed.frail(self.unseen)
+
     def encoded(self, precision: Precision, target: Path) -> Encodings:
-        """Write the network that encodings belong to, and return them, see `encoded`."""
-        method, equal = self.method, self.equal
-        return encoded(self.network, target, self.pictures, precision, method=method, equal=equal)
+        """Write the network that encodings belong to, and return them, at a precision's widths."""
+        data, extremes = target.with_suffix(".onnx_data"), self.observed.extremes
+        network, limits = scaled(self._loaded(), extremes, data, equal=self.equal)
+        _audit(limits)
+        bits, pictures = precision.activations, self.pictures
+        encodings = recipe.encoded(network, limits, pictures, self.method, bits)
+        if precision.linears:
+            few, scope = precision.weights, precision.linears
+            encodings = narrow.narrowed(network, encodings, pictures, few, scope)
+        qdq.check(network, encodings)
+        onnx.save(network.model, target)
+        return encodings
 
     def exact(self, precision: Precision, target: Path) -> Path:
         """Return the network against which losses count: rounding changes that of `target`."""
         return self.network if precision.linears else target
+
+    def _loaded(self) -> Network:
+        network = Network.load(self.network)
+        recipe.separate_constants(network)
+        return network
 
 
 @dataclass(frozen=True)
@@ -103,28 +111,43 @@ def _joined(outputs: Mapping[str, Sequence[Features]]) -> dict[str, Features]:
     return {name: np.concatenate(values) for name, values in outputs.items()}
 
 
+def juries(unseen: Unseen, frail: Unseen, precision: Precision) -> list[Jury]:
+    """Return those who judge widths: pictures that calibration has not seen, and frail ones.
+
+    An output without CLS is judged by its mean alone, as its gate does: no frail ones then.
+    """
+    typical = Jury("unseen", unseen.pictures, unseen.reference)
+    names = [name for name in frail.reference if outputs.has_cls(name)]
+    if not names:
+        return [typical]
+    mean, hundredth = (1 - precision.gate[key] for key in ("cls_mean", "cls_p1"))
+    weight = mean / hundredth
+    return [typical, Jury("frail", frail.pictures, frail.reference, weight, cls_alone=True)]
+
+
 def search(
-    network: Network, made: Encodings, unseen: Unseen, scratch: Path, pins: Pins | None = None
+    network: Network,
+    made: Encodings,
+    juries: Sequence[Jury],
+    scratch: Path,
+    pins: Pins | None = None,
 ) -> Search:
     """Return a search for the activations of an 8-bit network that need 16 bits."""
-    trial = Trial(network, made, scratch)
-    return Search(network, trial, unseen.pictures, unseen.reference, pins)
+    return Search(network, Trial(network, made, scratch), juries, pins)
 
 
 def scaled(
-    network: Network, pictures: Sequence[Path], data: Path, *, equal: bool
+    network: Network, extremes: Mapping[str, Extremes], data: Path, *, equal: bool
 ) -> tuple[Network, dict[str, Range]]:
     """Return the network with its channels made `equal`, and its activations' ranges thereafter.
 
     One pass over the pictures gives both: a channel's extremes scale with it.
     """
-    scaling = Scaling(network)
-    axes = {name: scaling.axes(name) for name in recipe.measured(network)}
-    seen = observe.extremes(network, axes, pictures)
+    scaling, seen = Scaling(network), dict(extremes)
     factors = np.ones(scaling.variables.count)
     if equal:
         factors = equalise.choose(network, scaling, seen)
-    for name in filter(axes.get, axes):
+    for name in filter(scaling.axes, seen):
         seen[name] = seen[name].scaled(equalise.by_label(scaling, factors, scaling.labels[name]))
     network = equalise.apply(network, scaling, factors, data)
     return network, {name: one.range() for name, one in seen.items()}

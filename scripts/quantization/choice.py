@@ -52,11 +52,9 @@ class Chooser:
         """
         return Pins.load(file, self._network) if file else Pins()
 
-    def choose(
-        self, precision: Precision, pins: Pins, files: Sequence[Path], scratch: Path
-    ) -> Chosen:
-        """Return the choice for a gate; `files` are pictures that calibration has not seen."""
-        search, twins = self._searched(pins, files, scratch)
+    def choose(self, precision: Precision, source: Source, pins: Pins, scratch: Path) -> Chosen:
+        """Return the choice for a gate, judged on the pictures of `source`."""
+        search, twins = self._searched(precision, source, pins, scratch)
         gate = precision.gate["cls_mean"]
         found = search.run(1 - MARGIN * (1 - gate), gate)
         form = twins.fastest(forms.candidates(search, found.wide))
@@ -70,7 +68,7 @@ class Chooser:
         Raises:
             GateError: no widths are within it.
         """
-        branches = [self._branch(precision.weights, pins, source.unseen, scratch)]
+        branches = [self._branch(precision, source, pins, scratch)]
         narrower = catalog.precisions()[precision.narrower]
         twins = self._twins(narrower)
         if twins[narrower.weights] < twins[precision.weights]:
@@ -105,20 +103,23 @@ class Chooser:
         path = folder / self._path.name
         made = source.encoded(narrower, path)
         other = Chooser(path, made, self._simulate, source.exact(narrower, path))
-        return other._branch(narrower.weights, pins, source.unseen, folder)
+        return other._branch(narrower, source, pins, folder)
 
-    def _branch(self, weights: int, pins: Pins, files: Sequence[Path], scratch: Path) -> Branch:
-        """Return what there is to choose with these weights, of so many bits."""
-        search, twins = self._searched(pins, files, scratch)
-        return Branch(search, Forms(twins.plain, self._clock.whole), weights)
+    def _branch(self, precision: Precision, source: Source, pins: Pins, scratch: Path) -> Branch:
+        """Return what there is to choose with the weights of a precision."""
+        search, twins = self._searched(precision, source, pins, scratch)
+        return Branch(search, Forms(twins.plain, self._clock.whole), precision.weights)
 
-    def _searched(self, pins: Pins, files: Sequence[Path], scratch: Path) -> tuple[Search, Forms]:
+    def _searched(
+        self, precision: Precision, source: Source, pins: Pins, scratch: Path
+    ) -> tuple[Search, Forms]:
         """Return a search and the forms of twins; scores and probabilities are what is faster."""
         exact = self._exact or self._network
-        unseen = Unseen.of(exact, files)
+        unseen, frail = (Unseen.of(exact, files) for files in (source.unseen, source.frail))
         plain = forms.plain(self._network, self._made, centred=lambda: unseen.centred(exact))
         # The trial takes the last form: a LayerNormalization's gain has 8 bits, whatever is raised.
-        search = calibration.search(*list(plain.values())[-1], unseen, scratch, pins)
+        juries = calibration.juries(unseen, frail, precision)
+        search = calibration.search(*list(plain.values())[-1], juries, scratch, pins)
         twins = Forms(plain, self._clock)
         search.take(twins.free(search.kinds))
         return search, twins

@@ -1,9 +1,10 @@
 """Finds the activations of an 8-bit network that must have 16 bits.
 
-A trial of the whole network, on pictures that calibration has not seen, tells what a choice is
-worth. The usual causes are tried first, whole: attention over many tokens, whose probabilities are
-smaller than a step of 8 bits, then the residual stream (`Search._steps`). So a search of a large
-network ends after few trials.
+A trial of the whole network tells what a choice is worth: to pictures that calibration has not
+seen, and to those that 8 bits hurt most (`jury`). The usual causes are tried first, whole:
+attention over many tokens, whose probabilities are smaller than a step of 8 bits, then the residual
+stream (`Search._steps`). So a search of a large network ends after few trials. Between the first
+and the last they ask those pictures alone to which 8 bits do most harm.
 
 Of what remains open, 8 bits' loss is measured for all activations in one pass, those that one
 operator of a layer ties together in a group (`Trial.losses`). Rounding errors of different tensors
@@ -21,10 +22,10 @@ from pathlib import Path
 from openqnn.network.onnx_network import Network
 from openqnn.progress import say
 from openqnn.quantization import sharing
-from scripts import catalog, metrics, outputs, width_pins
+from scripts import catalog, width_pins
 from scripts.errors import UsageError
-from scripts.metrics import Features
 from scripts.quantization import widths
+from scripts.quantization.jury import Jury, Verdict
 from scripts.quantization.trial import Trial
 
 # Where rounded weights lose this share of what may be lost, more 16 bits buy next to nothing.
@@ -39,6 +40,8 @@ WORTH = 0.1
 RESOLUTION = 16
 # What a kind costs at least, in the catalog's microseconds: free ones go by what they save.
 LEAST_COST = 10.0
+# How often a search goes on with pictures for which its choice turns out not to be enough.
+ROUNDS = 2
 EIGHT = "8 bits are enough"
 
 
@@ -114,25 +117,20 @@ class Pins:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search came to: the tensors to raise, and cosines on unseen pictures."""
+    """What a search came to: the tensors to raise, why, and cosines by the names of juries."""
 
     wide: frozenset[str]
-    cosine: float
-    eight_bits: float
-    ceiling: float | None
-    wanted: float
     reason: str
+    cosines: Mapping[str, Mapping[str, float]]
 
     def facts(self) -> dict[str, object]:
-        """Return what a report says of it."""
-        cosines = {
-            "wanted": self.wanted,
-            "reached": self.cosine,
-            "with_8_bits": self.eight_bits,
-            "with_16_bits": self.ceiling,
+        """Return what a report says of it; cosines that stand alone are of unseen pictures."""
+        rounded = {
+            jury: {name: round(cosine, 6) for name, cosine in known.items()}
+            for jury, known in self.cosines.items()
         }
-        known = {name: round(value, 6) for name, value in cosines.items() if value is not None}
-        return {"reason": self.reason, **known}
+        first, *others = rounded
+        return {"reason": self.reason, **rounded[first], **{name: rounded[name] for name in others}}
 
 
 def kinds(network: Network) -> list[Kind]:
@@ -153,22 +151,18 @@ def tensors(parts: Iterable[Kind | Group]) -> set[str]:
 
 
 class Search:
-    """Raises activations until held-out features reach a bound."""
+    """Raises activations until all juries are content."""
 
     def __init__(
-        self,
-        network: Network,
-        trial: Trial,
-        pictures: Sequence[Features],
-        reference: Mapping[str, Features],
-        pins: Pins | None = None,
+        self, network: Network, trial: Trial, juries: Sequence[Jury], pins: Pins | None = None
     ) -> None:
-        self._trial = trial
-        self._pictures, self._reference = pictures, reference
+        self._trial, self._juries = trial, juries
+        # Those whom trials ask.
+        self._asked = juries
         self.pins = pins or Pins()
         self.kinds = kinds(network)
         self._taken: set[str] = set()
-        self._losses: dict[frozenset[str], float] = {}
+        self._verdicts: dict[tuple[Jury, frozenset[str]], Verdict] = {}
 
     def take(self, kinds: Iterable[Kind]) -> None:
         """Have some more kinds at 16 bits from the start."""
@@ -185,16 +179,26 @@ class Search:
         return tensors(self.kinds) - self.pins.narrow
 
     def loss(self, wide: Iterable[str]) -> float:
-        """Return 1 minus the worst CLS cosine or the tokens' mean, with some tensors at 16 bits.
+        """Return what counts as lost with some tensors at 16 bits: by the jury that loses most.
 
-        With several outputs it is the worst of them.
+        It is 1 minus the worst CLS cosine or the tokens' mean, of the worst of several outputs.
         """
         key = frozenset(wide)
-        if key not in self._losses:
-            values = self._trial(key, self._pictures)
-            cosines = (_cosine(name, self._reference[name], values[name]) for name in values)
-            self._losses[key] = 1 - min(cosines)
-        return self._losses[key]
+        return max(self._loss(jury, key) for jury in self._asked)
+
+    def _loss(self, jury: Jury, wide: frozenset[str]) -> float:
+        return self._verdict(jury, wide).loss
+
+    def _verdict(self, jury: Jury, wide: frozenset[str]) -> Verdict:
+        if (jury, wide) not in self._verdicts:
+            self._verdicts[jury, wide] = jury.verdict(self._trial(wide, jury.pictures))
+        return self._verdicts[jury, wide]
+
+    def _told(self, wide: Iterable[str]) -> str:
+        """Return a choice's cosine in words, that of the jury that loses most."""
+        key = frozenset(wide)
+        jury = max(self._asked, key=lambda jury: self._loss(jury, key))
+        return f"{jury.cosine(self._loss(jury, key)):.5f} on {jury.name} pictures"
 
     def groups(self, of: Sequence[Kind] | None = None) -> list[Group]:
         """Return the groups of some kinds, or of all, whose width is open.
@@ -206,7 +210,7 @@ class Search:
         names = {name: kind.name for name, kind in kind_of.items() if name not in fixed}
         groups = [
             Group(names[group[0]], group, loss, max(kind_of[group[0]].cost, LEAST_COST))
-            for group, loss in self._trial.losses(names, self._pictures[:1]).items()
+            for group, loss in self._trial.losses(names, self._asked[0].pictures[:1]).items()
         ]
         return sorted(groups, key=lambda group: (-group.worth, group.tensors))
 
@@ -216,17 +220,67 @@ class Search:
         Where rounded weights alone come near the bound, more 16 bits would buy next to nothing for
         much time: then what is enough for the gate is enough.
         """
-        now = self.loss(self.start)
-        say(f"  8 bits: cosine {1 - now:.5f} on unseen pictures, wanted {bound:.5f}")
-        if now <= 1 - bound:
-            return Found(frozenset(self.start), 1 - now, 1 - now, None, bound, EIGHT)
-        least = self.loss(self.most)
-        wanted, reason = self._settled(bound, gate, least)
-        step = self._first(1 - wanted)
+        start = frozenset(self.start)
+        if self._within(start, 1 - bound, "8 bits"):
+            return self._result(start, start, bound, EIGHT)
+        hardest = max(self._juries, key=lambda jury: self._loss(jury, start))
+        self._asked = [self._few(hardest, start)]
+        goal, reason = self._settled(bound, gate)
+        wide = self._chosen(1 - goal)
+        for _ in range(ROUNDS):
+            if self._within(wide, 1 - goal, "the choice"):
+                break
+            self._asked = [*self._asked, *self._discontent(wide, 1 - goal)]
+            wide = self._chosen(1 - goal)
+        return self._result(start, wide, goal, reason)
+
+    def _discontent(self, wide: frozenset[str], most: float) -> list[Jury]:
+        """Return the worst pictures of the juries that lose more."""
+        juries = [jury for jury in self._juries if self._loss(jury, wide) > most]
+        return [self._few(jury, wide) for jury in juries]
+
+    def _few(self, jury: Jury, wide: frozenset[str]) -> Jury:
+        """Return the pictures of a jury that lose most; what they lose is what it loses."""
+        verdict = self._verdict(jury, wide)
+        few = jury.few(verdict)
+        self._verdicts[few, wide] = verdict
+        return few
+
+    def _within(self, wide: frozenset[str], most: float, what: str) -> bool:
+        """Tell whether no jury loses more, and say what each has."""
+        for jury in self._juries:
+            cosine, goal = (jury.cosine(loss) for loss in (self._loss(jury, wide), most))
+            say(f"  {what}: cosine {cosine:.5f} on {jury.name} pictures, wanted {goal:.5f}")
+        return all(self._loss(jury, wide) <= most for jury in self._juries)
+
+    def _chosen(self, most: float) -> frozenset[str]:
+        """Return the activations to raise so that no jury that is asked loses more."""
+        step = self._first(most)
         self.take(step.whole)
-        wide = self._thinned(self._enough(step.parts, 1 - wanted), 1 - wanted)
-        reached = 1 - self.loss(wide)
-        return Found(frozenset(wide), reached, 1 - now, 1 - least, wanted, reason)
+        return frozenset(self._thinned(self._enough(step.parts, most), most))
+
+    def _result(
+        self, start: frozenset[str], wide: frozenset[str], goal: float, reason: str
+    ) -> Found:
+        tried = {"reached": wide, "with_8_bits": start, "with_16_bits": frozenset(self.most)}
+        cosines = {}
+        for jury in self._juries:
+            losses = {name: self._known(jury.name, choice) for name, choice in tried.items()}
+            known = {
+                "wanted": 1 - goal,
+                **{name: loss for name, loss in losses.items() if loss is not None},
+            }
+            cosines[jury.name] = {name: jury.cosine(loss) for name, loss in known.items()}
+        return Found(wide, reason, cosines)
+
+    def _known(self, name: str, wide: frozenset[str]) -> float | None:
+        """Return what a jury of this name, or the worst of it, loses; None if none was asked."""
+        known = [
+            verdict.loss
+            for (jury, choice), verdict in self._verdicts.items()
+            if (jury.name, choice) == (name, wide)
+        ]
+        return max(known, default=None)
 
     def named(self, raised: Collection[str]) -> dict[str, list[str]]:
         """Return raised activations by their kinds, in the order of the network."""
@@ -235,16 +289,16 @@ class Search:
         }
         return {name: tensors for name, tensors in by_kind.items() if tensors}
 
-    def _settled(self, bound: float, gate: float, least: float) -> tuple[float, str]:
+    def _settled(self, bound: float, gate: float) -> tuple[float, str]:
         """Return the cosine to reach, and why."""
+        least = self.loss(self.most)
         if least <= CEILING * (1 - bound):
             return bound, "the cheapest that reaches what is wanted"
         enough = max(SETTLED * (1 - gate), 1 - bound)
+        reason = f"with these integer weights it cannot be better than {self._told(self.most)}"
         if least <= CEILING * enough:
-            reason = f"with these integer weights it cannot be better than {1 - least:.5f}: settled"
-            say(f"  {reason} for {1 - enough:.5f}, within the gate of {gate:.5f}")
-            return 1 - enough, reason
-        reason = f"with these integer weights it cannot be better than {1 - least:.5f}"
+            say(f"  {reason}: settled for {1 - enough:.5f}, within the gate of {gate:.5f}")
+            return 1 - enough, f"{reason}: settled"
         say(f"  warning: {reason}; the gate is {gate:.5f}")
         return 1 - max(BESIDE_WEIGHTS * least, enough), reason
 
@@ -269,11 +323,10 @@ class Search:
     def _first(self, most: float) -> Step:
         """Return the first step with which no more than `most` is lost, else all kinds."""
         for step in self._steps(most):
-            known = self._with(step) in self._losses
-            loss = self.loss(self._with(step))
-            if not known:
-                say(f"  16 bits for {step.name}: cosine {1 - loss:.5f}")
-            if loss <= most:
+            wide = self._with(step)
+            if wide != self.start:
+                say(f"  16 bits for {step.name}: cosine {self._told(wide)}")
+            if self.loss(wide) <= most:
                 return step
         return Step((), tuple(self.kinds))
 
@@ -286,9 +339,9 @@ class Search:
         low, high = 0, len(groups)
         while high - low > len(groups) // RESOLUTION:
             middle = (low + high) // 2
-            loss = self.loss(self.start | tensors(groups[:middle]))
-            say(f"  the first {middle}: cosine {1 - loss:.5f}")
-            if loss <= most:
+            wide = self.start | tensors(groups[:middle])
+            say(f"  the first {middle}: cosine {self._told(wide)}")
+            if self.loss(wide) <= most:
                 high = middle
             else:
                 low = middle + 1
@@ -312,13 +365,6 @@ class Search:
         counts = {kind.name: len(kind.tensors) for kind in self.kinds}
         for kind, names in self.named(tensors(raised)).items():
             say(f"  16 bits: {kind}, {len(names)} of {counts[kind]}")
-
-
-def _cosine(output: str, reference: Features, features: Features) -> float:
-    """Return the mean cosine of an output's rows, or the worst of CLS if that is less."""
-    cosines = metrics.cosine(metrics.vectors(reference), metrics.vectors(features))
-    first = cosines[:, 0].min() if outputs.has_cls(output) else 1.0
-    return float(min(first, cosines.mean()))
 
 
 def _named(

@@ -89,7 +89,7 @@ def choose(
             budget = Budget(arguments.max_ms, arguments.min_cosine)
             chosen = chooser.within(budget, precision, source, pins, scratch)
         else:
-            chosen = chooser.choose(precision, pins, source.unseen, scratch)
+            chosen = chooser.choose(precision, source, pins, scratch)
         chosen.form.save(path)
     report = arguments.out / artefacts.widths(*names)
     report.write_text(json.dumps(chosen.report, indent=1) + "\n")

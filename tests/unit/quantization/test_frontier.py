@@ -8,7 +8,7 @@ import pytest
 
 from openqnn.network.onnx_network import Network
 from openqnn.quantization.encodings import Encodings
-from scripts import artefacts
+from scripts import artefacts, catalog
 from scripts.errors import GateError
 from scripts.quantization import calibration, widths
 from scripts.quantization.calibration import Unseen
@@ -16,7 +16,7 @@ from scripts.quantization.forms import Forms
 from scripts.quantization.frontier import Branch, Budget, Frontier, Point
 from tests.networks import vit
 from tests.unit.quantization.test_equalise import _pictures
-from tests.unit.quantization.test_widths import _int8
+from tests.unit.quantization.test_widths import EASY, _int8
 
 POINTS = [
     Point(("a",), 0.98, 20.0, simulated=True),
@@ -42,14 +42,15 @@ class Invented:
 
     def __init__(self, folder: Path) -> None:
         _pictures(folder / "calibration", 10, seed=1)
-        _, made = _int8(folder, vit.write(folder))
+        _, made = _int8(folder, vit.write(folder, seed=EASY))
         narrow = Encodings(
             widths.at(made.activations, made.activations, widths.NARROW), made.params
         )
         network = Network.load(folder / artefacts.quantized_onnx("digits", "int8"))
         unseen = Unseen.of(network, _pictures(folder / "unseen", 2, seed=3))
         (folder / "scratch").mkdir()
-        self.search = calibration.search(network, narrow, unseen, folder / "scratch")
+        juries = calibration.juries(unseen, unseen, catalog.precisions()["int8"])[:1]
+        self.search = calibration.search(network, narrow, juries, folder / "scratch")
         plain = {"LayerNormalization": (network, narrow)}
         self.forms = Forms(plain, lambda _, encodings: self.time(encodings))
         self.branch = Branch(self.search, self.forms)

@@ -11,6 +11,7 @@ from openqnn.quantization import qdq, recipe
 from scripts import catalog
 from scripts.lowering.lower import lower
 from scripts.quantization import calibration, narrow, widths
+from scripts.quantization.calibration import Source
 from tests.networks import vit
 
 LAYERS = 2
@@ -58,13 +59,15 @@ def test_the_other_weights_of_a_budget_are_of_a_precision_like_it() -> None:
         assert narrower.lowered_as == precision.lowered_as
 
 
+def _source(folder: Path, name: str) -> Source:
+    return Source(_lowered(folder, name), _pictures(folder), (), "min-max", equal=True)
+
+
 @pytest.mark.parametrize("name", ["w4a8", "w4a16"])
 def test_integers_are_those_of_rounding_whatever_is_raised(tmp_path: Path, name: str) -> None:
     """Scales fit biases for 16-bit inputs from the start: raising changes no weight."""
     precision, path = catalog.precisions()[name], tmp_path / "quantised.onnx"
-    made = calibration.encoded(
-        _lowered(tmp_path, name), path, _pictures(tmp_path), precision, method="min-max", equal=True
-    )
+    made = _source(tmp_path, name).encoded(precision, path)
     network = Network.load(path)
     few = [one for one, encoding in made.params.items() if encoding.bits == 4]
     assert few == [node.input[1] for node in narrow.linears(network, precision.linears)]
@@ -84,7 +87,8 @@ def test_a_bias_that_is_large_widens_the_scales_before_weights_are_rounded(tmp_p
     network, pictures = Network.load(path), _pictures(tmp_path)
     recipe.separate_constants(network)
     data = tmp_path / "own.onnx_data"
-    network, limits = calibration.scaled(network, pictures, data, equal=False)
+    extremes = Source(path, pictures, (), "min-max", equal=False).observed.extremes
+    network, limits = calibration.scaled(network, extremes, data, equal=False)
     node = next(n for n in narrow.linears(network, catalog.MLPS) if len(n.input) == 3)
     constant = network.constants[node.input[2]]
     large = np.asarray(network.array(node.input[2])) + 1e6
@@ -100,14 +104,7 @@ def test_a_bias_that_is_large_widens_the_scales_before_weights_are_rounded(tmp_p
 
 def test_a_coarse_grid_has_the_range_of_the_fine_one_for_these_layers_alone(tmp_path: Path) -> None:
     path, precision = tmp_path / "quantised.onnx", catalog.precisions()["mixed"]
-    made = calibration.encoded(
-        _lowered(tmp_path, "mixed"),
-        path,
-        _pictures(tmp_path),
-        precision,
-        method="min-max",
-        equal=True,
-    )
+    made = _source(tmp_path, "mixed").encoded(precision, path)
     network, narrower = Network.load(path), catalog.precisions()[precision.narrower]
     coarse = narrow.coarse(network, made, narrower.weights, narrower.linears)
     few = {node.input[1] for node in narrow.linears(network, narrower.linears)}

@@ -18,6 +18,9 @@ from scripts.stages import quantize
 from tests.networks import outliers, vit
 from tests.unit.quantization.test_equalise import _features, _pictures
 
+INT8 = catalog.precisions()["int8"]
+# Seeds of networks, of two and of four layers, to which 8 bits do as little in every picture.
+EASY, EASY_AND_DEEP = 6, 9
 RESIDUAL = {"Add to Add and Norm", "Add to Norm"}
 
 
@@ -71,7 +74,7 @@ def test_a_massive_residual_gets_16_bits_and_little_else_does(
 
 def test_an_easy_network_stays_at_8_bits_where_16_cost_anything(tmp_path: Path) -> None:
     _pictures(tmp_path / "calibration", 10, seed=1)
-    path = vit.write(tmp_path)
+    path = vit.write(tmp_path, seed=EASY)
     _, encodings = _int8(tmp_path, path)
     network = Network.load(path)
     report = json.loads((tmp_path / artefacts.widths("digits", "int8")).read_text())
@@ -79,6 +82,33 @@ def test_an_easy_network_stays_at_8_bits_where_16_cost_anything(tmp_path: Path) 
     assert not report["16"]  # in the invented time, 16 bits make nothing faster
     assert {one.bits for one in encodings.activations.values()} == {8}
     assert set(report["8"]) == set(widths.kinds(network))
+
+
+def test_few_pictures_that_lose_much_have_what_they_need_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few of this network's pictures have a weak CLS; the two that are unseen do not."""
+    files = _pictures(tmp_path / "calibration", 10, seed=1)
+    files += _pictures(tmp_path / "heldout", 64, seed=2)
+    network = vit.write(tmp_path, layers=4, seed=1)
+    exact = _features(network, files)
+    made, _ = _int8(tmp_path, network)
+    why = json.loads((tmp_path / artefacts.widths("digits", "int8")).read_text())["why"]
+    assert why["with_8_bits"] >= why["wanted"] > 0.993  # the unseen ones
+    assert why["frail"]["with_8_bits"] < 0.95 < why["frail"]["wanted"] <= why["frail"]["reached"]
+    figures = metrics.figures(exact, _features(made, files), vit.PATCHES)
+    assert all(figures[name] >= bound for name, bound in INT8.gate.items())
+    _with_typical_pictures_alone(monkeypatch)
+    made, encodings = _int8(tmp_path, network)
+    assert {encoding.bits for encoding in encodings.activations.values()} == {8}
+    figures = metrics.figures(exact, _features(made, files), vit.PATCHES)
+    assert figures["cls_mean"] >= INT8.gate["cls_mean"]
+    assert figures["cls_p1"] < INT8.gate["cls_p1"]
+
+
+def _with_typical_pictures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = calibration.juries
+    monkeypatch.setattr(calibration, "juries", lambda *several: every(*several)[:1])
 
 
 def test_where_weights_lose_too_much_activations_do_not_go_on(
@@ -121,7 +151,7 @@ def test_kinds_see_through_movers(tmp_path: Path) -> None:
 
 def test_pinned_widths_hold(tmp_path: Path) -> None:
     _pictures(tmp_path / "calibration", 10, seed=1)
-    path = vit.write(tmp_path)
+    path = vit.write(tmp_path, seed=EASY)
     file = tmp_path / "pins.json"
     file.write_text('{"16": {"Sigmoid to Mul": "all"}, "8": {"Add to Add and Norm": "all"}}')
     _, encodings = _int8(tmp_path, path, pins=file)
@@ -146,13 +176,13 @@ def _searched(folder: Path, network: Path, seed: int) -> Search:
     """Return a search of a network with 8 bits, nothing of it raised."""
     pictures = _pictures(folder / "calibration", 3, seed=seed)
     target = folder / "narrow.onnx"
-    encodings = calibration.encoded(
-        network, target, pictures, catalog.precisions()["int8"], method="min-max", equal=True
-    )
+    source = calibration.Source(network, pictures, (), "min-max", equal=True)
+    encodings = source.encoded(INT8, target)
     found = Network.load(target)
     unseen = Unseen.of(found, _pictures(folder / "unseen", 1, seed=seed + 1))
     (folder / "scratch").mkdir()
-    return calibration.search(found, encodings, unseen, folder / "scratch")
+    juries = calibration.juries(unseen, unseen, INT8)[:1]
+    return calibration.search(found, encodings, juries, folder / "scratch")
 
 
 def test_attention_over_many_tokens_gets_16_bits_at_once(
@@ -166,9 +196,9 @@ def test_attention_over_many_tokens_gets_16_bits_at_once(
     # The losses of single groups would take a run of the network for every kind.
     monkeypatch.setattr(Search, "groups", lambda *_: pytest.fail("groups were measured"))
     found = search.run(0.99, 0.98)
-    assert found.eight_bits < 0.99
+    assert found.cosines["unseen"]["with_8_bits"] < 0.99
     assert found.wide == softmax
-    assert found.cosine >= 0.99
+    assert found.cosines["unseen"]["reached"] >= 0.99
 
 
 @pytest.mark.parametrize("needed", [1, 77, 128])
@@ -200,7 +230,8 @@ def test_losses_of_one_pass_put_a_massive_stream_first(tmp_path: Path) -> None:
     network = Network.load(tmp_path / artefacts.quantized_onnx("digits", "int8"))
     unseen = Unseen.of(network, _pictures(tmp_path / "unseen", 2, seed=3))
     (tmp_path / "scratch").mkdir()
-    search = calibration.search(network, narrow, unseen, tmp_path / "scratch")
+    juries = calibration.juries(unseen, unseen, INT8)[:1]
+    search = calibration.search(network, narrow, juries, tmp_path / "scratch")
     groups = search.groups()
     every = [name for group in groups for name in group.tensors]
     assert sorted(every) == sorted(search.most)
@@ -226,7 +257,7 @@ def test_a_budget_is_met_with_weights_of_4_bits_where_these_are_faster(
     monkeypatch.setattr(simulation, "milliseconds", milliseconds)
     _pictures(tmp_path / "calibration", 10, seed=1)
     held_out = _pictures(tmp_path / "heldout", 8, seed=2)
-    network = vit.write(tmp_path, layers=4)
+    network = vit.write(tmp_path, layers=4, seed=EASY_AND_DEEP)
     made, encodings = _quantised(tmp_path, network, "mixed", min_cosine=0.9, max_ms=None)
     assert {encoding.bits for encoding in encodings.params.values()} - {32} == weights
     points = json.loads((tmp_path / artefacts.frontier("digits", "mixed")).read_text())

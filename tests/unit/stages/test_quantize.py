@@ -10,9 +10,9 @@ from openqnn.network.onnx_network import Network
 from openqnn.quantization import qdq, recipe
 from openqnn.quantization.encodings import Encodings
 from openqnn.refusal import Refused, UnfitSamples
-from scripts import artefacts
+from scripts import artefacts, catalog
 from scripts.errors import CalibrationError, UsageError
-from scripts.quantization import calibration
+from scripts.quantization.calibration import Source
 from scripts.stages import quantize
 from tests.networks import small_network
 
@@ -47,7 +47,7 @@ def _quantize(
 def test_pins_of_another_network_are_refused_before_anything_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibration, "encoded", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr(Source, "encoded", lambda *_: pytest.fail("measured"))
     pins = tmp_path / "widths.json"
     for text in ('{"8": {"Tan to Add": "all"}}', '{"16": {"Norm to output": ["elsewhere"]}}'):
         pins.write_text(text)
@@ -212,7 +212,8 @@ def test_a_network_that_overflows_is_refused(tmp_path: Path) -> None:
     model = onnx.load(path)
     scale = next(one for one in model.graph.initializer if one.name == "norm.weight")
     scale.CopyFrom(onnx.numpy_helper.from_array(np.full(8, np.inf, np.float32), "norm.weight"))
-    network = Network(model, tmp_path)
+    onnx.save(model, path)
     raws = small_network.write_raws(tmp_path / "set")
+    source = Source(path, [raws / "000000.raw"], (), "min-max", equal=True)
     with pytest.raises(UnfitSamples, match="not finite"):
-        calibration.scaled(network, [raws / "000000.raw"], tmp_path / "data", equal=True)
+        source.encoded(catalog.precisions()["int8"], tmp_path / "quantised.onnx")

@@ -1,0 +1,58 @@
+"""Which pictures 8 bits hurt most, told by the float network alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from openqnn.network.onnx_network import Network
+from scripts import catalog, metrics
+from scripts.outputs import PATCHES, TOKENS
+from scripts.quantization import calibration
+from scripts.quantization.calibration import Source, Unseen
+from scripts.quantization.frailty import Observed
+from scripts.quantization.trial import Trial
+from tests.networks import vit
+from tests.unit.quantization.test_equalise import _pictures
+
+INT8 = catalog.precisions()["int8"]
+
+
+@pytest.mark.parametrize("rms", [False, True])
+def test_pictures_that_8_bits_hurt_most_are_told_without_a_trial(tmp_path: Path, rms: bool) -> None:
+    files = _pictures(tmp_path / "calibration", 40, seed=1)
+    source = Source(
+        vit.write(tmp_path, rms=rms, layers=4, seed=1), files, (), "min-max", equal=True
+    )
+    encodings = source.encoded(INT8, tmp_path / "quantised.onnx")
+    network = Network.load(tmp_path / "quantised.onnx")
+    every = Unseen.of(network, files)
+    (tmp_path / "scratch").mkdir()
+    values = Trial(network, encodings, tmp_path / "scratch")((), every.pictures)
+    losses = 1 - metrics.cosine(every.reference[TOKENS], values[TOKENS])[:, 0]
+    frail = [losses[files.index(picture)] for picture in source.frail]
+    assert len(frail) == 10
+    assert max(frail) == losses.max()
+    assert np.mean(frail) > 2 * np.mean(np.setdiff1d(losses, frail))
+
+
+def test_unseen_pictures_are_not_tried_twice() -> None:
+    files = [Path(f"{index}.raw") for index in range(4)]
+    observed = Observed(files, {}, [3.0, 1.0, 2.0, 2.0])
+    assert observed.frail() == [files[1], files[2]]
+    assert observed.frail([files[1]]) == [files[2], files[3]]
+    assert Observed(files, {}, []).frail() == []
+
+
+def test_a_frail_picture_counts_by_what_the_gate_allows_it() -> None:
+    reference = np.eye(4, dtype=np.float32)[None]
+    pictures = Unseen([], {TOKENS: reference})
+    typical, frail = calibration.juries(pictures, pictures, INT8)
+    worse = reference.copy()
+    worse[0, 0, 1] = 0.2
+    loss = 1 - 1 / np.sqrt(1.04)
+    assert typical.verdict({TOKENS: worse}).loss == pytest.approx(loss)
+    assert frail.verdict({TOKENS: worse}).loss == pytest.approx(loss / 2)
+    assert frail.cosine(loss / 2) == pytest.approx(1 - loss)
+    patches = Unseen([], {PATCHES: reference})
+    assert len(calibration.juries(patches, patches, INT8)) == 1
