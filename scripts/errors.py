@@ -143,12 +143,15 @@ class DeviceError(PipelineError):
     """A board cannot be reached or refuses."""
 
     exit_code = 20
+    # Whether the board, or a server on the way to it, let us in at all.
+    is_reached = True
 
 
 class HostKeyError(DeviceError):
     """A board's host key is unknown or has changed."""
 
     exit_code = 21
+    is_reached = False
 
 
 class MismatchError(DeviceError):
@@ -182,7 +185,7 @@ class SignatureError(PipelineError):
 
 
 class SweepError(PipelineError):
-    """Points of a sweep failed or missed their gates; the others are built."""
+    """Points of a sweep failed, missed their gates or were not tried on all of its boards."""
 
     exit_code = 27
 

@@ -20,6 +20,12 @@ def shown(text: str, *, lines: bool = False) -> str:
     return "".join(c if c.isprintable() or c in plain else ascii(c)[1:-1] for c in text)
 
 
+def headline(text: str) -> str:
+    """Return the first line of a text, and the second where the first only leads up to it."""
+    first, *rest = (line.strip() for line in text.splitlines() or [""])
+    return f"{first} {rest[0]}" if first.endswith(":") and rest else first
+
+
 def nearest(word: str, names: Iterable[str]) -> str:
     """Return the begin of a remedy: which of `names` is most like a word; empty where none is.
 

@@ -125,6 +125,16 @@ class _Guard(asyncssh.SSHClient):
 
 @contextmanager
 def _refusals(hop: Hop, guard: _Guard) -> Iterator[None]:
+    try:
+        with _named(hop, guard):
+            yield
+    except DeviceError as error:
+        error.is_reached = False
+        raise
+
+
+@contextmanager
+def _named(hop: Hop, guard: _Guard) -> Iterator[None]:
     address = f"{hop.name} ({hop.host} port {hop.port})"
     try:
         yield

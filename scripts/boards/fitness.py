@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -51,7 +51,8 @@ def refusals(device: Device, facts: Facts, manifest: Manifest) -> Iterator[Refus
     target, needs = manifest.facts["target"], manifest.facts["needs"]
     if facts.arch != _ARCH:
         yield Refusal("architecture", _ARCH, facts.arch or "none it tells", "deploy to a board")
-    yield from _soc(device, facts, target["socs"], target["name"])
+    yield from declared_soc(device, target["socs"], target["name"])
+    yield from soc(facts, target["socs"], target["name"])
     if not facts.glibc or number(facts.glibc) < number(needs["glibc"]):
         fix = "install a newer system image on the board"
         yield Refusal("C library", f"glibc {needs['glibc']}", facts.glibc or "no glibc", fix)
@@ -82,15 +83,26 @@ def remarks(facts: Facts, manifest: Manifest) -> Iterator[str]:
             yield f"{skel.path} is of build {skel.build_id}; the release's own comes before it"
 
 
-def _soc(device: Device, facts: Facts, accepted: list[str], target: str) -> Iterator[Refusal]:
-    names = {name.upper() for name in accepted}
-    package = f"one of {', '.join(accepted)} (target {target})"
-    if device.soc and device.soc.upper() not in names:
+def declared_soc(device: Device, accepted: Sequence[str], target: str) -> Iterator[Refusal]:
+    """Yield a refusal where devices.toml says that a board is none of a target's SoCs."""
+    if device.soc and device.soc.upper() not in _upper(accepted):
         fix = f"build for this board with --target, or correct soc of {device.name}"
-        yield Refusal("SoC", package, f"{device.soc} by devices.toml", fix)
-    if not names & {name.upper() for name in facts.socs}:
+        yield Refusal("SoC", _one_of(accepted, target), f"{device.soc} by devices.toml", fix)
+
+
+def soc(facts: Facts, accepted: Sequence[str], target: str) -> Iterator[Refusal]:
+    """Yield a refusal where a board itself says that it is none of a target's SoCs."""
+    if not _upper(accepted) & _upper(facts.socs):
         board = ", ".join(facts.socs) or "none it tells"
-        yield Refusal("SoC", package, board, "build for this board with --target")
+        yield Refusal("SoC", _one_of(accepted, target), board, "build for this board with --target")
+
+
+def _upper(names: Sequence[str]) -> set[str]:
+    return {name.upper() for name in names}
+
+
+def _one_of(accepted: Sequence[str], target: str) -> str:
+    return f"one of {', '.join(accepted)} (target {target})"
 
 
 def links(facts: Facts, manifest: Manifest) -> dict[str, str]:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
+from scripts import words
 from scripts.boards import measured, upkeep
+from scripts.boards.connection import connected
 from scripts.boards.devices import FILE, Device, select
-from scripts.boards.install import Say, install
+from scripts.boards.install import Say, install, trial
 from scripts.boards.login import Login, logins
+from scripts.boards.probe import Facts, probe
 from scripts.console import Console
 from scripts.errors import KeyFileError, PipelineError
 from scripts.package import package, signature
+from scripts.package.package import Unpacked
 from scripts.words import counted
 
-Action = Callable[[Login, Say], Awaitable[tuple[str, ...]]]
+Result = TypeVar("Result")
+Action = Callable[[Login, Say], Awaitable[Result]]
+# Boards that are tried side by side at most: each takes sockets of this machine.
+_WIDEST_WAVE = 32
 
 
 def deploy(
@@ -37,14 +46,69 @@ def deploy(
         PipelineError: the error of one device; the others are brought to their end first.
     """
     devices = select(names, file)
-    lists = [signers] if signers else []
-    lists += _lists(devices, file).values()
-    with signature.verified(archive, lists) as (own, _), package.unpacked(own) as shipment:
+    with _shipment(archive, devices, file, signers) as shipment:
 
         async def action(login: Login, say: Say) -> tuple[str, ...]:
             return (await install(login, shipment, say, measured.beside(archive)),)
 
         _each(devices, action, f"deployment of {shipment.package.manifest.name}", console)
+
+
+def look(all_logins: Sequence[Login]) -> dict[str, Facts | Exception]:
+    """Ask devices what they are, side by side; return what each says, or why it does not."""
+
+    async def action(login: Login, _say: Say) -> Facts:
+        async with connected(login) as board:
+            return await probe(board, (), "")
+
+    return _outcomes(all_logins, action)
+
+
+def try_out(
+    archive: Path, all_logins: Sequence[Login], *, file: Path = FILE
+) -> dict[str, str | Exception]:
+    """Try an archive on devices beside the release in use, wave after wave.
+
+    A wave in which a device fails is the last one.
+
+    Returns:
+        How it went on each device by name, or why not; devices of later waves are left out.
+
+    Raises:
+        ArtefactError: the archive is damaged.
+        KeyFileError, SignatureError: it is not signed as it must be.
+    """
+    outcomes: dict[str, str | Exception] = {}
+    devices = [login.device for login in all_logins]
+    with _shipment(archive, devices, file) as shipment:
+
+        async def action(login: Login, say: Say) -> str:
+            return await trial(login, shipment, say, measured.beside(archive))
+
+        for wave in waves(all_logins):
+            outcomes |= _outcomes(wave, action)
+            if any(isinstance(outcome, Exception) for outcome in outcomes.values()):
+                break
+    return outcomes
+
+
+def waves(rows: Sequence[Result]) -> Iterator[Sequence[Result]]:
+    """Yield the first by itself, which is the canary, then waves twice as large as the last."""
+    start, width = 0, 1
+    while start < len(rows):
+        yield rows[start : start + width]
+        start, width = start + width, min(2 * width, _WIDEST_WAVE)
+
+
+@contextmanager
+def _shipment(
+    archive: Path, devices: Sequence[Device], file: Path, signers: Path | None = None
+) -> Iterator[Unpacked]:
+    """Yield an archive's files, after it was held against every list of signers that counts."""
+    lists = [signers] if signers else []
+    lists += _lists(devices, file).values()
+    with signature.verified(archive, lists) as (own, _), package.unpacked(own) as shipment:
+        yield shipment
 
 
 def _lists(devices: Sequence[Device], file: Path) -> dict[str, Path]:
@@ -90,35 +154,42 @@ def remote_verify(
 
 def _each(
     devices: Sequence[Device],
-    action: Action,
+    action: Action[tuple[str, ...]],
     title: str,
     console: Console | None,
     columns: Sequence[str] = ("outcome",),
 ) -> None:
-    outcomes = asyncio.run(_side_by_side(logins(devices), action))
+    outcomes = _outcomes(logins(devices), action)
     console, rows, records = console or Console(), [], []
     keys = [name.replace(" ", "_") for name in columns]
     failed: dict[str, Exception] = {}
-    for device, outcome in zip(devices, outcomes, strict=True):
-        if isinstance(outcome, BaseException):
-            failed[device.name] = outcome
-            records.append({"device": device.name, "error": _headline(outcome)})
-            outcome = (f"FAILED: {_headline(outcome)}", *("" for _ in columns[1:]))
+    for name, outcome in outcomes.items():
+        if isinstance(outcome, Exception):
+            failed[name] = outcome
+            records.append({"device": name, "error": headline(outcome)})
+            outcome = (f"FAILED: {headline(outcome)}", *("" for _ in columns[1:]))
         else:
-            records.append({"device": device.name, **dict(zip(keys, outcome, strict=True))})
-        rows.append((device.name, *outcome))
+            records.append({"device": name, **dict(zip(keys, outcome, strict=True))})
+        rows.append((name, *outcome))
     console.table(title, rows, ("device", *columns))
     console.result(devices=records)
     if failed:
         raise _summary(failed, len(devices))
 
 
+def _outcomes(all_logins: Sequence[Login], action: Action[Result]) -> dict[str, Result | Exception]:
+    """Return what an action comes to on each device, by its name."""
+    results = asyncio.run(_side_by_side(all_logins, action))
+    names = [login.device.name for login in all_logins]
+    return dict(zip(names, results, strict=True))
+
+
 async def _side_by_side(
-    all_logins: Sequence[Login], action: Action
-) -> list[tuple[str, ...] | Exception]:
+    all_logins: Sequence[Login], action: Action[Result]
+) -> list[Result | Exception]:
     """Bring every board to its own end, whatever goes wrong with another."""
 
-    async def outcome(login: Login) -> tuple[str, ...] | Exception:
+    async def outcome(login: Login) -> Result | Exception:
         def say(text: str) -> None:
             print(f"  {login.device.name}: {text}", flush=True)
 
@@ -130,12 +201,11 @@ async def _side_by_side(
     return await asyncio.gather(*(outcome(login) for login in all_logins))
 
 
-def _headline(error: Exception) -> str:
-    """Return the first line of an error, and the second where the first only leads up to it."""
+def headline(error: Exception) -> str:
+    """Return what a table says of an error."""
     if not isinstance(error, PipelineError):
         return f"unexpected {type(error).__name__}: {error}"
-    first, *rest = (line.strip() for line in error.what.splitlines())
-    return f"{first} {rest[0]}" if first.endswith(":") and rest else first
+    return words.headline(error.what)
 
 
 def _summary(failed: dict[str, Exception], count: int) -> Exception:

@@ -6,7 +6,8 @@ At every moment `current` is a whole release: the old one, or after one rename t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from scripts.boards import fitness, golden, measured, releases, shell
@@ -24,6 +25,7 @@ from scripts.package.package import Unpacked
 ATTEMPTS = 4
 SECONDS_BEFORE_RETRY = 2.0
 Say = Callable[[str], None]
+Work = Callable[[Login, Unpacked, Say, Path], Awaitable[str]]
 
 
 async def install(login: Login, shipment: Unpacked, say: Say, results: Path) -> str:
@@ -40,20 +42,55 @@ async def install(login: Login, shipment: Unpacked, say: Say, results: Path) -> 
         GateError: the network gives wrong results on the board; the old release stays in use.
         DeviceError: anything else the board refuses.
     """
+    return await _again_when_cut(_install, login, shipment, say, results)
+
+
+async def trial(login: Login, shipment: Unpacked, say: Say, results: Path) -> str:
+    """Try a package on a board as `install` does, and leave the release in use where it is.
+
+    What was brought for it is removed afterwards.
+
+    Raises:
+        DeviceError: as `install`.
+        GateError: the network gives wrong results on the board.
+    """
+    return await _again_when_cut(_trial, login, shipment, say, results)
+
+
+async def _again_when_cut(
+    work: Work, login: Login, shipment: Unpacked, say: Say, results: Path
+) -> str:
     for attempt in range(1, ATTEMPTS):
         try:
-            return await _install(login, shipment, say, results)
+            return await work(login, shipment, say, results)
         except TransferError as error:
             say(f"{error.what} Attempt {attempt + 1} of {ATTEMPTS} follows.")
             await asyncio.sleep(SECONDS_BEFORE_RETRY * attempt)
-    return await _install(login, shipment, say, results)
+    return await work(login, shipment, say, results)
+
+
+async def _trial(login: Login, shipment: Unpacked, say: Say, results: Path) -> str:
+    digest = shipment.package.digest
+    async with connected(login) as board:
+        links = await _preflight(board, shipment, say)
+        async with locked(board, say):
+            there = await survey(board)
+            await _arrive(board, shipment, say, prune=False)
+            try:
+                await _link(board, digest, links)
+                tried = await _try(board, shipment, say, results)
+            finally:
+                if not releases.is_of_deployment(there, digest):
+                    with suppress(TransferError):  # the next deployment removes it
+                        await releases.remove(board, [digest])
+    return f"{digest[:12]} is whole{tried}"
 
 
 async def _install(login: Login, shipment: Unpacked, say: Say, results: Path) -> str:
     async with connected(login) as board:
         links = await _preflight(board, shipment, say)
         async with locked(board, say):
-            await _arrive(board, shipment, say)
+            await _arrive(board, shipment, say, prune=True)
             await _link(board, shipment.package.digest, links)
             tried = await _try(board, shipment, say, results)
             removed = await _switch(board, shipment.package.digest)
@@ -75,7 +112,8 @@ async def _preflight(board: Board, shipment: Unpacked, say: Say) -> dict[str, st
     return fitness.links(facts, manifest)
 
 
-async def _arrive(board: Board, shipment: Unpacked, say: Say) -> None:
+async def _arrive(board: Board, shipment: Unpacked, say: Say, *, prune: bool) -> None:
+    """Bring a release onto a board; `prune` makes room for it by what need not stay."""
     package = shipment.package
     release = f"releases/{package.digest}"
     there = await survey(board)
@@ -85,7 +123,8 @@ async def _arrive(board: Board, shipment: Unpacked, say: Say) -> None:
             say("this release is on the board already, and whole")
             return
         say(f"this release is on the board, damaged: {', '.join(damaged)}")
-    await releases.prune(board, there, coming=package.digest)
+    if prune:
+        await releases.prune(board, there, coming=package.digest)
     await upload(board, shipment, Progress(say))
     await releases.commit(board, package.digest)
 

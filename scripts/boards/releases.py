@@ -46,9 +46,18 @@ async def prune(board: Board, survey: Survey, coming: str = "") -> list[str]:
     """
     removed = removable(survey, board.device.keep, coming)
     if removed:
-        orders = [shell.order("remove", name) for name in removed]
-        await board.run("prune.sh", board.device.path, orders=orders, seconds=SECONDS_OF_HASHING)
+        await remove(board, removed)
     return removed
+
+
+async def remove(board: Board, names: Sequence[str]) -> None:
+    """Remove releases or uploads, none of them in use.
+
+    Raises:
+        DeviceError: one is in use, or the board cannot.
+    """
+    orders = [shell.order("remove", name) for name in names]
+    await board.run("prune.sh", board.device.path, orders=orders, seconds=SECONDS_OF_HASHING)
 
 
 def removable(survey: Survey, count: int, coming: str = "") -> list[str]:
@@ -63,6 +72,11 @@ def removable(survey: Survey, count: int, coming: str = "") -> list[str]:
     elif survey.current or survey.history:
         stay |= {name for name in survey.names if "." not in name}
     return [name for name in survey.names if name not in stay]
+
+
+def is_of_deployment(survey: Survey, digest: str) -> bool:
+    """Tell whether a release is there because it is in use, or was."""
+    return digest in survey.releases and digest in {survey.current, *survey.history}
 
 
 def succession(survey: Survey, digest: str) -> tuple[list[str], list[str]]:

@@ -62,6 +62,14 @@ def back(current: str, history: list[str], present: str) -> str:
 
 
 @pytest.mark.parametrize(
+    ("digest", "expected"), [("b", True), ("a", True), ("c", False), ("d", False)]
+)
+def test_what_was_deployed_is_told_from_what_was_only_tried(digest: str, expected: bool) -> None:
+    """c was tried, or rolled back; d is in the history and was pruned."""
+    assert releases.is_of_deployment(board("b", "dab", "abc"), digest) is expected
+
+
+@pytest.mark.parametrize(
     ("current", "history", "count", "expected"),
     [("d", "abcd", 1, "cd"), ("d", "abcd", 3, "abcd"), ("b", "abcd", 1, "ab"), ("x", "ab", 1, "x")],
 )
