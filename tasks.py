@@ -210,19 +210,20 @@ def sweep(
     scheduler: str | None = None,
     hosts: str | None = None,
 ) -> None:
-    """Build every point of a grid over models, precisions, sizes, and say which are best."""
-    from scripts.sweep import grid
+    """Build every point of a grid, try each on boards where it names any, say which are best."""
+    from scripts.sweep import grid, trials
     from scripts.sweep import sweep as sweeping
 
     points = grid.load(_path(file), request.texts)
     runner = sweeping.runner(console, jobs=jobs, scheduler=scheduler, hosts=hosts)
+    crew = trials.crew(console, points)
     if not (scheduler or hosts):
         _builder(console, request)  # an image that is missing is made once
     elif not request.cache_write:
         console.note(
             "no --cache-write: machines share what they build only in a shared --build-dir"
         )
-    sweeping.run(console, points, runner)
+    sweeping.run(console, points, runner, crew)
 
 
 @command(takes=("build_dir",), name="show", output=OUTPUT)

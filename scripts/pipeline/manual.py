@@ -45,9 +45,11 @@ DIFF = {
 }
 SWEEP = {
     "sweep": "the name of the file",
-    "counts": "points by state: built, missed its gate, failed, open",
-    "rows": "of each point `point`, `options`, `state`, `milliseconds`, `cosine`, `bytes`, "
-    "`figures`, `accuracy`, `archive`, `report`, `error`, `seconds`, `machine`, `log`, `command`",
+    "counts": "points by state: built, missed its gate, failed, failed on boards, open",
+    "rows": "of each point `point`, `options`, `state`, `milliseconds`, `measured_milliseconds` "
+    "(on boards: the median of their medians), `cosine`, `bytes`, `figures`, `accuracy`, "
+    "`archive`, `report`, `boards`, `error`, `seconds`, `machine`, `log`, `command`; of each board "
+    "`board`, `state`, `milliseconds`, `cosine` and `error`",
     "networks": "`network`, `frontier`, and `best` by bound, of each network and board",
     "report": "path of the page to look at",
 }

@@ -1,5 +1,7 @@
 """The file of a sweep: a grid over the options of a build, and the points that it stands for.
 
+boards = ["bench"]          # of devices.toml: what is built is tried there
+
 [defaults]                  # what all points have
 images = "pictures"
 
@@ -29,6 +31,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from scripts import toml
+from scripts.boards import devices
+from scripts.boards.devices import Device
 from scripts.errors import PipelineError, UsageError
 from scripts.pipeline import plan
 from scripts.pipeline.options import Option, Text, flag
@@ -37,6 +41,7 @@ from scripts.sweep.point import OPTIONS, Point
 from scripts.words import nearest
 
 DEFAULTS, GRID, EXCLUDE, WITHIN = "defaults", "grid", "exclude", "within"
+BOARDS = "boards"
 # What there may be several tables of.
 _SEVERAL = (GRID, EXCLUDE)
 BOUNDS = ("max_ms", "min_cosine")
@@ -47,11 +52,15 @@ Texts = Mapping[str, Text]
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a file asks for: points in a stable order; `within` are values of `BOUNDS` by name."""
+    """What a file asks for: points in a stable order; `within` are values of `BOUNDS` by name.
+
+    `boards` are what points are tried on, the canary first.
+    """
 
     name: str
     points: tuple[Point, ...]
     within: Mapping[str, tuple[float, ...]]
+    boards: tuple[Device, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,27 +71,31 @@ class _Tables:
     grids: Sequence[Axes]
     excluded: Sequence[Axes]
     within: Axes
+    boards: Sequence[str]
 
 
-def load(file: Path, shared: Texts) -> Sweep:
+def load(file: Path, shared: Texts, known: Path = devices.FILE) -> Sweep:
     """Return the sweep that a file stands for.
 
     Args:
         file: TOML, as above.
         shared: what the command line says for all points, `point.SHARED`.
+        known: the `devices.toml` that says what boards there are.
 
     Raises:
         UsageError: the file is none; a name, a value or a combination in it cannot be meant.
         PipelineError: whatever else a build is refused for, e.g. weights that are damaged.
     """
     tables = _read(file)
+    with _at(file, BOARDS):
+        boards = tuple(devices.select(tables.boards, known)) if tables.boards else ()
     defaults = {name: values[0] for name, values in tables.defaults.items()}
     texts = [{**defaults, **texts} for axes in tables.grids for texts in _product(axes)]
     rest = [text for text in texts if not any(_matches(entry, text) for entry in tables.excluded)]
     points = {point.name: point for point in (_point(file, text, shared) for text in rest)}
     if not points:
         raise UsageError(f"{file} has no points: all are excluded, or [{GRID}] is empty.")
-    return Sweep(file.stem, tuple(points.values()), _bounds(tables.within, points.values()))
+    return Sweep(file.stem, tuple(points.values()), _bounds(tables.within, points.values()), boards)
 
 
 def _read(file: Path) -> _Tables:
@@ -92,7 +105,11 @@ def _read(file: Path) -> _Tables:
         for name in (DEFAULTS, GRID, EXCLUDE, WITHIN)
     }
     tables = _Tables(
-        next(iter(axes[DEFAULTS]), {}), axes[GRID], axes[EXCLUDE], next(iter(axes[WITHIN]), {})
+        next(iter(axes[DEFAULTS]), {}),
+        axes[GRID],
+        axes[EXCLUDE],
+        next(iter(axes[WITHIN]), {}),
+        _boards(file, document),
     )
     for name, values in tables.defaults.items():
         if len(values) > 1:
@@ -114,8 +131,17 @@ def _document(file: Path) -> dict[str, Any]:
         _require_one_form(file)
         raise UsageError(f"{file} is no TOML: {error}.") from None
     for name in document:
-        _require_known(file, "", name, (DEFAULTS, GRID, EXCLUDE, WITHIN))
+        _require_known(file, "", name, (DEFAULTS, GRID, EXCLUDE, WITHIN, BOARDS))
     return document
+
+
+def _boards(file: Path, document: Mapping[str, Any]) -> list[str]:
+    """Return the names of boards or groups of boards that a file has; none where it has no key."""
+    value = document.get(BOARDS, "")
+    names = value if isinstance(value, list) else [value]
+    if BOARDS in document and not (names and all(isinstance(name, str) and name for name in names)):
+        _refuse(file, BOARDS, f"is {_as_toml(value)}: it must be names in {devices.FILE.name}")
+    return [name for name in names if name]
 
 
 def _require_one_form(file: Path) -> None:
@@ -173,6 +199,8 @@ def _as_toml(value: Any) -> str:
 
 
 def _require_known(file: Path, table: str, name: str, known: Collection[str]) -> None:
+    if table and name == BOARDS:
+        _refuse(file, f"{table}{name}", "stands too low: it belongs before the file's first table")
     if name not in known:
         remedy = f"{nearest(name, known)}one of: {', '.join(known)}"
         raise UsageError(f"{file}: there is no {table}{name}.", remedy=remedy)

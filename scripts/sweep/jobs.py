@@ -32,7 +32,8 @@ class Job:
     """A command of `invoke` for a folder, after the job whose key is `after`, if any.
 
     `key` is symbolic: two jobs of one key do the same. `point` is the name of the point that ends
-    with it, empty where several go on. `memory` is in bytes, `code` what the stages are made by.
+    with it, empty where several go on. `memory` is in bytes, `code` what the stages are made by;
+    `log_name` is of its log, that of its verb where it is empty.
     """
 
     key: str
@@ -42,11 +43,12 @@ class Job:
     code: str
     after: str = ""
     point: str = ""
+    log_name: str = ""
 
     @property
     def log(self) -> Path:
         """The file that its output goes to."""
-        return self.folder / f"{self.words[0]}.log"
+        return self.folder / (self.log_name or f"{self.words[0]}.log")
 
 
 def code() -> str:

@@ -59,14 +59,14 @@ def run(job: Job, before: Outcome | None, lifeline: int) -> Outcome:
         _prepare(job.folder)
         document = _run(job, lifeline)
     except (PipelineError, OSError) as error:
-        document = {"error": _record(error)}
+        document = {"error": record(error)}
     kept = {name: document[name] for name in _KEPT if name in document}
     return Outcome(socket.gethostname(), round(time.monotonic() - started, 1), kept)
 
 
 def lost(error: PipelineError) -> Outcome:
     """Return the outcome of a job whose machine never said how it ended."""
-    return Outcome("", 0.0, {"error": _record(error)})
+    return Outcome("", 0.0, {"error": record(error)})
 
 
 def code() -> str:
@@ -101,7 +101,7 @@ def _run(job: Job, lifeline: int) -> dict[str, Any]:
         )
     with suppress(ValueError):
         return dict(json.loads(done.stdout))
-    return {"error": _record(_silent(job, done.returncode))}
+    return {"error": record(_silent(job, done.returncode))}
 
 
 def _silent(job: Job, code: int) -> PipelineError:
@@ -113,7 +113,8 @@ def _silent(job: Job, code: int) -> PipelineError:
     )
 
 
-def _record(error: Exception) -> dict[str, Any]:
+def record(error: Exception) -> dict[str, Any]:
+    """Return an error as plain data: its class, exit code, what, cause and remedy."""
     named = errors.named(error) or PipelineError(str(error))
     said = {"what": named.what, "cause": named.cause, "remedy": named.remedy}
     return {"class": type(named).__name__, "exit_code": named.exit_code, **said}

@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 from scripts.console import size
 from scripts.report import charts
 from scripts.report import page as report_page
-from scripts.sweep.table import MISSED, Network, Row, Table, exactness
+from scripts.sweep.table import MISSED, Network, Row, Table, Verdict, exactness
 
 _CODE = re.compile(r"`([^`\n]+)`")
 TEMPLATE = Path(__file__).with_name("sweep.html.j2")
@@ -21,7 +21,7 @@ TEMPLATE = Path(__file__).with_name("sweep.html.j2")
 def html(table: Table, folder: Path) -> str:
     """Return the page: links in it lead from `folder`."""
     record = table.record()
-    errors = ((row, row.outcome.error) for row in table.rows if row.outcome)
+    errors = ((row, row.error) for row in table.rows)
     return report_page.rendered(
         TEMPLATE,
         table=table,
@@ -69,9 +69,15 @@ def _row(table: Table, row: Row, numbers: Mapping[str, int], folder: Path) -> di
         "number": numbers.get(row.point.name, ""),
         "milliseconds": "" if row.milliseconds is None else f"{row.milliseconds:g}",
         "cosine": "" if row.cosine is None else exactness(row.cosine),
+        "measured": "" if row.measured is None else f"{row.measured:.3g}",
+        "boards": [(verdict, _milliseconds(verdict)) for verdict in row.boards],
         "size": size(row.size) if row.size else "",
         "work": "" if row.work is None else f"{row.work:.0f} s",
     }
+
+
+def _milliseconds(verdict: Verdict) -> str:
+    return "" if verdict.milliseconds is None else f"{verdict.milliseconds:.3g} ms"
 
 
 def _link(row: Row, folder: Path) -> str:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from scripts import writing
+from scripts.boards import devices
+from scripts.boards.login import Login
 from scripts.console import Console, size
 from scripts.errors import SweepError, UsageError
 from scripts.pipeline import forecast
@@ -17,8 +19,9 @@ from scripts.sweep.cluster import Runner
 from scripts.sweep.grid import Sweep
 from scripts.sweep.jobs import Job
 from scripts.sweep.machine import Outcome
-from scripts.sweep.table import BUILT, Row, Table, exactness
-from scripts.words import counted
+from scripts.sweep.table import ABSENT, BUILT, Row, Table, exactness
+from scripts.sweep.trials import Trials
+from scripts.words import counted, headline
 
 _JSON, _PAGE = "sweep.json", "sweep.html"
 
@@ -49,11 +52,25 @@ def _is_count(value: float) -> bool:
     return value >= 1 and value.is_integer()
 
 
-def run(console: Console, sweep: Sweep, runner: Runner) -> None:
+def run(
+    console: Console,
+    sweep: Sweep,
+    runner: Runner,
+    crew: Sequence[Login] = (),
+    known: Path = devices.FILE,
+) -> None:
     """Bring every point to its end, and write what came of them.
 
+    Args:
+        console: is told what becomes of points.
+        sweep: what to build.
+        runner: what runs its jobs.
+        crew: how to log in to its boards, which `trials.crew` says.
+        known: the `devices.toml` of those boards.
+
     Raises:
-        SweepError: points failed, or missed their gates; all others are built.
+        SweepError: points failed, missed their gates or were not tried on every board; all others
+            are built.
     """
     work, folder = jobs.of(sweep.points), sweep.points[0].folder.parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,6 +79,9 @@ def run(console: Console, sweep: Sweep, runner: Runner) -> None:
     try:
         for job, outcome in runner(work):
             table = _ended(console, table, job, outcome)
+            _write(folder / _JSON, table)
+        for row in Trials(console, crew, work, known).rows(table):
+            table = _tried(console, table, row)
             _write(folder / _JSON, table)
     finally:
         if any(row.outcome for row in table.rows):
@@ -90,9 +110,18 @@ def _ended(console: Console, table: Table, job: Job, outcome: Outcome) -> Table:
     return replace(table, rows=list(rows.values()))
 
 
+def _tried(console: Console, table: Table, row: Row) -> Table:
+    """Return the table with what boards made of a point, and say that."""
+    states = ", ".join(f"{verdict.board} {verdict.state}" for verdict in row.boards)
+    console.note(f"{table.label(row)}: {states}{': ' if row.error else ''}{_why(row)}")
+    rows = {other.point.name: other for other in table.rows} | {row.point.name: row}
+    return replace(table, rows=list(rows.values()))
+
+
 def _figures(row: Row) -> str:
     texts = (
         "" if row.milliseconds is None else f"{row.milliseconds:g} ms",
+        "" if row.measured is None else f"{row.measured:.3g} ms on boards",
         "" if row.cosine is None else f"cosine {exactness(row.cosine)}",
         size(row.size) if row.size else "",
     )
@@ -100,9 +129,8 @@ def _figures(row: Row) -> str:
 
 
 def _why(row: Row) -> str:
-    """Return why a point is not built, its first line."""
-    error = row.outcome.error if row.outcome else None
-    return str(error["what"]).partition("\n")[0] if error else ""
+    """Return why a point is not built, or failed on a board, in a line."""
+    return headline(str(row.error["what"])) if row.error else ""
 
 
 def _write(path: Path, table: Table) -> None:
@@ -124,8 +152,15 @@ def _show(console: Console, table: Table, folder: Path) -> None:
 def _require_built(table: Table) -> None:
     others = [row for row in table.rows if row.state != BUILT]
     if others:
+        what = "not built, or failed on boards" if table.sweep.boards else "not built"
         raise SweepError(
-            f"{counted(len(others), 'point')} of {len(table.rows)} not built, the first: "
+            f"{counted(len(others), 'point')} of {len(table.rows)} {what}, the first: "
             f"{table.label(others[0])}, {others[0].state}.",
             remedy="the table says why of each; the same command goes on where this one ended",
+        )
+    absent = {row.board for point in table.rows for row in point.boards if row.state == ABSENT}
+    if absent:
+        raise SweepError(
+            f"{', '.join(sorted(absent))} not reached: not every point was tried on every board.",
+            remedy="the same command tries what is left",
         )

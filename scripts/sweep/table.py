@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import shlex
+import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,29 @@ from scripts.sweep.machine import Outcome
 from scripts.sweep.point import OPTIONS, Point
 
 OPEN, BUILT, MISSED, FAILED = "open", "built", "missed its gate", "failed"
+UNFIT = "failed on boards"
+STATES = (BUILT, MISSED, FAILED, UNFIT, OPEN)
+# What becomes of a point on a board; on those of later waves than one that fails, nothing.
+PASSED, REFUSED, ABSENT, UNTRIED = "passed", "failed", "not reached", "not tried"
 # Options by which builds of one network differ. A cosine compares a build with its own network in
 # float32, so points that differ in others are not better or worse by it.
 CHOICES = ("precision", "max_ms", "min_cosine", "widths", "encodings", "input", "method")
 _NO_MATTER = ("gate", "sign")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a point on a board.
+
+    `milliseconds` is the median of the runs on its golden input, `cosine` that with the simulator's
+    output; `error` is as in an outcome.
+    """
+
+    board: str
+    state: str
+    milliseconds: float | None = None
+    cosine: float | None = None
+    error: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -29,15 +49,34 @@ class Row:
     point: Point
     log: Path
     outcome: Outcome | None = None
+    boards: tuple[Verdict, ...] = ()
 
     @property
     def state(self) -> str:
-        """One of `OPEN`, `BUILT`, `MISSED`, `FAILED`."""
+        """One of `STATES`."""
         if self.outcome is None:
             return OPEN
         if not self.outcome.error:
-            return BUILT
+            return UNFIT if self.error else BUILT
         return MISSED if self.outcome.error["exit_code"] == GateError.exit_code else FAILED
+
+    @property
+    def error(self) -> Mapping[str, Any] | None:
+        """Why it is not built, or the first reason why a board failed."""
+        if self.outcome and self.outcome.error:
+            return self.outcome.error
+        return next((verdict.error for verdict in self.boards if verdict.error), None)
+
+    @property
+    def archive(self) -> Mapping[str, Any]:
+        """Path, size and SHA-256 of what it is built to."""
+        return self._document("archive")
+
+    @property
+    def measured(self) -> float | None:
+        """The milliseconds of an inference on its boards, the median of their medians."""
+        times = [row.milliseconds for row in self.boards if row.milliseconds is not None]
+        return statistics.median(times) if times else None
 
     @property
     def cosine(self) -> float | None:
@@ -74,13 +113,15 @@ class Row:
             "options": {name: self.point.options[name] for name in self.point.said},
             "state": self.state,
             "milliseconds": self.milliseconds,
+            "measured_milliseconds": self.measured,
             "cosine": self.cosine,
             "bytes": self.size,
             "figures": verify.get("figures", {}),
             "accuracy": verify.get("accuracy", {}),
             "archive": document.get("archive"),
             "report": document.get("report"),
-            "error": document.get("error"),
+            "boards": [asdict(verdict) for verdict in self.boards],
+            "error": self.error,
             "seconds": outcome.seconds if outcome else None,
             "machine": outcome.machine if outcome else None,
             "log": str(self.log),
@@ -174,7 +215,7 @@ class Table:
         states = [row.state for row in self.rows]
         return {
             "sweep": self.sweep.name,
-            "counts": {state: states.count(state) for state in (BUILT, MISSED, FAILED, OPEN)},
+            "counts": {state: states.count(state) for state in STATES},
             "rows": [row.record() for row in self.rows],
             "networks": [
                 {

@@ -27,7 +27,7 @@ ROOMS = {
     "image": set[str](),
     "pipeline": {"catalog", "pictures", "checkpoint", "package", "report", "image"},
     "boards": {"package", "htp"},
-    "sweep": {"catalog", "report", "pipeline"},
+    "sweep": {"catalog", "package", "report", "pipeline", "boards"},
 }
 ROOMS["bench"] = set(ROOMS)
 FILES = sorted((ROOT / "scripts").rglob("*.py"))

@@ -15,9 +15,10 @@ from scripts.sweep.table import Row, Table
 
 
 def load(folder: Path, text: str) -> Sweep:
+    """The sweep of a text; its boards are those of `devices.toml` beside it."""
     file = folder / "mine.toml"
     file.write_text(text)
-    return grid.load(file, {"build_dir": str(folder / "build")})
+    return grid.load(file, {"build_dir": str(folder / "build")}, folder / "devices.toml")
 
 
 def built(milliseconds: float | None, cosine: float, seconds: float = 10) -> Outcome:

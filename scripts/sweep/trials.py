@@ -1,0 +1,182 @@
+"""Boards of a sweep: what is built is tried on them, the first by itself, then wave after wave.
+
+A trial (`boards.try_out`) runs an archive beside the release that is in use, and leaves that in
+use. What a board measures is noted beside the point's build, by the digest of its archive: a sweep
+that is run again does not measure it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from scripts import board_runs, boards, digests, errors
+from scripts.boards import devices, fitness, fleet, login, measured
+from scripts.boards.devices import Device
+from scripts.boards.fitness import Refusal
+from scripts.boards.login import Login
+from scripts.boards.probe import Facts
+from scripts.catalog import Target
+from scripts.console import Console
+from scripts.errors import ArtefactError, DeviceError, HostKeyError, MismatchError, PipelineError
+from scripts.package import package
+from scripts.sweep import machine
+from scripts.sweep.attached import lifeline
+from scripts.sweep.grid import Sweep
+from scripts.sweep.jobs import Job
+from scripts.sweep.table import ABSENT, BUILT, PASSED, REFUSED, UNTRIED, Row, Table, Verdict
+
+# What a command says that is run here for a point after its build.
+_LOG = "boards.log"
+Outcomes = Mapping[str, str | Exception]
+
+
+def crew(console: Console, sweep: Sweep) -> list[Login]:
+    """Return how to log in to the boards of a sweep, after a look at them before any build.
+
+    A board that does not answer is a note: it is asked again once points are built.
+
+    Raises:
+        MismatchError: a board is not what a point is built for.
+        HostKeyError: a board's host key is unknown or has changed.
+        UsageError: a key or a password is missing.
+    """
+    targets = {point.request.target.name: point.request.target for point in sweep.points}.values()
+    for device, target in product(sweep.boards, targets):
+        _refuse(device, target, fitness.declared_soc(device, target.socs, target.name))
+    all_logins = login.logins(sweep.boards)
+    answers = boards.look(all_logins)
+    for device in sweep.boards:
+        answer = answers[device.name]
+        if isinstance(answer, Facts):
+            for target in targets:
+                _refuse(device, target, fitness.soc(answer, target.socs, target.name))
+        elif isinstance(answer, DeviceError) and not isinstance(answer, HostKeyError):
+            console.note(f"{answer.what} It is asked again once points are built")
+        else:
+            raise answer
+    return all_logins
+
+
+def _refuse(device: Device, target: Target, refusals: Iterable[Refusal]) -> None:
+    if reasons := "\n".join(map(str, refusals)):
+        what = f"{device.name}, one of the boards, is none for points of {target.name}"
+        raise MismatchError(f"{what}:\n{reasons}")
+
+
+class Trials:
+    """The boards of a sweep, and which of them cannot be reached any more."""
+
+    def __init__(
+        self,
+        console: Console,
+        crew: Sequence[Login],
+        work: Sequence[Job],
+        file: Path = devices.FILE,
+    ) -> None:
+        self._console, self._crew, self._file = console, crew, file
+        self._jobs = {job.point: job for job in work if job.point}
+
+    def rows(self, table: Table) -> Iterator[Row]:
+        """Yield each row that is built, with what every board made of it."""
+        for row in table.rows if self._crew else ():
+            if row.state == BUILT:
+                yield replace(row, boards=self._verdicts(row))
+
+    def _verdicts(self, row: Row) -> tuple[Verdict, ...]:
+        outcomes: Outcomes = {}
+        known: dict[str, Verdict] = {}
+        try:
+            archive = self._archive(row)
+            digest = package.check(archive).digest
+            known = self._known(archive, digest)
+            outcomes = self._tried(archive, [who for who in self._crew if _name(who) not in known])
+            known = self._known(archive, digest)
+        except (PipelineError, OSError) as error:  # of the archive: no board was asked
+            outcomes = {_name(who): error for who in self._crew}
+        if any(name in known for name in outcomes):
+            self._run_here(row)  # its page shows what boards measured
+        names = map(_name, self._crew)
+        return tuple(known.get(name) or self._other(name, outcomes.get(name)) for name in names)
+
+    def _known(self, archive: Path, digest: str) -> dict[str, Verdict]:
+        """Return what boards measured of an archive with the settings that they have now."""
+        runs = dict(board_runs.of_release(measured.beside(archive), digest))
+        verdicts = ((_name(who), _passed(who.device, runs)) for who in self._crew)
+        return {name: verdict for name, verdict in verdicts if verdict}
+
+    def _tried(self, archive: Path, crew: Sequence[Login]) -> Outcomes:
+        """Try an archive on boards, except those that cannot be reached."""
+        crew = [who for who in crew if _name(who) not in self._absent]
+        if not crew:
+            return {}
+        outcomes = boards.try_out(archive, crew, file=self._file)
+        self._absent.update(self._unreached(outcomes))
+        return outcomes
+
+    @cached_property
+    def _absent(self) -> set[str]:
+        """The boards that are left out; who does not answer at the first trial is."""
+        return set(self._unreached(boards.look(self._crew)))
+
+    def _unreached(self, answers: Mapping[str, object]) -> Iterator[str]:
+        for name, answer in answers.items():
+            if isinstance(answer, DeviceError) and not answer.is_reached:
+                self._console.note(f"{answer.what} It is left out; the same command goes on there")
+                yield name
+
+    def _other(self, name: str, outcome: str | Exception | None) -> Verdict:
+        """Return the verdict of a board that measured nothing."""
+        if name in self._absent:
+            return Verdict(name, ABSENT)
+        if isinstance(outcome, Exception):
+            return Verdict(name, REFUSED, error=machine.record(_named(outcome)))
+        return Verdict(name, PASSED if outcome else UNTRIED)
+
+    def _archive(self, row: Row) -> Path:
+        """Return the archive of a point here, brought by the shared cache where there is one."""
+        path, expected = row.point.request.archive, row.archive["sha256"]
+        if not _is_whole(path, expected) and row.point.request.cache_write:
+            self._run_here(row)
+        if _is_whole(path, expected):
+            return path
+        raise ArtefactError(
+            f"{path} is not here as it was built.",
+            cause="machines share neither a cache nor a build folder",
+            remedy="--cache URL --cache-write, or a --build-dir that they share",
+        )
+
+    def _run_here(self, row: Row) -> None:
+        """Run the command of a point once more, on this machine: nothing is built that is whole."""
+        with lifeline() as stdin:
+            machine.run(replace(self._jobs[row.point.name], log_name=_LOG), None, stdin)
+
+
+def _is_whole(path: Path, sha256: str) -> bool:
+    return path.is_file() and digests.of_file(path) == sha256
+
+
+def _passed(device: Device, runs: Mapping[str, Any]) -> Verdict | None:
+    """Return what a device measured, None where that is nothing, or was with other settings."""
+    with suppress(KeyError, TypeError, ValueError):  # of an older version
+        run = runs[device.name]
+        report = run["measured"]
+        same_npu = device.npu < 0 or device.npu == report["npu"]
+        if same_npu and report["perf"] == device.perf:
+            milliseconds = float(report["p50_us"]) / 1000
+            return Verdict(device.name, PASSED, milliseconds, float(run["golden_cosine"]))
+    return None
+
+
+def _name(who: Login) -> str:
+    return who.device.name
+
+
+def _named(error: Exception) -> Exception:
+    """Return an error as a table has it; a fault of this program says what it is."""
+    return errors.named(error) or PipelineError(fleet.headline(error))
