@@ -1,9 +1,11 @@
-"""Numbers with their nouns, and names of files as they may be shown."""
+"""Numbers with their nouns, and names of files as they may be shown, or given to a shell."""
 
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -34,3 +36,8 @@ def nearest(word: str, names: Iterable[str]) -> str:
     by_fold = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(word.casefold(), by_fold, n=1)
     return f"{by_fold[close[0]]} is the nearest; " if close else ""
+
+
+def quoted(path: Path) -> str:
+    """Return a path as a shell takes it."""
+    return shlex.quote(str(path))

@@ -7,22 +7,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
-from math import prod
+from math import isclose, prod
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from scripts import catalog, json_object
 from scripts.catalog import Model
 from scripts.checkpoint import files, names, pickled, shapes
-from scripts.checkpoint.files import STORED_TYPES, Tensor, Zeros
+from scripts.checkpoint.configuration import DEFAULTS, read_config
+from scripts.checkpoint.header import read_header
 from scripts.checkpoint.names import HUGGING_FACE, Backbone
+from scripts.checkpoint.tensors import STORED_TYPES, Tensor, Zeros, is_finite, refuse_type
 from scripts.errors import CheckpointError
 from scripts.json_object import FETCH_AGAIN
 from scripts.picture_size import PictureSize
 from scripts.words import counted
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _IN_WORDS = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 # Of what a directory holds, the containers see these: weights, what describes them, licences.
@@ -73,7 +76,7 @@ class Contents:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The configuration of transformers, empty where there is none."""
-        return files.read_config(self.directory) if self.directory else {}
+        return read_config(self.directory) if self.directory else {}
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -134,7 +137,8 @@ class Contents:
     def _looks_like(self, model: Model) -> bool:
         """Whether mean or name are those of a model that shares its shapes with others."""
         if means := self._mean():
-            return np.allclose(means, model.mean, atol=5e-4)
+            pairs = zip(means, model.mean, strict=True)
+            return all(isclose(*pair, rel_tol=0.0, abs_tol=5e-4) for pair in pairs)
         is_satellite = any("sat493m" in str(path).lower() for path in (*self.files, self.path))
         return is_satellite == model.name.endswith("-sat")
 
@@ -167,7 +171,7 @@ class Contents:
             tensors |= {name: Zeros(self.place, expected[name]) for name in biases}
         for name, tensor in tensors.items():
             if tensor.dtype and tensor.dtype not in STORED_TYPES:
-                raise files.refuse_type(tensor.file, name, tensor.dtype)
+                raise refuse_type(tensor.file, name, tensor.dtype)
         if problems := names.differences(tensors, expected):
             raise self._unfit(problems)
         _refuse_blank(tensors)
@@ -226,12 +230,12 @@ class Contents:
 
     def _said(self, key: str) -> object:
         """Return what transformers takes from the configuration; a missing key has a default."""
-        return self.config.get(key, files.DEFAULTS[key])
+        return self.config.get(key, DEFAULTS[key])
 
     def _saying(self, key: str) -> str:
         if key in self.config:
             return f"says {key} {self.config[key]}"
-        return f"lacks {key}, which stands for {files.DEFAULTS[key]}"
+        return f"lacks {key}, which stands for {DEFAULTS[key]}"
 
     def require(self, model: Model) -> None:
         """Refuse weights of another family member.
@@ -311,7 +315,7 @@ class Checkpoint:
             CheckpointError: it holds NaN or infinite values.
         """
         values = self._tensors[name].read()
-        if not np.isfinite(values).all():
+        if not is_finite(values):
             raise CheckpointError(
                 f"{self._tensors[name].file}: tensor {name} has NaN or infinite values.",
                 cause="a damaged file, or a training run that diverged",
@@ -373,7 +377,7 @@ def tensors_of(file: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{file} cannot be read: {error.strerror}.", remedy="give --weights a file or directory"
         ) from error
-    return pickled.tensors(file) if _is_pickled(file, start) else files.read_header(file)
+    return pickled.tensors(file) if _is_pickled(file, start) else read_header(file)
 
 
 def _is_pickled(file: Path, start: bytes) -> bool:

@@ -9,8 +9,9 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import DINOv3ViTConfig, DINOv3ViTModel
 
 from scripts.catalog import Model
-from scripts.checkpoint import files
+from scripts.checkpoint.configuration import read_config
 from scripts.checkpoint.shapes import REGISTERS
+from scripts.checkpoint.tensors import plain_name
 from scripts.errors import CheckpointError
 
 DIGITS = Path(__file__).parent.parent / "catalog" / "digits"
@@ -23,7 +24,7 @@ def config_of_directory(directory: Path, model: Model) -> DINOv3ViTConfig:
     Raises:
         CheckpointError: it is unreadable, of another architecture, or of another family member.
     """
-    raw = files.read_config(directory) if directory.is_dir() else {}
+    raw = read_config(directory) if directory.is_dir() else {}
     if not raw:
         return config_of_catalog(model)
     try:
@@ -44,7 +45,7 @@ def config_of_directory(directory: Path, model: Model) -> DINOv3ViTConfig:
 def config_of_catalog(model: Model) -> DINOv3ViTConfig:
     """Return the configuration of a family member, for weights without one."""
     if model.weights == "builtin":
-        return DINOv3ViTConfig.from_dict(files.read_config(DIGITS))
+        return DINOv3ViTConfig.from_dict(read_config(DIGITS))
     return DINOv3ViTConfig(
         image_size=model.image_size,
         patch_size=model.patch_size,
@@ -73,4 +74,4 @@ def skeleton(config: DINOv3ViTConfig) -> DINOv3ViTModel:
 def shapes(config: DINOv3ViTConfig) -> dict[str, tuple[int, ...]]:
     """Return the shape of every tensor of a checkpoint of this configuration."""
     state = skeleton(config).state_dict()
-    return {files.plain_name(name): tuple(value.shape) for name, value in state.items()}
+    return {plain_name(name): tuple(value.shape) for name, value in state.items()}

@@ -23,9 +23,9 @@ from openqnn.progress import heartbeat, say
 from scripts import catalog, outputs
 from scripts.checkpoint import dinov3, heads, onnxfile, parity, taps
 from scripts.checkpoint.contents import Checkpoint
-from scripts.checkpoint.files import Weights
 from scripts.checkpoint.synthetic import Synthetic
 from scripts.checkpoint.taps import Head
+from scripts.checkpoint.tensors import Weights
 from scripts.checkpoint.trace import trace
 from scripts.errors import ArtefactError
 from scripts.outputs import USUAL, Outputs

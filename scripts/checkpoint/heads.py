@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from scripts.checkpoint import files
-from scripts.checkpoint.files import STORED_TYPES, Tensor
+from scripts.checkpoint.header import read_header
+from scripts.checkpoint.tensors import STORED_TYPES, Tensor, is_finite, refuse_type
 from scripts.errors import CheckpointError
 from scripts.outputs import HEAD_SUFFIX
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 WEIGHT, BIAS = "weight", "bias"
 REMEDY = (
@@ -43,7 +45,7 @@ def read(file: Path, hidden: int) -> Mapping[str, NDArray[np.float32]]:
     """
     values = {name: tensor.read() for name, tensor in _tensors(file, hidden).items()}
     values[WEIGHT] = values[WEIGHT].reshape(_matrix(values[WEIGHT].shape))
-    if bad := [name for name, value in values.items() if not np.isfinite(value).all()]:
+    if bad := [name for name, value in values.items() if not is_finite(value)]:
         raise CheckpointError(f"{file}: {bad[0]} has NaN or infinite values.", remedy=REMEDY)
     if not values[WEIGHT].any():
         raise CheckpointError(
@@ -68,11 +70,11 @@ def _tensors(file: Path, hidden: int) -> dict[str, Tensor]:
         )
     if file.suffix != HEAD_SUFFIX:
         raise CheckpointError(f"{file} is no {HEAD_SUFFIX} file.", remedy=REMEDY)
-    header = files.read_header(file)
+    header = read_header(file)
     layer = _layer(file, header)
     for name, tensor in header.items():
         if tensor.dtype not in STORED_TYPES:
-            raise files.refuse_type(file, name, tensor.dtype)
+            raise refuse_type(file, name, tensor.dtype)
     _require_width(file, layer, hidden)
     return layer
 

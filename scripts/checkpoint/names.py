@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from scripts.checkpoint.files import OPTIONAL, Tensor, plain_name
+from scripts.checkpoint.tensors import OPTIONAL, Tensor, plain_name
 from scripts.errors import CheckpointError
 from scripts.words import counted
 

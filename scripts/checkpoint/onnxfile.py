@@ -21,7 +21,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from openqnn.network.onnx_network import ALIGNMENT
 from openqnn.progress import track
 from scripts import __version__
-from scripts.checkpoint.files import Weights
+from scripts.checkpoint.tensors import Weights
 from scripts.checkpoint.trace import INPUT, OPSET, Graph
 
 IR_VERSION = 10

@@ -24,8 +24,8 @@ from openqnn.network.onnx_network import Network
 from openqnn.quantization import observe
 from scripts import outputs
 from scripts.checkpoint import dinov3
-from scripts.checkpoint.files import Weights, plain_name
 from scripts.checkpoint.taps import Head
+from scripts.checkpoint.tensors import Weights, plain_name
 from scripts.errors import ConversionError
 from scripts.metrics import vectors
 from scripts.outputs import USUAL, Output, Outputs

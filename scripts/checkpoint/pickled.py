@@ -17,14 +17,16 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from scripts.checkpoint.files import Tensor, quoted
+from scripts.checkpoint.tensors import Tensor
 from scripts.errors import CheckpointError
 from scripts.json_object import FETCH_AGAIN
+from scripts.words import quoted
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 ZIP, OLD_PICKLE = b"PK\x03\x04", b"\x80"
 STORAGES = {
@@ -76,7 +78,8 @@ class Pickled:
 
         value = _tensors(self.file)[self.name].detach()
         value = value if self.block < 0 else value.chunk(3)[self.block]
-        return np.asarray(value.to(torch.float32).contiguous().numpy())
+        values: NDArray[np.float32] = value.to(torch.float32).contiguous().numpy()
+        return values
 
     def is_blank(self) -> bool:
         """Whether its storage is zeros, which other tensors may share."""

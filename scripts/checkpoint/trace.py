@@ -39,7 +39,7 @@ from torch import Tensor, nn
 from transformers import DINOv3ViTConfig, DINOv3ViTModel
 
 from scripts.checkpoint import dinov3, rope
-from scripts.checkpoint.files import OPTIONAL, plain_name
+from scripts.checkpoint.tensors import OPTIONAL, plain_name
 from scripts.errors import ConversionError
 from scripts.picture_size import PictureSize
 

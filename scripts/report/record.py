@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # what only names these types does without
+    import numpy as np
+    from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
-Values = NDArray[np.float64]
+Pixels: TypeAlias = "NDArray[np.uint8]"
+Values: TypeAlias = "NDArray[np.float64]"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from scripts import json_object
-from scripts.checkpoint import contents, files, heads
+from scripts.checkpoint import contents, heads
+from scripts.checkpoint.configuration import read_config
 from scripts.errors import CheckpointError
 from scripts.package import weights
 from scripts.picture_size import PictureSize
@@ -51,7 +52,7 @@ def test_no_file_says_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "read"),
     [
-        ("config.json", files.read_config),
+        ("config.json", read_config),
         ("config.json", declared_size.read),
         ("config.json", lambda folder: preprocess.settings(PictureSize.square(32), folder)),
         ("preprocessor_config.json", declared_size.read),

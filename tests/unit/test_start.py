@@ -7,8 +7,8 @@ import pytest
 
 from scripts.source import ROOT
 
-# Of SSH, bills of materials, registries, pages, pictures, libraries.
-HEAVY = {"asyncssh", "cyclonedx", "oras", "jinja2", "PIL", "elftools"}
+# Of SSH, bills of materials, registries, pages, pictures, libraries, numbers.
+HEAVY = {"asyncssh", "cyclonedx", "oras", "jinja2", "PIL", "elftools", "numpy"}
 # What a build that has nothing to do asks all the same.
 ENGINE = {"docker", "requests"}
 

@@ -75,7 +75,7 @@ def of_transformers(name: str) -> tuple[Any, Tensors]:
     from transformers import DINOv3ViTModel
 
     from scripts.checkpoint import dinov3
-    from scripts.checkpoint.files import plain_name
+    from scripts.checkpoint.tensors import plain_name
 
     network = stirred(DINOv3ViTModel(dinov3.config_of_catalog(catalog.models()[name])))
     state = network.state_dict().items()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from scripts import width_pins
-from scripts.checkpoint import files
+from scripts.checkpoint.configuration import DEFAULTS
 from scripts.checkpoint.hub_id import HubId
 from scripts.errors import (
     CalibrationError,
@@ -235,7 +235,7 @@ def test_a_size_of_a_file_that_no_network_takes_is_refused_with_the_file(
         request.make(weights=str(tmp_path), size="30")
 
 
-LACKING = sorted(files.DEFAULTS.keys() - {"num_channels"})  # whose default is that of digits
+LACKING = sorted(DEFAULTS.keys() - {"num_channels"})  # whose default is that of digits
 
 
 @pytest.mark.parametrize("key", LACKING)
@@ -247,7 +247,7 @@ def test_a_key_that_is_missing_has_the_default_of_transformers(tmp_path: Path, k
     for texts in ({}, {"model": "digits"}):
         with pytest.raises(CheckpointError) as refusal:
             request.make(weights=str(tmp_path), **texts)
-        assert f"lacks {key}, which stands for {files.DEFAULTS[key]}" in refusal.value.what
+        assert f"lacks {key}, which stands for {DEFAULTS[key]}" in refusal.value.what
 
 
 @pytest.mark.torch
@@ -255,7 +255,7 @@ def test_the_defaults_are_those_of_transformers() -> None:
     from transformers import DINOv3ViTConfig
 
     config = DINOv3ViTConfig()
-    assert {key: getattr(config, key) for key in files.DEFAULTS} == files.DEFAULTS
+    assert {key: getattr(config, key) for key in DEFAULTS} == DEFAULTS
 
 
 @pytest.mark.parametrize(
