@@ -53,6 +53,8 @@ class Build:
     host: Mapping[str, Any]
     runner: Path
     library: Path | None = None
+    # What `quantize` chose, where it chose the bits of weights as well.
+    widths: Path | None = None
     page: Path | None = None
     golden: tuple[Path, ...] = ()
     # The runner's library for programs of one's own, and its header.
@@ -145,6 +147,12 @@ def _check_context(build: Build) -> None:
         )
 
 
+def _weight_bits(build: Build) -> int:
+    """Return the bits of weights; 4 are for those of some layers."""
+    chosen = json.loads(build.widths.read_text()) if build.widths else {}
+    return int(chosen.get("why", {}).get("weights", build.precision.weights))
+
+
 def _facts(build: Build, payload: list[Item]) -> dict[str, Any]:
     return {
         "name": build.name,
@@ -152,7 +160,7 @@ def _facts(build: Build, payload: list[Item]) -> dict[str, Any]:
         "weights": weights.facts(build.model, build.weights),
         "precision": {
             "name": build.precision.name,
-            "weights": build.precision.weights,
+            "weights": _weight_bits(build),
             "activations": build.precision.activations,
         },
         "target": _target(build.target),

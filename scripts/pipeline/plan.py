@@ -333,6 +333,8 @@ def _package(request: Request) -> list[Stage]:
         "--export": artefacts.with_suffix(artefacts.eager_onnx(model), ".json"),
         "--library": artefacts.model_library(model, precision, BOARD_TOOLCHAIN),
     }
+    if request.precision.budgeted:
+        inputs["--widths"] = artefacts.widths(model, precision)
     names = (*_names(request), "--name", request.network, "--target", request.target.name)
     arguments = (*names, "--weights", weights.argument)
     arguments += tuple(text for name, path in inputs.items() for text in (name, _at(path)))

@@ -51,6 +51,7 @@ def _build(arguments: argparse.Namespace) -> Build:
         host=provenance.facts_from(arguments.provenance_facts),
         page=arguments.report,
         library=arguments.library,
+        widths=arguments.widths,
         runner=arguments.runner,
         client=tuple(arguments.client),
         golden=tuple(arguments.golden or ()),
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--profile", type=Path, required=True, help="simulated latency report")
     parser.add_argument("--report", type=Path, help="page of the report stage")
     parser.add_argument("--export", type=Path, required=True, help="report of the export stage")
+    parser.add_argument("--widths", type=Path, help="what quantize chose, where weights vary")
     parser.add_argument("--library", type=Path, help="aarch64 model library")
     parser.add_argument(
         "--runner", type=Path, default=RUNNER, help="aarch64 program that runs a context binary"

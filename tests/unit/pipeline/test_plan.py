@@ -79,6 +79,13 @@ def test_a_budget_reaches_quantize() -> None:
     assert quantize.arguments[-4:] == ("--target", "iq9075", "--max-ms", "0.2")
 
 
+@pytest.mark.parametrize("precision", ["int8", "mixed"])
+def test_the_package_of_a_budget_says_which_weights_it_bought(precision: str) -> None:
+    budget = {"max_ms": "1"} if precision == "mixed" else {}
+    stage = plan.stages(request.make(precision=precision, **budget))[-1]
+    assert ("--widths" in stage.arguments) == (precision == "mixed")
+
+
 def test_the_calibration_method_reaches_quantize() -> None:
     quantize = next(stage for stage in stages(method="mse") if stage.verb == "quantize")
     assert quantize.arguments[-4:] == ("--method", "mse", "--target", "iq9075")

@@ -1,9 +1,12 @@
 """The package stage as a program: the archive in its place, the same bytes twice, exit codes."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from scripts.errors import SdkError, UsageError
 from scripts.package import package
@@ -41,6 +44,15 @@ def test_the_package_is_named_as_the_network_is(tmp_path: Path) -> None:
     run(tmp_path, packages.build(tmp_path / "a"), "--name", "digits-uint8")
     name = "dinov3_digits-uint8_int8_iq9075"
     assert package.check(tmp_path / "packages" / f"{name}.tar.gz").manifest.name == name
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_weights_that_quantize_chose_are_those_of_the_manifest(tmp_path: Path, bits: int) -> None:
+    widths = tmp_path / "widths.json"
+    widths.write_text(json.dumps({"why": {"weights": bits}, "16": {}, "8": {}}))
+    run(tmp_path, packages.build(tmp_path / "a"), "--widths", str(widths))
+    precision = package.check(tmp_path / ARCHIVE).manifest.facts["precision"]
+    assert precision == {"name": "int8", "weights": bits, "activations": 8}
 
 
 def test_takes_what_only_the_host_knows(tmp_path: Path) -> None:
