@@ -28,7 +28,7 @@ from openqnn.refusal import UnfitSamples
 from scripts.metrics import Features
 
 # One in this many pictures is tried for its frailty, but no fewer than so many.
-SHARE, LEAST = 4, 2
+SHARE, LEAST = 6, 2
 
 
 @dataclass(frozen=True)
