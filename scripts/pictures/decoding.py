@@ -37,7 +37,7 @@ STRIP_BYTES = 2 << 20
 PIXEL_BYTES = {"L": 1, "P": 1, "I;16": 2, "I;16L": 2, "I;16B": 2, "I;16N": 2}
 DEEPEST, BRIGHTEST = 65535.0, 255.0
 # A picture of 16 bits with no value above this was perhaps scanned with 12 or fewer.
-DARK = DEEPEST / 8
+DARK, DARK_COLOUR = DEEPEST / 8, BRIGHTEST / 8
 # Pillow's names for decoders that take a file block by block.
 BY_BLOCK = "zip", "jpeg", "raw"
 UNBOUNDED = "I", "F"
@@ -75,6 +75,8 @@ class Raster:
     picture: Image.Image
     turn: Turn = Turn()
     let_go: Callable[[], None] = lambda: None
+    is_deep: bool = False
+    """Whether its file has 16 bits a channel; of colours, Pillow keeps the upper 8."""
 
     @property
     def height(self) -> int:
@@ -98,10 +100,10 @@ class Raster:
 
     @property
     def is_dark(self) -> bool:
-        """Whether it has one channel of 16 bits, of which the upper three are 0 everywhere."""
-        if not self.picture.mode.startswith("I;16"):
-            return False
-        return max(int(np.asarray(strip).max()) for strip in self._crops()) < DARK
+        """Whether it has 16 bits a channel, of which the upper three are 0 everywhere."""
+        if self.picture.mode.startswith("I;16"):
+            return max(int(np.asarray(strip).max()) for strip in self._crops()) < DARK
+        return self.is_deep and max(int(strip.max()) for strip in self.strips()) < DARK_COLOUR
 
     def _values(self) -> int:
         """Return how many values are in the middle of one channel, 0 of pictures with more."""
@@ -141,9 +143,10 @@ def decoded(path: Path, scratch: Path | None = None) -> Raster:
     with _file(path) as file:
         picture = _opened(path, file)
         _require_bounds(path, picture)
+        is_deep = any(";16" in str(tile) for tile in picture.tile)  # until they are loaded
         let_go = _spread_out(picture, file, scratch)
         _load(path, picture)
-    return Raster(picture, _turn(picture), let_go)
+    return Raster(picture, _turn(picture), let_go, is_deep)
 
 
 def require_header(path: Path) -> None:

@@ -39,6 +39,8 @@ FOLLOWED = {
 # Steps of a processor that change nothing here: every picture is read as RGB, `do_normalize` is
 # followed, and there are no labels.
 HARMLESS = {"do_convert_rgb", "do_normalize", "do_reduce_labels"}
+# Entries that have to say something: of a null, transformers 4 takes its usual value, 5 none.
+NEVER_NULL = ("size", "resample", "do_resize", "do_rescale", "rescale_factor", "do_normalize")
 # What timm's configuration may say; with all of the picture, its crop is DINOv3's usual input.
 FOLLOWED_OF_TIMM = {"crop_pct": (1,), "crop_mode": ("center", "squash")}
 
@@ -114,10 +116,14 @@ def _configuration(weights: Path | None) -> tuple[Path, dict[str, Any] | None]:
 
 
 def _require_followed(file: Path, config: Mapping[str, Any]) -> None:
-    """Refuse what a processor's configuration asks for and this preprocessing does not do.
-
-    A null is silence: the processor then does what it usually does.
-    """
+    """Refuse what a processor's configuration asks for and this preprocessing does not do."""
+    if nulls := [key for key in NEVER_NULL if key in config and config[key] is None]:
+        raise CheckpointError(
+            f"{file}: {nulls[0]} is null, which transformers 4 reads as the usual value and 5 as "
+            "none.",
+            cause="a slip in a file written by hand",
+            remedy="write what is meant, or delete the entry for the usual value",
+        )
     steps = {key for key in config if key.startswith("do_")} - HARMLESS
     for key in [*FOLLOWED, *sorted(steps - FOLLOWED.keys())]:
         value = config.get(key)

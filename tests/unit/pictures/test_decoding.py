@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
@@ -74,17 +75,53 @@ def test_16_bits_are_scaled_to_8(tmp_path: Path, suffix: str) -> None:
     assert np.array_equal(rgb(tmp_path / f"a.{suffix}")[..., 0], eight)
 
 
-def test_16_bit_colours_are_scaled_to_8(tmp_path: Path) -> None:
-    eight = np.asarray(noise(20, 30))
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in eight.astype(np.uint32) * 257)
-    header = struct.pack(">IIBBBBB", 30, 20, 16, 2, 0, 0, 0)
+def deep_png(values: NDArray[np.uint16]) -> bytes:
+    """Return a PNG of 16 bits a channel, [rows, columns, 3 or 4]; Pillow writes none in colour."""
+    height, width, channels = values.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    data = b"".join(
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         for kind, body in chunks
     )
-    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + data)
-    assert np.array_equal(rgb(tmp_path / "a.png"), eight)
+
+
+def deep_tiff(values: NDArray[np.uint16]) -> bytes:
+    """Return a TIFF of 16 bits a channel, [rows, columns, 3], in one strip without compression."""
+    height, width, _ = values.shape
+    data, bits = values.astype("<u2").tobytes(), struct.pack("<3H", 16, 16, 16)
+    tags = {256: (4, width), 257: (4, height), 258: (3, 8), 259: (3, 1), 262: (3, 2)}
+    tags |= {273: (4, 14), 277: (3, 3), 278: (4, height), 279: (4, len(data))}
+    counts = {258: 3}
+    entries = b"".join(
+        struct.pack("<HHII", tag, kind, counts.get(tag, 1), value)
+        for tag, (kind, value) in tags.items()
+    )
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", 14 + len(data)) + bits + data + directory
+
+
+def test_16_bit_colours_are_scaled_to_8(tmp_path: Path) -> None:
+    eight = np.asarray(noise(20, 30))
+    for name, write in {"a.png": deep_png, "a.tif": deep_tiff}.items():
+        (tmp_path / name).write_bytes(write(eight.astype(np.uint16) * 257))
+        assert np.array_equal(rgb(tmp_path / name), eight)
+
+
+@pytest.mark.parametrize("name", ["rgb.png", "rgba.png", "rgb.tif"])
+def test_dark_colours_of_16_bits_are_told_as_dark_gray_is(tmp_path: Path, name: str) -> None:
+    values = np.random.default_rng(0).integers(0, 2**12, (20, 30, 3), np.uint16)
+    opaque = np.full((20, 30, 1), 2**16 - 1, np.uint16)
+    for levels in (values, values * 16):
+        deep = np.concatenate([levels, opaque], axis=2) if name == "rgba.png" else levels
+        (tmp_path / name).write_bytes((deep_tiff if name.endswith("tif") else deep_png)(deep))
+        assert decoding.decoded(tmp_path / name).is_dark == (levels is values)
+
+
+def test_a_dark_picture_of_8_bits_is_a_dark_picture(tmp_path: Path) -> None:
+    Image.fromarray(np.asarray(noise(20, 30)) // 16).save(tmp_path / "night.png")
+    assert not decoding.decoded(tmp_path / "night.png").is_dark
 
 
 def test_pixels_without_a_brightest_value_are_refused(tmp_path: Path) -> None:

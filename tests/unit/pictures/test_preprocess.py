@@ -180,10 +180,40 @@ def test_a_processor_that_does_not_normalise_is_followed(tmp_path: Path) -> None
     assert np.allclose(pixels[:, 0, 0], [1.0, 0.0, 0.2])
 
 
-def test_nulls_of_a_processor_are_silence(tmp_path: Path) -> None:
-    config = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "resample": None, "do_pad": None}
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(config))
+COLOURS = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+
+
+@pytest.mark.parametrize("key", ["do_pad", "do_center_crop", "do_convert_rgb", "device"])
+def test_a_step_that_is_null_is_not_taken(tmp_path: Path, key: str) -> None:
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({**COLOURS, key: None}))
     assert preprocess.settings(USUAL, tmp_path) == Preprocessing(USUAL, (0.5,) * 3, (0.5,) * 3)
+
+
+@pytest.mark.parametrize("key", preprocess.NEVER_NULL)
+def test_a_null_that_versions_of_transformers_read_differently_is_refused(
+    tmp_path: Path, key: str
+) -> None:
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({**COLOURS, key: None}))
+    with pytest.raises(CheckpointError, match=rf"preprocessor_config\.json: {key} is null"):
+        preprocess.settings(USUAL, tmp_path)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("key", preprocess.NEVER_NULL)
+def test_transformers_takes_none_of_these_nulls_as_the_usual_value(key: str) -> None:
+    from transformers import DINOv3ViTImageProcessor
+
+    picture = Image.fromarray(noise(20, 30))
+
+    def pixels(**config: object) -> Any:
+        usual = {**COLOURS, "size": {"height": 16, "width": 16}, **config}
+        return DINOv3ViTImageProcessor.from_dict(usual)(picture, return_tensors="np").pixel_values
+
+    try:
+        differs = not np.array_equal(pixels(**{key: None}), pixels())
+    except (TypeError, ValueError):
+        differs = True
+    assert differs
 
 
 def test_bytes_of_a_picture_that_needs_no_resizing_are_its_own() -> None:
