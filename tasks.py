@@ -96,6 +96,7 @@ def _builder(console: Console, request: Request) -> Builder:
 
     space.prepare(request)
     session.require_ways(request)
+    session.require_sound(request)
     return session.builder(console, lane=request.lane, memory_gb=request.memory)
 
 

@@ -17,6 +17,7 @@ from scripts.checkpoint import files, names, pickled, shapes
 from scripts.checkpoint.configuration import DEFAULTS, read_config
 from scripts.checkpoint.header import read_header
 from scripts.checkpoint.names import HUGGING_FACE, Backbone
+from scripts.checkpoint.pickled import Pickled
 from scripts.checkpoint.tensors import STORED_TYPES, Tensor, Zeros, is_finite, refuse_type
 from scripts.errors import CheckpointError
 from scripts.json_object import FETCH_AGAIN
@@ -254,6 +255,22 @@ class Contents:
                 )
         self._require_parts(model)
 
+    def require_sound(self) -> None:
+        """Read all weights of the backbone once.
+
+        A file of torch.save is held against its checksums; its values are for torch to read.
+
+        Raises:
+            CheckpointError: a value is NaN or infinite, or a file is not what was written.
+        """
+        tensors = self.backbone.tensors
+        of_torch = {tensor.file for tensor in tensors.values() if isinstance(tensor, Pickled)}
+        for file in sorted(of_torch):
+            pickled.require_sums(file)
+        for name, tensor in tensors.items():
+            if tensor.file not in of_torch:
+                _finite(name, tensor)
+
     @property
     def parameters(self) -> int:
         """The number of parameters of the backbone."""
@@ -314,14 +331,28 @@ class Checkpoint:
         Raises:
             CheckpointError: it holds NaN or infinite values.
         """
-        values = self._tensors[name].read()
-        if not is_finite(values):
-            raise CheckpointError(
-                f"{self._tensors[name].file}: tensor {name} has NaN or infinite values.",
-                cause="a damaged file, or a training run that diverged",
-                remedy=FETCH_AGAIN,
-            )
-        return values
+        return _finite(name, self._tensors[name])
+
+    def require_sound(self) -> None:
+        """Read every tensor once.
+
+        Raises:
+            CheckpointError: one holds NaN or infinite values, or its file is damaged.
+        """
+        for name in self.names:
+            self.read(name)
+
+
+def _finite(name: str, tensor: Tensor) -> NDArray[np.float32]:
+    """Return a tensor's values, or refuse those that are no numbers."""
+    values = tensor.read()
+    if not is_finite(values):
+        raise CheckpointError(
+            f"{tensor.file}: tensor {name} has NaN or infinite values.",
+            cause="a damaged file, or a training run that diverged",
+            remedy=FETCH_AGAIN,
+        )
+    return values
 
 
 def _refuse_blank(tensors: Mapping[str, Tensor]) -> None:

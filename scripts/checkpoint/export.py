@@ -68,7 +68,8 @@ def open_source(model: catalog.Model, weights: str, size: PictureSize) -> Source
     """Return the source of `weights`: a directory, a file, or `random[:SEED]`.
 
     Raises:
-        CheckpointError: the directory is not a complete DINOv3 checkpoint of this family member.
+        CheckpointError: the directory is not a complete DINOv3 checkpoint of this family member,
+            is damaged, or holds values that are no numbers.
     """
     if random := RANDOM.fullmatch(weights):
         seed, config = int(random[1] or 0), dinov3.config_of_catalog(model)
@@ -80,6 +81,8 @@ def open_source(model: catalog.Model, weights: str, size: PictureSize) -> Source
     say(f"  {checkpoint.contents.summary(model)}")
     if checkpoint.contents.remainder:
         say(f"  {checkpoint.contents.remainder}")
+    with heartbeat("reading all weights once"):  # before the trace, which may take longer
+        checkpoint.require_sound()
     return Source(config, size, shapes, checkpoint)
 
 

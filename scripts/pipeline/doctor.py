@@ -156,6 +156,7 @@ def _weights(request: Request) -> Finding:
         return Finding("weights", False, "none", "give --weights")
     try:
         weights = contents.look(path)
+        weights.require_sound()
         parts = weights.summary(request.model), weights.remainder, request.head_misfit
         state = "; ".join(filter(None, parts))
         return Finding("weights", True, state)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts import catalog
+from scripts.checkpoint import contents
 from scripts.console import Console
 from scripts.errors import GateError, PipelineError
 from scripts.image import image, lanes
@@ -47,6 +48,19 @@ def require_ways(request: Request) -> None:
     """
     if request.hub_id and not Store(request.root).manifest("fetch"):
         hub.require_ways()
+
+
+def require_sound(request: Request) -> None:
+    """Refuse damaged weights before an image is built and pictures are read.
+
+    Weights from which something was exported are left to `export`, which looks before it traces.
+
+    Raises:
+        CheckpointError: as `Contents.require_sound`.
+    """
+    path = request.weights_path
+    if path and request.weights != "builtin" and not Store(request.root).manifest("export"):
+        contents.look(path).require_sound()
 
 
 def fetched(builder: Builder, request: Request) -> Request:

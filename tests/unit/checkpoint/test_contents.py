@@ -644,3 +644,22 @@ def test_a_lora_of_another_network_in_the_file_is_left_out(tmp_path: Path) -> No
 def test_the_host_does_without_torch() -> None:
     code = "import sys, scripts.pipeline.request; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("poison", [np.nan, -np.inf])
+def test_values_that_are_no_numbers_are_found_without_torch(tmp_path: Path, poison: float) -> None:
+    values = checkpoints.tensors()
+    contents.look(checkpoints.write(tmp_path / "sound", values)).require_sound()
+    values["layer.1.mlp.up_proj.weight"][-1, -1] = poison
+    opened = contents.look(checkpoints.write(tmp_path / "poisoned", values))
+    with pytest.raises(CheckpointError, match=r"layer\.1\.mlp\.up_proj\.weight has NaN or inf"):
+        opened.require_sound()
+
+
+def test_a_flipped_bit_in_a_file_of_torch_is_found_without_torch(tmp_path: Path) -> None:
+    values = checkpoints.tensors()
+    file = pickles.write(tmp_path / "model.pth", values)
+    contents.look(file).require_sound()
+    damaged = flipped(file, values["layer.1.mlp.up_proj.weight"].tobytes())
+    with pytest.raises(CheckpointError, match=r"is damaged: archive/data/\d+ is not what was"):
+        contents.look(damaged).require_sound()

@@ -250,3 +250,22 @@ def test_any_size_that_patches_divide_is_the_same_as_torch(tmp_path: Path, text:
     network = parity.Torch(source.config, source.weights)
     parity.compare(tmp_path / "any.onnx", network, [picture]).require()
     assert dinov3.shapes(source.config) == source.shapes
+
+
+def test_damage_in_weights_is_found_before_the_trace(tmp_path: Path) -> None:
+    import torch
+
+    from scripts.checkpoint import export
+
+    values = checkpoints.tensors(GATED)
+    last = "layer.2.mlp.down_proj.weight"
+    file = tmp_path / "model.pth"
+    torch.save({name: torch.from_numpy(value) for name, value in values.items()}, file)
+    content = bytearray(file.read_bytes())
+    content[content.index(values[last].tobytes()) + 40] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(CheckpointError, match="is not what was written"):
+        export.open_source(model_of(GATED), str(file), SIZE)
+    values[last][0, 0] = np.nan
+    with pytest.raises(CheckpointError, match=r"down_proj\.weight has NaN"):
+        export.open_source(model_of(GATED), str(checkpoints.write(tmp_path / "nan", values)), SIZE)

@@ -102,6 +102,16 @@ def test_tensors_that_are_left_out_are_said(tmp_path: Path) -> None:
     assert state.endswith("; left out: 1 tensor (classifier.weight)")
 
 
+def test_values_that_are_no_numbers_are_found(tmp_path: Path) -> None:
+    shapes = of_model(catalog.models()["digits"], {})
+    tensors = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    tensors["layer.2.mlp.down_proj.weight"][5, 7] = np.nan
+    checkpoints.write_safetensors(tmp_path / "diverged.safetensors", tensors)
+    finding = doctor._weights(request.make(weights=str(tmp_path)))
+    assert not finding.well
+    assert finding.state.endswith("tensor layer.2.mlp.down_proj.weight has NaN or infinite values.")
+
+
 def test_weights_are_described_in_one_line() -> None:
     state = doctor._weights(request_for("digits", "builtin")).state
     assert "0.5 M parameters, float32, Hugging Face names, model.safetensors" in state

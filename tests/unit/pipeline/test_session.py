@@ -5,14 +5,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from scripts import artefacts, console
+import tasks
+from scripts import artefacts, catalog, console
+from scripts.checkpoint.shapes import of_model
 from scripts.console import Console
-from scripts.errors import GateError, PipelineError, StageError
-from scripts.pipeline import pages, plan, recorded, request, session, summary
+from scripts.errors import CheckpointError, GateError, PipelineError, StageError
+from scripts.pipeline import engine, pages, plan, recorded, request, session, summary
 from scripts.pipeline.build import Built, Done
 from scripts.pipeline.request import Request
+from scripts.pipeline.store import Store
+from tests import checkpoints
 
 Captured = pytest.CaptureFixture[str]
 THREE = "int8,w8a16,fp16"
@@ -146,3 +151,20 @@ def test_quiet_prints_the_files_of_each_that_is_whole(tmp_path: Path, capsys: Ca
     assert [line.split("/")[-2] for line in capsys.readouterr().out.splitlines()] == THREE.split(
         ","
     )
+
+
+def test_weights_are_looked_at_before_an_engine_is_asked_until_they_were_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes = of_model(catalog.models()["digits"], {})
+    tensors = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    tensors["norm.bias"][3] = np.inf
+    checkpoints.write_safetensors(tmp_path / "diverged.safetensors", tensors)
+    asked = request.make(weights=str(tmp_path), build_dir=str(tmp_path / "build"))
+    monkeypatch.setattr(engine, "connect", lambda: pytest.fail("an engine is asked"))
+    with pytest.raises(CheckpointError, match=r"norm\.bias has NaN or infinite"):
+        tasks._builder(Console(), asked)
+    store = Store(asked.root)
+    store.partial("export")
+    store.commit("export", "key", {"inputs": {}})
+    session.require_sound(asked)
