@@ -18,6 +18,8 @@ from scripts.package.manifest import Manifest
 from scripts.source import ROOT
 
 BUILD = ROOT / "build"
+# Folders of builds, and of those of sweeps' points.
+_DEPTHS = ("*/", "sweeps/*/*/*/")
 # Microseconds that a runner must say: half, nine tenths and nearly all of its runs took no longer.
 TIMES = ("p50_us", "p90_us", "p99_us")
 
@@ -71,7 +73,7 @@ def find(
     device: str, digest: str, build: Path | None = None
 ) -> tuple[Path, Mapping[str, Any]] | None:
     """Return the build folder and the run of a release on a device, where one was noted."""
-    for folder in sorted((build or BUILD).glob("*/")):
+    for folder in (folder for depth in _DEPTHS for folder in sorted((build or BUILD).glob(depth))):
         for name, run in board_runs.of_release(folder, digest):
             if name == device:
                 return folder, run

@@ -23,7 +23,7 @@ from scripts.sweep.jobs import Job
 from scripts.sweep.point import JOBS
 
 # What of a command's document is of use to a table.
-_KEPT = ("archive", "error", "profile", "report", "synthetic", "verify")
+_KEPT = ("archive", "error", "profile", "report", "stages", "synthetic", "verify")
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ class Row:
     def measured(self) -> float | None:
         """The milliseconds of an inference on its boards, the median of their medians."""
         times = [row.milliseconds for row in self.boards if row.milliseconds is not None]
-        return statistics.median(times) if times else None
+        return round(statistics.median(times), 6) if times else None
 
     @property
     def cosine(self) -> float | None:

@@ -57,7 +57,7 @@ def crew(console: Console, sweep: Sweep) -> list[Login]:
             for target in targets:
                 _refuse(device, target, fitness.soc(answer, target.socs, target.name))
         elif isinstance(answer, DeviceError) and not isinstance(answer, HostKeyError):
-            console.note(f"{answer.what} It is asked again once points are built")
+            console.note(f"{answer.what.rstrip('.')}: asked again once points are built")
         else:
             raise answer
     return all_logins
@@ -127,7 +127,8 @@ class Trials:
     def _unreached(self, answers: Mapping[str, object]) -> Iterator[str]:
         for name, answer in answers.items():
             if isinstance(answer, DeviceError) and not answer.is_reached:
-                self._console.note(f"{answer.what} It is left out; the same command goes on there")
+                reason = answer.what.rstrip(".")
+                self._console.note(f"{reason}: left out, and tried by the same command later")
                 yield name
 
     def _other(self, name: str, outcome: str | Exception | None) -> Verdict:
@@ -168,7 +169,7 @@ def _passed(device: Device, runs: Mapping[str, Any]) -> Verdict | None:
         report = run["measured"]
         same_npu = device.npu < 0 or device.npu == report["npu"]
         if same_npu and report["perf"] == device.perf:
-            milliseconds = float(report["p50_us"]) / 1000
+            milliseconds = round(float(report["p50_us"]) / 1000, 6)
             return Verdict(device.name, PASSED, milliseconds, float(run["golden_cosine"]))
     return None
 

@@ -57,6 +57,10 @@ def test_runs_are_kept_by_package_and_found_by_release(tmp_path: Path) -> None:
         {"milliseconds": 0.51},
     )
     assert measured.find("other", DIGEST, tmp_path) is None
+    point = tmp_path / "sweeps/grid/digits-fp16/digits"
+    measured.keep(point, "bench", 64 * "c", manifest("fp16"), 1.0, RUN)
+    known = measured.find("bench", 64 * "c", tmp_path)
+    assert known and known[0] == point
     file.write_text("half a fi")
     assert measured.find("bench", DIGEST, tmp_path) is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -98,6 +99,17 @@ def test_a_command_that_ends_without_a_word_is_an_outcome(
     error = run(job(tmp_path, "a")).error
     assert error and "ended with 1 before it could say why" in error["what"]
     assert "inspect.log" in error["remedy"]
+
+
+def test_what_a_table_shows_of_a_command_is_in_its_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = built(0.1, 0.99)
+    command = tmp_path / "python"
+    command.write_text(f"#!/bin/sh\necho '{json.dumps(expected.document)}'\n")
+    command.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(command))
+    assert run(job(tmp_path, "a")).document == expected.document
 
 
 def test_a_folder_that_cannot_be_made_is_an_outcome(tmp_path: Path) -> None:
