@@ -1,7 +1,7 @@
 """dinov3-qnn: from a PyTorch DINOv3 checkpoint to a verified Hexagon binary, in one command.
 
 Every task is thin: it checks what was asked, plans, and hands over to `scripts/pipeline`. The
-options of a build stand in `scripts/pipeline/request.py`.
+options of a build stand in `scripts/pipeline/build_options.py`.
 
 A task imports what it works with when it runs: help needs no engine, and a build no SSH, whose
 libraries take longer to load than a build with nothing to do.

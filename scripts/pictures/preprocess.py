@@ -40,7 +40,8 @@ FOLLOWED = {
 # followed, and there are no labels.
 HARMLESS = {"do_convert_rgb", "do_normalize", "do_reduce_labels"}
 # Entries that have to say something: of a null, transformers 4 takes its usual value, 5 none.
-NEVER_NULL = ("size", "resample", "do_resize", "do_rescale", "rescale_factor", "do_normalize")
+# A size may be null: then config.json or the catalog says it.
+NEVER_NULL = ("resample", "do_resize", "do_rescale", "rescale_factor", "do_normalize")
 # What timm's configuration may say; with all of the picture, its crop is DINOv3's usual input.
 FOLLOWED_OF_TIMM = {"crop_pct": (1,), "crop_mode": ("center", "squash")}
 

@@ -75,7 +75,7 @@ _HEAD = """\
 # Options
 
 Written from the code by `python -m scripts.pipeline.manual > docs/options.md`: edit
-`scripts/pipeline/request.py` instead.
+`scripts/pipeline/build_options.py` instead.
 
     invoke build --model vits16 --precision w8a16 --weights DIR --images DIR
     invoke build --help       # every option

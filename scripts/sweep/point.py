@@ -11,7 +11,7 @@ from typing import Any
 from scripts import digests
 from scripts.outputs import Outputs
 from scripts.picture_size import PictureSize
-from scripts.pipeline import options, request, storage
+from scripts.pipeline import contradictions, options, request, storage
 from scripts.pipeline.options import Text, flag
 from scripts.pipeline.request import Request
 
@@ -43,7 +43,7 @@ class Point:
             PipelineError: as `request.make`.
         """
         precision = OPTIONS["precision"]
-        unused = request.unused(precision.value(texts.get("precision", precision.default)))
+        unused = contradictions.unused(precision.value(texts.get("precision", precision.default)))
         used = {name: text for name, text in texts.items() if name not in unused}
         point = cls(request.make(**shared, **used), tuple(used))
         own = point.request.build_dir / storage.SWEEPS / sweep / point.name
