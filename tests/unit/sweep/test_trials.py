@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -27,7 +28,8 @@ from scripts.errors import (
     UsageError,
 )
 from scripts.package.package import Unpacked
-from scripts.sweep import machine, sweep, trials
+from scripts.pipeline.options import Text
+from scripts.sweep import grid, machine, sweep, trials
 from scripts.sweep.grid import Sweep
 from scripts.sweep.jobs import Job
 from scripts.sweep.machine import Outcome
@@ -342,6 +344,33 @@ def test_an_archive_that_is_on_another_machine_alone_is_a_row(
     assert "is not here as it was built" in first["error"]["what"]
     assert "--cache-write" in first["error"]["remedy"]
     assert (fakes.tries[0], second["state"]) == (("a", "fp16"), "built")
+
+
+def test_an_archive_that_is_in_the_shared_cache_is_brought_before_its_trial(
+    fakes: Boards, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('boards = "a"\n[grid]\nprecision = "int8"\n')
+    shared: dict[str, Text] = {"cache": "http://cache.test/", "cache_write": True}
+    shared["build_dir"] = str(tmp_path / "build")
+    mine = grid.load(file, shared, tmp_path / "devices.toml")
+    (point,) = mine.points
+    outcome = packed(mine, point.name, "")
+    there = point.request.archive.replace(tmp_path / "elsewhere")
+    brought: list[str] = []
+
+    def run(job: Job, before: Outcome | None, lifeline: int) -> Outcome:
+        brought.append(job.point)
+        shutil.copy(there, point.request.archive)
+        return outcome
+
+    monkeypatch.setattr(machine, "run", run)
+    crew = trials.crew(Console(), mine)
+    sweep.run(
+        Console(), mine, lambda work: iter([(work[-1], outcome)]), crew, tmp_path / "devices.toml"
+    )
+    assert fakes.tries == [("a", "int8")]
+    assert brought == 2 * [point.name]  # and once more, for its page
 
 
 def test_a_board_that_asks_for_a_signature_tries_nothing_without_one(
