@@ -116,28 +116,28 @@ class Trials:
         if not crew:
             return {}
         outcomes = boards.try_out(archive, crew, file=self._file)
-        self._absent.update(self._unreached(outcomes))
+        self._absent.update(self._left_out(outcomes))
         return outcomes
 
     @cached_property
     def _absent(self) -> set[str]:
         """The boards that are left out; who does not answer at the first trial is."""
-        return set(self._unreached(boards.look(self._crew)))
+        return set(self._left_out(boards.look(self._crew)))
 
-    def _unreached(self, answers: Mapping[str, object]) -> Iterator[str]:
+    def _left_out(self, answers: Mapping[str, object]) -> Iterator[str]:
         for name, answer in answers.items():
-            if isinstance(answer, DeviceError) and not answer.is_reached:
-                reason = answer.what.rstrip(".")
+            if (error := _unreached(answer)) is not None:
+                reason = error.what.rstrip(".")
                 self._console.note(f"{reason}: left out, and tried by the same command later")
                 yield name
 
     def _other(self, name: str, outcome: str | Exception | None) -> Verdict:
         """Return the verdict of a board that measured nothing."""
-        if name in self._absent:
-            return Verdict(name, ABSENT)
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, Exception) and not _unreached(outcome):
             return Verdict(name, REFUSED, error=machine.record(_named(outcome)))
-        return Verdict(name, PASSED if outcome else UNTRIED)
+        if isinstance(outcome, str):
+            return Verdict(name, PASSED)
+        return Verdict(name, ABSENT if name in self._absent else UNTRIED)
 
     def _archive(self, row: Row) -> Path:
         """Return the archive of a point here, brought by the shared cache where there is one."""
@@ -156,6 +156,11 @@ class Trials:
         """Run the command of a point once more, on this machine: nothing is built that is whole."""
         with lifeline() as stdin:
             machine.run(replace(self._jobs[row.point.name], log_name=_LOG), None, stdin)
+
+
+def _unreached(answer: object) -> DeviceError | None:
+    """Return the error of a board that did not let us in at all."""
+    return answer if isinstance(answer, DeviceError) and not answer.is_reached else None
 
 
 def _is_whole(path: Path, sha256: str) -> bool:

@@ -344,6 +344,9 @@ def test_an_archive_that_is_on_another_machine_alone_is_a_row(
     assert "is not here as it was built" in first["error"]["what"]
     assert "--cache-write" in first["error"]["remedy"]
     assert (fakes.tries[0], second["state"]) == (("a", "fp16"), "built")
+    monkeypatch.setattr(trials, "_is_whole", lambda path, sha256: False)
+    run(error="2 points of 2")
+    assert (fakes.tries, fakes.looks) == ([], [])
 
 
 def test_an_archive_that_is_in_the_shared_cache_is_brought_before_its_trial(
