@@ -78,7 +78,8 @@ class Builder:
 def _room(request: Request) -> Room:
     """Return how many stages may run at once: one by one where files are copied to an engine.
 
-    Such a copy is of the whole folder, which must not change meanwhile.
+    Such a copy is of the whole folder, which must not change meanwhile. One more than cores, as in
+    Ninja, for most of a stage is one thread, or waits for the disk.
     """
-    at_once = request.jobs or len(os.sched_getaffinity(0))
+    at_once = request.jobs or len(os.sched_getaffinity(0)) + 1
     return Room(at_once if engine.is_local() else 1, forecast.available_memory())

@@ -135,6 +135,14 @@ def test_what_does_not_wait_for_each_other_runs_at_once(
     assert engine.most == 2
 
 
+def test_one_more_runs_at_once_than_there_are_cores(
+    engine: Engine, build: Callable[..., list[str]]
+) -> None:
+    engine.meet("a", "b", "c")
+    build(*(stage(name) for name in "abcde"))
+    assert engine.most == 3
+
+
 def test_with_one_job_they_run_as_the_plan_has_them(
     engine: Engine, build: Callable[..., list[str]]
 ) -> None:
@@ -160,11 +168,11 @@ def test_after_a_failure_what_runs_may_end_and_nothing_starts(
     engine.acts |= {"bad": lambda _: StageError.exit_code, "long": outlast}
     stages = (stage("bad"), stage("long"), stage("other"), stage("end", "bad", "long"))
     with pytest.raises(StageError, match=r"^bad ended with exit code"):
-        build(*stages)
+        build(*stages, jobs="2")
     assert set(engine.ran) == {"bad", "long"}
     assert whole(tmp_path) == {"long"}
     engine.acts.clear()
-    assert build(*stages) == ["bad", "other", "end"]
+    assert build(*stages, jobs="2") == ["bad", "other", "end"]
 
 
 def together(builder: Builder, folder: Path, *builds: Sequence[Stage]) -> list[str]:
