@@ -43,7 +43,5 @@ def test_seconds_are_those_of_the_earlier_run() -> None:
 
 def test_of_a_first_run_what_usually_takes_long_is_expected_to() -> None:
     asked = request.make(precision="int8")
-    seconds = {
-        stage.verb: forecast.cost(asked, stage, {}).seconds for stage in plan.stages(asked)
-    }
+    seconds = {stage.verb: forecast.cost(asked, stage, {}).seconds for stage in plan.stages(asked)}
     assert seconds["verify"] > seconds["quantize"] > seconds["export"] > seconds["convert"] > 0
