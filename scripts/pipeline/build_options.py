@@ -208,7 +208,7 @@ class BuildOptions:
     )
     jobs: int = option(
         "",
-        "stages that run at once, at most; without it, as many as there are cores",
+        "stages that run at once, at most; without it, one more than there are cores",
         option_values.jobs,
         metavar="NUMBER",
         details="Less run where memory is short: what a stage took before is what it is expected "
