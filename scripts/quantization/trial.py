@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,22 @@ from scripts.quantization.widths import NARROW, WIDE
 
 CHOICE = "trial.wide"
 ENDS = "low", "high"
+# As many pieces of a network, at least, are asked for all kinds; others for those that matter.
+SAMPLED = 8
+# The share of all that is lost below which a kind does not matter.
+NEGLIGIBLE = 0.001
 # The least power of a signal: that of tokens that are nought throughout.
 TINY = 1e-30
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """A piece of a network, what enters it, and what leaves it with 16 bits throughout."""
+
+    piece: Piece
+    runner: Runner
+    values: Sequence[Features]
+    exact: Mapping[str, Sequence[Features]]
 
 
 class Trial:
@@ -76,23 +91,42 @@ class Trial:
         The loss is half the noise-to-signal ratio of what leaves the piece, as the next norm sees
         it (1 - cosine of a vector with that much noise), of CLS or of the mean token if that is
         more. The residual stream carries it on to the output. Where a piece has outputs of the
-        network as well, the worst counts.
+        network as well, the worst counts. Of a deep network a sample of pieces tells what kinds
+        lose next to nothing; in the others these are taken to lose as much as there.
         """
-        everything, values = set(self.tensors), pictures
-        found = {}
-        for piece, runner in track([*zip(self._pieces, self._runners, strict=True)], "losses"):
-            exact = self._through(runner, values, everything)
-            groups = _groups(piece, kinds)
-            choices = [everything.difference(group) for group in groups]
-            through = partial(self._through, runner, values)
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                for group, narrow in zip(groups, pool.map(through, choices), strict=True):
-                    found[group] = max(
-                        self._loss(result, exact[result], narrow[result], set(group))
-                        for result in exact
-                    )
-            values = exact[piece.result]
+        steps = [*self._steps(pictures)]
+        stride = max(1, len(steps) // SAMPLED)
+        sample = steps[::stride]
+        found: dict[tuple[str, ...], float] = {}
+        for step in track(sample, "losses, a sample"):
+            found |= self._lost(step, _groups(step.piece, kinds))
+        known = _negligible(found, kinds)
+        for step in track([step for step in steps if step not in sample], "losses"):
+            groups = {group: kinds[group[0]] for group in _groups(step.piece, kinds)}
+            found |= {group: known[kind] for group, kind in groups.items() if kind in known}
+            found |= self._lost(step, [group for group in groups if group not in found])
         return found
+
+    def _steps(self, pictures: Sequence[Features]) -> Iterator[_Step]:
+        """Yield the pieces in turn, and what enters and leaves them with 16 bits throughout."""
+        values, everything = pictures, set(self.tensors)
+        for piece, runner in zip(self._pieces, self._runners, strict=True):
+            exact = self._through(runner, values, everything)
+            yield _Step(piece, runner, values, exact)
+            values = exact[piece.result]
+
+    def _lost(self, step: _Step, groups: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], float]:
+        """Return what a piece loses with each of some groups at 8 bits alone."""
+        choices = [set(self.tensors).difference(group) for group in groups]
+        through = partial(self._through, step.runner, step.values)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return {
+                group: max(
+                    self._loss(result, exact, narrow[result], set(group))
+                    for result, exact in step.exact.items()
+                )
+                for group, narrow in zip(groups, pool.map(through, choices), strict=True)
+            }
 
     def _through(
         self, runner: Runner, values: Sequence[Features], wide: Collection[str]
@@ -132,6 +166,17 @@ class Trial:
             return rows
         rows = rows / np.sqrt(np.maximum((rows**2).mean(axis=-1, keepdims=True), TINY))
         return np.asarray(rows * self._gains[tensor])
+
+
+def _negligible(
+    losses: Mapping[tuple[str, ...], float], kinds: Mapping[str, str]
+) -> dict[str, float]:
+    """Return what a group loses on average of each kind that hardly matters."""
+    by_kind: dict[str, list[float]] = {}
+    for group, loss in losses.items():
+        by_kind.setdefault(kinds[group[0]], []).append(loss)
+    least = NEGLIGIBLE * sum(losses.values())
+    return {kind: sum(own) / len(own) for kind, own in by_kind.items() if sum(own) < least}
 
 
 def _gains(network: Network) -> dict[str, NDArray[Any]]:

@@ -1,13 +1,17 @@
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from openqnn.network import samples
 from openqnn.network.onnx_network import Network
 from openqnn.quantization import sharing
-from scripts import artefacts, metrics
+from scripts import artefacts, catalog, metrics
 from scripts.outputs import TOKENS
+from scripts.quantization import trial as trials
 from scripts.quantization import widths
+from scripts.quantization.calibration import Source
 from scripts.quantization.trial import Trial
 from tests.networks import vit
 from tests.unit.quantization.test_equalise import _features, _pictures
@@ -30,3 +34,31 @@ def test_a_trial_predicts_the_quantised_network(tmp_path: Path) -> None:
     assert 1 - metrics.cosine(exact, tried).mean() == pytest.approx(loss, rel=0.5)
     everything = set(sharing.quantized_as(Network.load(path)))
     assert 1 - metrics.cosine(exact, trial(everything, [pixels])[TOKENS]).mean() < loss / 2
+
+
+def test_kinds_that_hardly_matter_are_asked_of_some_pieces_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = _pictures(tmp_path / "calibration", 4, seed=1)
+    source = Source(vit.write(tmp_path, layers=24), files, (), "min-max", equal=True)
+    encodings = source.encoded(catalog.precisions()["int8"], tmp_path / "quantised.onnx")
+    network = Network.load(tmp_path / "quantised.onnx")
+    (tmp_path / "scratch").mkdir()
+    trial = Trial(network, encodings, tmp_path / "scratch")
+    through = Mock(side_effect=trial._through)
+    monkeypatch.setattr(trial, "_through", through)
+    kinds = {name: kind for kind, names in widths.kinds(network).items() for name in names}
+    pictures = [samples.read(files[0], network)]
+    monkeypatch.setattr(trials, "NEGLIGIBLE", 0.02)
+    counts, found = list[int](), list[dict[tuple[str, ...], float]]()
+    for sampled in (1000, 3):
+        monkeypatch.setattr(trials, "SAMPLED", sampled)
+        through.reset_mock()
+        found.append(trial.losses(kinds, pictures))
+        counts.append(through.call_count)
+    every, some = found
+    assert counts[1] < 0.8 * counts[0]
+    assert every.keys() == some.keys()
+    few = sorted(every, key=lambda group: -every[group])[:10]
+    assert [some[group] for group in few] == [every[group] for group in few]
+    assert sum(some.values()) == pytest.approx(sum(every.values()), rel=0.2)
