@@ -50,11 +50,8 @@ _IN_SHAPES = {
     "num_channels": ("embeddings.patch_embeddings.weight", 1),
     "num_register_tokens": ("embeddings.register_tokens", 1),
 }
-_TORCH = (".pth", ".pt", ".bin", ".ckpt")
 # A header of safetensors from its 4th byte: the rest of a length below 16 MB, then JSON.
 _HEADER = bytes(5) + b"{"
-# How the name of a file of weights ends.
-SUFFIXES = (".safetensors", *_TORCH)
 # Every path from picture to features goes through these: zeros in one make features constant.
 _CARRIES_PICTURE = ("embeddings.patch_embeddings.weight", "norm.weight")
 _LAYER = re.compile(r"layer\.(\d+)\.")
@@ -415,7 +412,8 @@ def _is_pickled(file: Path, start: bytes) -> bool:
     """Whether a file is torch's; a header of safetensors may be as long as an old pickle begins."""
     if start[3:] == _HEADER:
         return False
-    old = start.startswith(pickled.OLD_PICKLE) and file.suffix in _TORCH
+    is_torchs = files.is_named_as_weights(file.name) and file.suffix.lower() != ".safetensors"
+    old = start.startswith(pickled.OLD_PICKLE) and is_torchs
     return start.startswith(pickled.ZIP) or old
 
 

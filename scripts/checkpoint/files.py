@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeGuard
 
 from scripts import json_object
@@ -16,10 +16,15 @@ from scripts.words import quoted
 CONFIG, PROCESSOR, HEAD = "config.json", "preprocessor_config.json", "head.safetensors"
 # The files that transformers and timm write, in the order in which they are looked for.
 PUBLISHED = ("model.safetensors", "pytorch_model.bin")
-PATTERNS = ("*.safetensors", "*.pth", "*.pt", "*.bin", "*.ckpt")
-KNOWN = {".safetensors", ".pth", ".pt", ".bin", ".ckpt"}
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
+PATTERNS = tuple(f"*{suffix}" for suffix in SUFFIXES)
 _INDEX = ".index.json"
 _SHARD = re.compile(rf"-\d+-of-(\d+)(\.\w+)$|{re.escape(_INDEX)}$")
+
+
+def is_named_as_weights(name: str) -> bool:
+    """Whether a file has a name of weights, in small letters or in capitals."""
+    return PurePath(name).suffix.lower() in SUFFIXES
 
 
 def weight_files(directory: Path) -> list[Path]:
@@ -34,8 +39,8 @@ def weight_files(directory: Path) -> list[Path]:
         if (index := directory / f"{name}.index.json").is_file():
             return _shards(index)
     parts.refuse(directory)
-    files = sorted({file for pattern in PATTERNS for file in directory.glob(pattern)})
-    files = [file for file in files if file.name != HEAD and file.is_file()]
+    named = sorted(file for file in directory.iterdir() if is_named_as_weights(file.name))
+    files = [file for file in named if file.name != HEAD and file.is_file()]
     if listed := list_of(file.name for file in files):
         return _shards(directory / listed)
     if len(files) == 1:
@@ -130,7 +135,7 @@ def require_whole(file: Path) -> None:
 def refuse_file(file: Path) -> CheckpointError:
     """Return the error of a file that neither name nor content make one of weights."""
     return CheckpointError(
-        f"{file} is no file of weights ({', '.join(sorted(KNOWN))}).",
+        f"{file} is no file of weights ({', '.join(sorted(SUFFIXES))}).",
         cause="another file was given than that of the weights",
         remedy="give --weights such a file, or the directory that it is in",
     )

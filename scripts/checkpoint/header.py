@@ -76,7 +76,7 @@ def _end(file: Path, entries: Mapping[str, Any]) -> int:
 
 def _refuse_start(file: Path, start: bytes) -> CheckpointError:
     """Return the error of a file that starts as no weights do, whatever its name says."""
-    if file.suffix not in files.KNOWN:
+    if not files.is_named_as_weights(file.name):
         return files.refuse_file(file)
     if not start:
         what, cause = "is empty", "a download or a copy that did not begin, or a full disk"
@@ -87,7 +87,7 @@ def _refuse_start(file: Path, start: bytes) -> CheckpointError:
     elif start.isascii() and start.decode().replace("\n", "").isprintable():
         what, cause = "is text, not weights", "another file under this name"
     else:
-        torch = "" if file.suffix == ".safetensors" else "file of torch.save, nor a "
+        torch = "" if file.suffix.lower() == ".safetensors" else "file of torch.save, nor a "
         what = f"is not a complete {torch}safetensors file"
         cause = "a cut download, or another program's file"
     return CheckpointError(

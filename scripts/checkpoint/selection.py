@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from fnmatch import fnmatchcase
 
 from scripts.checkpoint.contents import LICENCES
 from scripts.checkpoint.files import (
@@ -13,6 +12,7 @@ from scripts.checkpoint.files import (
     PATTERNS,
     PROCESSOR,
     PUBLISHED,
+    is_named_as_weights,
     lacks_list,
     list_of,
 )
@@ -40,7 +40,7 @@ def _weights(source: str, names: Collection[str]) -> list[str]:
         if f"{name}.index.json" in names:
             stem = name.rpartition(".")[0]
             return [f"{name}.index.json", *(shard for shard in names if _is_shard(shard, stem))]
-    files = [name for name in names if name != HEAD and any(fnmatchcase(name, p) for p in PATTERNS)]
+    files = [name for name in names if name != HEAD and is_named_as_weights(name)]
     if listed := list_of(files):
         if listed not in names:
             raise lacks_list(source, listed)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from scripts import catalog, width_pins
 from scripts.catalog import Model, Precision, Target
-from scripts.checkpoint import contents
+from scripts.checkpoint.files import is_named_as_weights
 from scripts.checkpoint.hub_id import SCHEME, HubId, canonical
 from scripts.errors import CalibrationError, CheckpointError, SdkError, UsageError
 from scripts.image import lanes
@@ -46,7 +46,7 @@ def weights(text: str) -> str:
     if path.exists():
         return str(path)
     text = canonical(text)
-    if (hub_id := HubId.parse(text)) and Path(text).suffix not in contents.SUFFIXES:
+    if (hub_id := HubId.parse(text)) and not is_named_as_weights(text):
         _require_no_folder(text, hub_id)
         return str(hub_id)
     if "://" in text:

@@ -663,3 +663,22 @@ def test_a_flipped_bit_in_a_file_of_torch_is_found_without_torch(tmp_path: Path)
     damaged = flipped(file, values["layer.1.mlp.up_proj.weight"].tobytes())
     with pytest.raises(CheckpointError, match=r"is damaged: archive/data/\d+ is not what was"):
         contents.look(damaged).require_sound()
+
+
+@pytest.mark.parametrize("name", ["MODEL.SAFETENSORS", "Weights.PTH"])
+def test_names_in_capitals_are_names_of_weights(tmp_path: Path, name: str) -> None:
+    values = checkpoints.tensors()
+    if name.endswith("PTH"):
+        pickles.write(tmp_path / name, values)
+    else:
+        checkpoints.write_safetensors(tmp_path / name, values)
+    assert contents.look(tmp_path).files == (tmp_path / name,)
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(CheckpointError, match=f"{name} is empty"):
+        contents.look(tmp_path)
+
+
+def test_an_old_pickle_in_capitals_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "OLD.BIN").write_bytes(b"\x80\x04\x95" + bytes(100))
+    with pytest.raises(CheckpointError, match=r"pickle of torch before 1\.6"):
+        contents.look(tmp_path / "OLD.BIN")
