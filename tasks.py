@@ -139,9 +139,9 @@ def rebuild(
     """Rebuild a published archive by the commit that made it, and compare file by file."""
     from scripts.pipeline import rebuild as rebuilding
 
-    places = [options.path(text) for text in (inputs or "").split(",") if text]
-    allowed = [options.path(signers)] if signers else []
-    rebuilding.run(console, request, options.path(archive), places, allowed, fetches=fetch)
+    places = [_path(text) for text in (inputs or "").split(",") if text]
+    allowed = [_path(signers)] if signers else []
+    rebuilding.run(console, request, _path(archive), places, allowed, fetches=fetch)
 
 
 @command(takes=UNSIGNED, several=True, output=OUTPUT)
@@ -334,7 +334,7 @@ def diff(console: Console, a: str, b: str, html: str | None = None, markdown: bo
     from scripts.report import comparison
 
     file = options.new_file("html", html, replaces=comparison.MARK) if html else None
-    compared = comparison.compare(*(comparison.load(options.path(path)) for path in (a, b)))
+    compared = comparison.compare(*(comparison.load(_path(text)) for text in (a, b)))
     pages.show(console, compared, markdown=markdown, html=file)
 
 

@@ -42,8 +42,7 @@ def weights(text: str) -> str:
         return text
     if text.startswith("random:"):
         raise ValueError("the seed is a number of up to 9 digits: random:7")
-    path = options.path(text)
-    if path.exists():
+    if "://" not in text and (path := options.path(text)).exists():
         return str(path)
     text = canonical(text)
     if (hub_id := HubId.parse(text)) and not is_named_as_weights(text):

@@ -26,6 +26,8 @@ _KEY = "option"
 _SHOWN = 200
 # Python's `float` reads the digits of every script, and 1_0 as 10.
 _NUMBER = re.compile(r"[0-9.eE+-]+")
+# What a path does not begin with; a folder `https:` would be made of it.
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 # Bytes of a file that say what it is.
 _BEGINNING = 1024
 # Bytes that Linux takes as the name of a file, and as a path.
@@ -213,8 +215,10 @@ def path(text: str | Path) -> Path:
     """Return the absolute path that a user means, `~` expanded.
 
     Raises:
-        ValueError: there is no such user, or no file can have such a name.
+        ValueError: there is no such user, or no file can have such a name; or it is an address.
     """
+    if _ADDRESS.match(os.fspath(text)):
+        raise ValueError("this takes a path on this machine, no address: fetch it first")
     try:
         resolved = Path(text).expanduser().resolve()
     except RuntimeError:

@@ -77,3 +77,14 @@ def test_a_file_that_cannot_be_written_is_refused_with_its_option(tmp_path: Path
         with pytest.raises(UsageError) as refusal:
             options.new_file("html", str(place))
         assert refusal.value.what.startswith(f"--html {place}: {says}")
+
+
+@pytest.mark.parametrize("text", ["https://a.test/x", "S3://bucket/x", "git+ssh://a/b", "file:/x"])
+def test_an_address_is_no_path(text: str) -> None:
+    with pytest.raises(ValueError, match="no address: fetch it first"):
+        options.path(text)
+
+
+@pytest.mark.parametrize("text", ["a:b/c", "C:/x", "./https:/x", "/tmp/https://x"])
+def test_a_path_may_have_a_colon(text: str) -> None:
+    assert options.path(text).is_absolute()

@@ -61,6 +61,18 @@ def test_defaults() -> None:
         ({"build_dir": str(ROOT / "docker" / "new")}, UsageError, "is in the sources"),
         ({"build_dir": str(ROOT / "Makefile")}, UsageError, "Makefile is a file, no folder"),
         ({"build_dir": str(ROOT / "Makefile" / "x")}, UsageError, "Makefile is a file, no folder"),
+        (
+            {"build_dir": "s3://bucket/x"},
+            UsageError,
+            "--build-dir s3://bucket/x: this takes a path",
+        ),
+        ({"images": "https://a.test/a.zip"}, UsageError, "no address: fetch it first"),
+        ({"sdk": "file:///opt/qairt"}, UsageError, "no address: fetch it first"),
+        (
+            {"outputs": "head=https://a.test/h.safetensors"},
+            UsageError,
+            "no address: fetch it first",
+        ),
         ({"images": "/nowhere"}, CalibrationError, "/nowhere is not there"),
         ({"images": "Makefile"}, CalibrationError, "Makefile is a file"),
         ({"images": "scripts/catalog"}, CalibrationError, "no picture (.jpg"),
