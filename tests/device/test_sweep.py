@@ -98,7 +98,10 @@ def test_a_canary_that_fails_ends_its_point_and_boards_are_left_as_they_were(
 ) -> None:
     monkeypatch.setattr(machine, "run", lambda *_: FIGURES)  # writes the page of a build again
     deploy.deploy(archive("before").path, ["a", "b"], file=bench.file)
+    deploy.deploy(archive("back").path, ["b"], file=bench.file)
+    deploy.rollback(["b"], file=bench.file)
     before, bad, good = archive("before").digest, wrong(tmp_path / "wrong"), archive("good")
+    there = {"a": {before}, "b": {before, archive("back").digest}, "c": set[str]()}
     for board in fleet.values():
         board.fake("mkdir", MKDIR)
     first, second = run(mine, bench.file, bad, good)
@@ -106,14 +109,14 @@ def test_a_canary_that_fails_ends_its_point_and_boards_are_left_as_they_were(
     assert "a runs the network and gets it wrong" in first["error"]["what"]
     assert [verdict["milliseconds"] for verdict in second["boards"]] == [0.52, 0.52, 0.52]
     # The second wave never saw it. What was in use is, and nothing is left of a trial.
-    for (name, board), had in zip(fleet.items(), (before, before, ""), strict=True):
+    for name, board in fleet.items():
         begun = (board.root / "tmp/begun").read_text()
         assert (good.digest in begun, bad.digest in begun) == (True, name == "a")
-        assert (board.current, releases(board)) == (had, {had} - {""})
+        assert (board.current, releases(board)) == ("" if name == "c" else before, there[name])
         file = board_runs.file_of(measured.beside(mine.points[1].request.archive), name)
         assert [entry["release"] for entry in board_runs.read(file).values()] == [good.digest]
     # What is in use already is tried where it is, and stays.
     first, _ = run(mine, bench.file, archive("before"), good)
     assert [verdict["state"] for verdict in first["boards"]] == ["passed"] * 3
-    assert [releases(board) for board in fleet.values()] == [{before}, {before}, set()]
+    assert {name: releases(board) for name, board in fleet.items()} == there
     deploy.remote_verify(["a", "b"], file=bench.file)
