@@ -88,21 +88,21 @@ def items(build: Build) -> list[Item]:
 
 def _payload(build: Build) -> list[Item]:
     _check_context(build)
-    made = [Item(f"model/{build.context.name}", build.context, "context binary")]
+    items = [Item(f"model/{build.context.name}", build.context, "context binary")]
     if build.library:
-        made.append(Item(f"model/{build.library.name}", build.library, "model library"))
-    made += runtime.libraries(build.sdk, build.target)
-    made.append(Item(f"bin/{build.runner.name}", build.runner, "runner", PROGRAM))
-    made += _golden(*build.golden) if build.golden else []
-    made += _samples(*build.client)
-    made += [Item(f"reports/{name}.json", path, "report") for name, path in build.reports.items()]
-    made += [
+        items.append(Item(f"model/{build.library.name}", build.library, "model library"))
+    items += runtime.libraries(build.sdk, build.target)
+    items.append(Item(f"bin/{build.runner.name}", build.runner, "runner", PROGRAM))
+    items += _golden(*build.golden) if build.golden else []
+    items += _samples(*build.client)
+    items += [Item(f"reports/{name}.json", path, "report") for name, path in build.reports.items()]
+    items += [
         Item(f"licences/dinov3-qnn/{name}", build.notices / name, "licence")
         for name in source.NOTICES
     ]
     if build.page:
-        made.append(Item(manifest.PAGE, build.page, "report"))
-    return made + licences.of_sdk(build.sdk) + weights.licences(build.model, build.weights)
+        items.append(Item(manifest.PAGE, build.page, "report"))
+    return items + licences.of_sdk(build.sdk) + weights.licences(build.model, build.weights)
 
 
 def _for_onnx_runtime(build: Build, facts: Mapping[str, Any]) -> Item:
@@ -114,10 +114,10 @@ def _for_onnx_runtime(build: Build, facts: Mapping[str, Any]) -> Item:
 def _samples(*client: Path) -> list[Item]:
     """Return programs to start from, the one in C++ where its library is there."""
     own = Path(__file__)
-    made = [Item("samples/features.py", own.with_name("sample.py"), "sample")]
+    items = [Item("samples/features.py", own.with_name("sample.py"), "sample")]
     if client:
-        made.append(Item("samples/features.cpp", own.with_name("sample.cpp"), "sample"))
-    return made + [Item(f"samples/{path.name}", path, "runner library") for path in client]
+        items.append(Item("samples/features.cpp", own.with_name("sample.cpp"), "sample"))
+    return items + [Item(f"samples/{path.name}", path, "runner library") for path in client]
 
 
 def _golden(source: Path, *outputs: Path) -> list[Item]:
@@ -138,19 +138,19 @@ def _check_context(build: Build) -> None:
             cause="the SDK changed after the context binary was made",
             remedy="run `invoke build` again: it makes a context binary with the SDK in force",
         )
-    found = build_id.compiled_for(build.context)
-    wanted = (build.target.soc_name, build.target.arch)
-    if found and found != wanted:
+    compiled = build_id.compiled_for(build.context)
+    target = (build.target.soc_name, build.target.arch)
+    if compiled and compiled != target:
         raise ArtefactError(
-            f"{build.context.name} was compiled for {' '.join(found)}, not {' '.join(wanted)}.",
+            f"{build.context.name} was compiled for {' '.join(compiled)}, not {' '.join(target)}.",
             remedy=f"build it for the board: invoke build --target {build.target.name}",
         )
 
 
 def _weight_bits(build: Build) -> int:
     """Return the bits of weights; 4 are for those of some layers."""
-    chosen = json.loads(build.widths.read_text()) if build.widths else {}
-    return int(chosen.get("why", {}).get("weights", build.precision.weights))
+    widths = json.loads(build.widths.read_text()) if build.widths else {}
+    return int(widths.get("why", {}).get("weights", build.precision.weights))
 
 
 def _facts(build: Build, payload: list[Item]) -> dict[str, Any]:
