@@ -70,13 +70,15 @@ class Turn:
 
 @dataclass(frozen=True)
 class Raster:
-    """A decoded picture: its rows as they are stored, and how it is to be turned."""
+    """A decoded picture: its rows as they are stored, and how it is to be turned.
+
+    `is_deep` says that its file has 16 bits a channel; of colours, Pillow keeps the upper 8.
+    """
 
     picture: Image.Image
     turn: Turn = Turn()
     let_go: Callable[[], None] = lambda: None
     is_deep: bool = False
-    """Whether its file has 16 bits a channel; of colours, Pillow keeps the upper 8."""
 
     @property
     def height(self) -> int:
