@@ -188,7 +188,7 @@ def _rest_of_path(pieces: Sequence[str]) -> int:
     for number, piece in enumerate(pieces):
         if number and piece.strip().partition("=")[0] in (*WORDS, *HEADS, LAYERS):
             return 0
-        if piece.rstrip().endswith(HEAD_SUFFIX):
+        if piece.rstrip().lower().endswith(HEAD_SUFFIX):
             return number
     return 0
 

@@ -68,7 +68,7 @@ def _tensors(file: Path, hidden: int) -> dict[str, Tensor]:
         raise CheckpointError(
             f"{file} {'is a folder, no head' if file.is_dir() else what}.", remedy=REMEDY
         )
-    if file.suffix != HEAD_SUFFIX:
+    if file.suffix.lower() != HEAD_SUFFIX:
         raise CheckpointError(f"{file} is no {HEAD_SUFFIX} file.", remedy=REMEDY)
     header = read_header(file)
     layer = _layer(file, header)

@@ -27,8 +27,8 @@ def test_a_list_stands_for_tensors(text: str, names: list[str]) -> None:
 
 
 def test_commas_may_be_in_the_path_of_a_head() -> None:
-    parsed = Outputs.parse("head=/a,b/c, d.safetensors,patch-head=e,f,g.safetensors")
-    paths = {"head": Path("/a,b/c, d.safetensors"), "patch_head": Path("e,f,g.safetensors")}
+    parsed = Outputs.parse("head=/a,b/c, d.safetensors,patch-head=e,f,g.SAFETENSORS")
+    paths = {"head": Path("/a,b/c, d.safetensors"), "patch_head": Path("e,f,g.SAFETENSORS")}
     assert parsed.heads == paths
 
 

@@ -43,6 +43,11 @@ def test_a_head_may_have_a_prefix_and_be_a_convolution_of_1_x_1(
         np.testing.assert_array_equal(value, plain[name])
 
 
+def test_a_head_may_have_a_name_in_capitals(tmp_path: Path) -> None:
+    file = _file(tmp_path, {"weight": WEIGHT}).rename(tmp_path / "HEAD.SAFETENSORS")
+    assert heads.read(file, HIDDEN).keys() == {"weight"}
+
+
 def test_a_bias_may_be_left_out(tmp_path: Path) -> None:
     assert [*heads.read(_file(tmp_path, {"weight": WEIGHT}), HIDDEN)] == ["weight"]
 
