@@ -95,10 +95,12 @@ class Trials:
             archive = self._archive(row)
             digest = package.check(archive).digest
             known = self._known(archive, digest)
-            outcomes = self._tried(archive, [who for who in self._crew if _name(who) not in known])
+            outcomes = self._tried(
+                archive, [member for member in self._crew if _name(member) not in known]
+            )
             known = self._known(archive, digest)
         except (PipelineError, OSError) as error:  # of the archive: no board was asked
-            outcomes = {_name(who): error for who in self._crew}
+            outcomes = {_name(member): error for member in self._crew}
         if any(name in known for name in outcomes):
             self._run_here(row)  # its page shows what boards measured
         names = map(_name, self._crew)
@@ -107,12 +109,12 @@ class Trials:
     def _known(self, archive: Path, digest: str) -> dict[str, Verdict]:
         """Return what boards measured of an archive with the settings that they have now."""
         runs = dict(board_runs.of_release(measured.beside(archive), digest))
-        verdicts = ((_name(who), _passed(who.device, runs)) for who in self._crew)
+        verdicts = ((_name(member), _passed(member.device, runs)) for member in self._crew)
         return {name: verdict for name, verdict in verdicts if verdict}
 
     def _tried(self, archive: Path, crew: Sequence[Login]) -> Outcomes:
         """Try an archive on boards, except those that cannot be reached."""
-        crew = [who for who in crew if _name(who) not in self._absent]
+        crew = [member for member in crew if _name(member) not in self._absent]
         if not crew:
             return {}
         outcomes = boards.try_out(archive, crew, file=self._file)
@@ -179,8 +181,8 @@ def _passed(device: Device, runs: Mapping[str, Any]) -> Verdict | None:
     return None
 
 
-def _name(who: Login) -> str:
-    return who.device.name
+def _name(member: Login) -> str:
+    return member.device.name
 
 
 def _named(error: Exception) -> Exception:
