@@ -231,6 +231,7 @@ class Search:
             if self._within(wide, 1 - goal, "the choice"):
                 break
             self._asked = [*self._asked, *self._discontent(wide, 1 - goal)]
+            goal, reason = self._settled(bound, gate)
             wide = self._chosen(1 - goal)
         return self._result(start, wide, goal, reason)
 

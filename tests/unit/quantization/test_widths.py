@@ -1,7 +1,9 @@
 import json
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -13,6 +15,7 @@ from scripts import artefacts, catalog, metrics
 from scripts.htp import simulation
 from scripts.quantization import calibration, choice, widths
 from scripts.quantization.calibration import Unseen
+from scripts.quantization.jury import Verdict
 from scripts.quantization.search import Group, Search, tensors
 from scripts.stages import quantize
 from tests.networks import outliers, vit
@@ -199,6 +202,48 @@ def test_attention_over_many_tokens_gets_16_bits_at_once(
     assert found.cosines["unseen"]["with_8_bits"] < 0.99
     assert found.wide == softmax
     assert found.cosines["unseen"]["reached"] >= 0.99
+
+
+class Invented:
+    """A trial that runs nothing: what goes to a jury are the tensors at 16 bits themselves."""
+
+    def __call__(self, wide: frozenset[str], _: object) -> frozenset[str]:
+        return wide
+
+    def losses(self, kinds: dict[str, str], _: object) -> dict[tuple[str, ...], float]:
+        return {(name,): 1.0 for name in kinds}
+
+
+def _jury(name: str, loss: Callable[[frozenset[str]], float]) -> Any:
+    jury = Mock(pictures=[], cosine=lambda loss: 1 - loss)
+    jury.name = name
+    jury.verdict.side_effect = lambda wide: Verdict(loss(wide), (0,))
+    jury.few.return_value = jury
+    return jury
+
+
+def test_pictures_that_are_asked_late_are_not_promised_what_weights_do_not_allow(
+    tmp_path: Path,
+) -> None:
+    """With the stream at 16 bits all is within the gate; all at 16 bits gains next to nothing."""
+    network = Network.load(vit.write(tmp_path))
+    every = widths.kinds(network)
+    stream = {name for kind in filter(widths.of_stream, every) for name in every[kind]}
+    most = {name for names in every.values() for name in names}
+
+    def of_unseen(wide: frozenset[str]) -> float:
+        return 0.0055 if wide >= most else 0.0065 if wide >= stream else 0.02
+
+    def of_frail(wide: frozenset[str]) -> float:
+        return 0.001 if wide >= stream else 0.03
+
+    trial: Any = Invented()
+    juries = [_jury("unseen", of_unseen), _jury("frail", of_frail)]
+    found = Search(network, trial, juries).run(0.994, 0.99)
+    assert found.wide == stream
+    assert found.cosines["unseen"] == pytest.approx(
+        {"wanted": 0.992, "reached": 0.9935, "with_8_bits": 0.98, "with_16_bits": 0.9945}
+    )
 
 
 @pytest.mark.parametrize("needed", [1, 77, 128])
