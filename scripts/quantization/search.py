@@ -194,10 +194,14 @@ class Search:
             self._verdicts[jury, wide] = jury.verdict(self._trial(wide, jury.pictures))
         return self._verdicts[jury, wide]
 
+    def _hardest(self, wide: frozenset[str]) -> Jury:
+        """Return whom of those that are asked most is lost to."""
+        return max(self._asked, key=lambda jury: self._loss(jury, wide))
+
     def _told(self, wide: Iterable[str]) -> str:
-        """Return a choice's cosine in words, that of the jury that loses most."""
+        """Return a choice's cosine in words, that of the jury to which most is lost."""
         key = frozenset(wide)
-        jury = max(self._asked, key=lambda jury: self._loss(jury, key))
+        jury = self._hardest(key)
         return f"{jury.cosine(self._loss(jury, key)):.5f} on {jury.name} pictures"
 
     def groups(self, of: Sequence[Kind] | None = None) -> list[Group]:
@@ -223,8 +227,7 @@ class Search:
         start = frozenset(self.start)
         if self._within(start, 1 - bound, "8 bits"):
             return self._result(start, start, bound, EIGHT)
-        hardest = max(self._juries, key=lambda jury: self._loss(jury, start))
-        self._asked = [self._few(hardest, start)]
+        self._asked = [self._few(self._hardest(start), start)]
         goal, reason = self._settled(bound, gate)
         wide = self._chosen(1 - goal)
         for _ in range(ROUNDS):
@@ -297,10 +300,12 @@ class Search:
             return bound, "the cheapest that reaches what is wanted"
         enough = max(SETTLED * (1 - gate), 1 - bound)
         reason = f"with these integer weights it cannot be better than {self._told(self.most)}"
+        jury = self._hardest(frozenset(self.most))
+        settled, needed = jury.cosine(enough), jury.cosine(1 - gate)
         if least <= CEILING * enough:
-            say(f"  {reason}: settled for {1 - enough:.5f}, within the gate of {gate:.5f}")
+            say(f"  {reason}: settled for {settled:.5f}, within the gate of {needed:.5f}")
             return 1 - enough, f"{reason}: settled"
-        say(f"  warning: {reason}; the gate is {gate:.5f}")
+        say(f"  warning: {reason}; the gate is {needed:.5f}")
         return 1 - max(BESIDE_WEIGHTS * least, enough), reason
 
     def _steps(self, most: float) -> Iterator[Step]:
