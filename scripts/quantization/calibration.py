@@ -93,7 +93,9 @@ class Unseen:
 
     @classmethod
     def of(cls, network: Network, files: Sequence[Path]) -> Unseen:
-        """Run a float network over raw pictures."""
+        """Run a float network over raw pictures; of none there are no outputs."""
+        if not files:
+            return cls((), {})
         pictures = [samples.read(file, network) for file in files]
         return cls(pictures, _joined(observe.outputs(network, pictures, "reference")))
 
@@ -114,7 +116,8 @@ def _joined(outputs: Mapping[str, Sequence[Features]]) -> dict[str, Features]:
 def juries(unseen: Unseen, frail: Unseen, precision: Precision) -> list[Jury]:
     """Return those who judge widths: pictures that calibration has not seen, and frail ones.
 
-    An output without CLS is judged by its mean alone, as its gate does: no frail ones then.
+    An output without CLS is judged by its mean alone, as its gate does: no frail ones then, and
+    none where all pictures are unseen ones as well.
     """
     typical = Jury("unseen", unseen.pictures, unseen.reference)
     names = [name for name in frail.reference if outputs.has_cls(name)]

@@ -1,12 +1,13 @@
 """Which pictures 8 bits hurt most, told by the float network alone."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from openqnn.network.onnx_network import Network
-from scripts import catalog, metrics
+from scripts import artefacts, catalog, metrics
 from scripts.outputs import PATCHES, TOKENS
 from scripts.quantization import calibration
 from scripts.quantization.calibration import Source, Unseen
@@ -14,6 +15,7 @@ from scripts.quantization.frailty import Observed
 from scripts.quantization.trial import Trial
 from tests.networks import vit
 from tests.unit.quantization.test_equalise import _pictures
+from tests.unit.quantization.test_widths import _int8
 
 INT8 = catalog.precisions()["int8"]
 
@@ -41,6 +43,14 @@ def test_unseen_pictures_are_not_tried_twice() -> None:
     assert observed.frail() == [files[1], files[2]]
     assert observed.frail([files[1]]) == [files[2], files[3]]
     assert Observed(files, {}, []).frail() == []
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_few_pictures_are_enough(tmp_path: Path, count: int) -> None:
+    _pictures(tmp_path / "calibration", count, seed=1)
+    _int8(tmp_path, vit.write(tmp_path))
+    why = json.loads((tmp_path / artefacts.widths("digits", "int8")).read_text())["why"]
+    assert ("frail" in why) == (count > 2)
 
 
 def test_a_frail_picture_counts_by_what_the_gate_allows_it() -> None:
