@@ -54,13 +54,18 @@ Texts = Mapping[str, Text]
 class Sweep:
     """What a file asks for: points in a stable order; `within` are values of `BOUNDS` by name.
 
-    `boards` are what points are tried on, the canary first.
+    `file` is its whole path; `boards` are what points are tried on, the canary first.
     """
 
-    name: str
+    file: Path
     points: tuple[Point, ...]
     within: Mapping[str, tuple[float, ...]]
     boards: tuple[Device, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What its folder below the build folder is called by."""
+        return self.file.stem
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,8 @@ def load(file: Path, shared: Texts, known: Path = devices.FILE) -> Sweep:
     points = {point.name: point for point in (_point(file, text, shared) for text in rest)}
     if not points:
         raise UsageError(f"{file} has no points: all are excluded, or [{GRID}] is empty.")
-    return Sweep(file.stem, tuple(points.values()), _bounds(tables.within, points.values()), boards)
+    bounds = _bounds(tables.within, points.values())
+    return Sweep(file.absolute(), tuple(points.values()), bounds, boards)
 
 
 def _read(file: Path) -> _Tables:

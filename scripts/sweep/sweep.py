@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from scripts.sweep.jobs import Job
 from scripts.sweep.machine import Outcome
 from scripts.sweep.table import ABSENT, BUILT, Row, Table, exactness
 from scripts.sweep.trials import Trials
-from scripts.words import counted, headline
+from scripts.words import counted, headline, quoted
 
 _JSON, _PAGE = "sweep.json", "sweep.html"
 
@@ -71,11 +72,12 @@ def run(
     Raises:
         SweepError: points failed, missed their gates or were not tried on every board; all others
             are built.
+        UsageError: the table of another file stands in its folder.
     """
     work, folder = jobs.of(sweep.points), sweep.points[0].folder.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    console.note(f"{counted(len(sweep.points), 'point')}, {counted(len(work), 'job')}: {folder}")
     table = _fresh(sweep, work)
+    _claim(folder, table)
+    console.note(f"{counted(len(sweep.points), 'point')}, {counted(len(work), 'job')}: {folder}")
     try:
         for job, outcome in runner(work):
             table = _ended(console, table, job, outcome)
@@ -88,6 +90,31 @@ def run(
             writing.replace(folder / _PAGE, page.html(table, folder).encode())
     _show(console, table, folder)
     _require_built(table)
+
+
+def _claim(folder: Path, table: Table) -> None:
+    """Make the folder of a sweep, and refuse one that another file's table stands in.
+
+    A file that was moved is not there any more, so its table is of the file it is now.
+    """
+    file, path = table.sweep.file, folder / _JSON
+    owner = _owner(path)
+    if owner and owner.is_file() and not owner.samefile(file):
+        raise UsageError(
+            f"{folder} has the table of {owner}, another file of the same name as {file}.",
+            remedy=f"rename {file.name}, or give another --build-dir; to replace that table, "
+            f"remove {quoted(path)}",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        _write(path, table)
+
+
+def _owner(path: Path) -> Path | None:
+    """Return the file that a table is of; None where there is no table, or one of before."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return Path(json.loads(path.read_text())["file"])
+    return None
 
 
 def _fresh(sweep: Sweep, work: Sequence[Job]) -> Table:

@@ -215,6 +215,7 @@ class Table:
         states = [row.state for row in self.rows]
         return {
             "sweep": self.sweep.name,
+            "file": str(self.sweep.file),
             "counts": {state: states.count(state) for state in STATES},
             "rows": [row.record() for row in self.rows],
             "networks": [

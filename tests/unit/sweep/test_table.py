@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from scripts.console import Console
-from scripts.errors import ClusterError, GateError, SweepError
-from scripts.sweep import page, sweep
+from scripts.errors import ClusterError, GateError, SweepError, UsageError
+from scripts.sweep import grid, page, sweep
 from scripts.sweep.grid import Sweep
 from scripts.sweep.jobs import Job
 from scripts.sweep.machine import Outcome
@@ -140,6 +141,32 @@ def test_a_sweep_that_does_not_begin_leaves_what_there_was(four: Sweep) -> None:
     with pytest.raises(ClusterError):
         sweep.run(Console(), four, runner)
     assert {path.read_text() for path in folder.iterdir()} == {"earlier"}
+
+
+def test_files_of_one_name_do_not_share_a_folder(tmp_path: Path) -> None:
+    first, second = tmp_path / "a" / "mine.toml", tmp_path / "b" / "mine.toml"
+    for file in (first, second):
+        file.parent.mkdir()
+        file.write_text('[grid]\nprecision = ["int8", "fp16"]\n')
+
+    def swept(file: Path) -> str:
+        mine = grid.load(file, {"build_dir": str(tmp_path / "build")})
+        with suppress(SweepError):
+            sweep.run(Console(), mine, lambda work: ((job, failed(7, "no")) for job in work))
+        table = mine.points[0].folder.parent / "sweep.json"
+        return str(json.loads(table.read_text())["file"])
+
+    assert swept(first) == str(first)
+    with pytest.raises(UsageError, match=f"has the table of {first}, another file") as refused:
+        swept(second)
+    assert "rename mine.toml, or give another --build-dir" in refused.value.remedy
+    first.write_text('[grid]\nprecision = "fp16"\n')
+    assert swept(first) == str(first)  # an edited file is the same one
+    (tmp_path / "link").symlink_to("a")
+    assert swept(tmp_path / "link" / "mine.toml").endswith("link/mine.toml")
+    second.unlink()
+    first.rename(second)
+    assert swept(second) == str(second)  # and so is one that was moved
 
 
 def test_what_has_ended_is_shown_after_an_interrupt_too(four: Sweep) -> None:
