@@ -15,7 +15,7 @@ from scripts.quantization.frailty import Observed
 from scripts.quantization.trial import Trial
 from tests.networks import vit
 from tests.unit.quantization.test_equalise import _pictures
-from tests.unit.quantization.test_widths import _int8
+from tests.unit.quantization.test_widths import _quantised
 
 INT8 = catalog.precisions()["int8"]
 
@@ -45,12 +45,14 @@ def test_unseen_pictures_are_not_tried_twice() -> None:
     assert Observed(files, {}, []).frail() == []
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_few_pictures_are_enough(tmp_path: Path, count: int) -> None:
+@pytest.mark.parametrize("precision", ["int8", "w4a8", "mixed"])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 8])
+def test_few_pictures_are_enough(tmp_path: Path, count: int, precision: str) -> None:
     _pictures(tmp_path / "calibration", count, seed=1)
-    _int8(tmp_path, vit.write(tmp_path))
-    why = json.loads((tmp_path / artefacts.widths("digits", "int8")).read_text())["why"]
-    assert ("frail" in why) == (count > 2)
+    _quantised(tmp_path, vit.write(tmp_path), precision, max_ms=1000.0, min_cosine=None)
+    why = json.loads((tmp_path / artefacts.widths("digits", precision)).read_text())["why"]
+    assert why["reached"] > 0.9
+    assert ("frail" in why) == (count > 2 and precision != "mixed")
 
 
 def test_a_frail_picture_counts_by_what_the_gate_allows_it() -> None:
