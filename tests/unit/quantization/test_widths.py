@@ -12,11 +12,12 @@ from openqnn.quantization import encodings as grids
 from openqnn.quantization import qdq, recipe, sharing
 from openqnn.quantization.encodings import Encodings
 from scripts import artefacts, catalog, metrics
+from scripts.errors import UsageError
 from scripts.htp import simulation
 from scripts.quantization import calibration, choice, widths
 from scripts.quantization.calibration import Unseen
 from scripts.quantization.jury import Verdict
-from scripts.quantization.search import Group, Search, tensors
+from scripts.quantization.search import Group, Pins, Search, tensors
 from scripts.stages import quantize
 from tests.networks import outliers, vit
 from tests.unit.quantization.test_equalise import _features, _pictures
@@ -161,6 +162,38 @@ def test_pinned_widths_hold(tmp_path: Path) -> None:
     kinds = widths.kinds(Network.load(path))
     assert {encodings.activations[name].bits for name in kinds["Sigmoid to Mul"]} == {16}
     assert {encodings.activations[name].bits for name in kinds["Add to Add and Norm"]} == {8}
+
+
+@pytest.mark.parametrize(
+    ("kind", "tensors", "problem", "remedy"),
+    [
+        ("Tan to Add", "all", "names 'Tan to Add', which this", "of its kinds: "),
+        ("Sigmoid to Mul", ["Sigmid_0"], "names 'Sigmid_0', which this", "of 'Sigmoid to Mul': "),
+        (
+            "Sigmoid to Mul",
+            "probability",
+            "under 'Sigmoid to Mul': it is of",
+            "'Softmax to MatMul'",
+        ),
+        ("Softmax to MatMul", "moved", "only moves the values of", "name '"),
+    ],
+)
+def test_a_pinned_name_that_does_not_fit_is_refused_with_one_that_does(
+    tmp_path: Path, kind: str, tensors: list[str] | str, problem: str, remedy: str
+) -> None:
+    network = Network.load(vit.write(tmp_path))
+    source = sharing.quantized_as(network)
+    examples = {
+        "probability": widths.kinds(network)["Softmax to MatMul"][:1],
+        "moved": [next(name for name in source if source[name] != name)],
+    }
+    named = examples.get(str(tensors), tensors)
+    file = tmp_path / "pins.json"
+    file.write_text(json.dumps({"16": {kind: named}}))
+    with pytest.raises(UsageError) as refusal:
+        Pins.load(file, network)
+    assert problem in refusal.value.what
+    assert remedy in refusal.value.remedy
 
 
 def test_a_report_of_widths_pins_the_same_widths(tmp_path: Path) -> None:
