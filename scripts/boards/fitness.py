@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -28,10 +28,7 @@ class Refusal:
     fix: str
 
     def __str__(self) -> str:
-        return (
-            f"  {self.about}: the package needs {self.package}; the board has {self.board}\n"
-            f"    fix: {self.fix}"
-        )
+        return f"{self.about}: the package needs {self.package}; the board has {self.board}"
 
 
 def check(device: Device, facts: Facts, manifest: Manifest, size: int) -> None:
@@ -41,9 +38,27 @@ def check(device: Device, facts: Facts, manifest: Manifest, size: int) -> None:
         MismatchError: with every reason, each with both sides and a fix.
     """
     against = [*refusals(device, facts, manifest), *_space(device, facts, size)]
-    if against:
-        reasons = "\n".join(str(refusal) for refusal in against)
-        raise MismatchError(f"{manifest.name} does not fit {device.name}:\n{reasons}")
+    require_none(f"{manifest.name} does not fit {device.name}", against)
+
+
+def require_none(what: str, refusals: Iterable[Refusal]) -> None:
+    """Raise one error of all refusals, if there is any: their reasons, and what mends each.
+
+    Raises:
+        MismatchError: there is one.
+    """
+    if against := list(refusals):
+        reasons = "".join(f"\n  {refusal}" for refusal in against)
+        raise MismatchError(f"{what}:{reasons}", remedy=_remedy(against))
+
+
+def _remedy(refusals: Sequence[Refusal]) -> str:
+    fixes: dict[str, str] = {}
+    for refusal in refusals:
+        fixes.setdefault(refusal.fix, refusal.about)
+    if len(fixes) == 1:
+        return refusals[0].fix
+    return "; ".join(f"{about}: {fix}" for fix, about in fixes.items())
 
 
 def refusals(device: Device, facts: Facts, manifest: Manifest) -> Iterator[Refusal]:

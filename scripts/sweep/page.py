@@ -21,13 +21,12 @@ TEMPLATE = Path(__file__).with_name("sweep.html.j2")
 def html(table: Table, folder: Path) -> str:
     """Return the page: links in it lead from `folder`."""
     record = table.record()
-    errors = ((row, row.error) for row in table.rows)
     return report_page.rendered(
         TEMPLATE,
         table=table,
         counts=[_counted(*entry) for entry in record["counts"].items() if entry[1]],
         prose=_prose,
-        failures=[(table.label(row), row, error) for row, error in errors if error],
+        failures=[(table.label(row), row) for row in table.rows if row.errors],
         networks=[_network(table, network, folder) for network in table.networks],
         record=Markup(report_page.embedded(record)),  # noqa: S704, escaped there
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from scripts import writing
 from scripts.boards import devices
@@ -25,6 +27,8 @@ from scripts.sweep.trials import Trials
 from scripts.words import counted, headline, quoted
 
 _JSON, _PAGE = "sweep.json", "sweep.html"
+# Letters of a reason in a table: all of it is said as a point ends, and on the page.
+_ROOM = 60
 
 
 def runner(console: Console, **options: str | None) -> Runner:
@@ -131,7 +135,7 @@ def _ended(console: Console, table: Table, job: Job, outcome: Outcome) -> Table:
         return table
     row = rows[job.point] = replace(rows[job.point], outcome=outcome)
     if outcome.error:
-        console.note(f"{table.label(row)}: {row.state}: {outcome.error['what']}")
+        console.note(f"{table.label(row)}: {row.state}: {_why(row)}")
     else:
         console.finished(f"{table.label(row)}: {_figures(row)}", outcome.seconds)
     return replace(table, rows=list(rows.values()))
@@ -156,8 +160,20 @@ def _figures(row: Row) -> str:
 
 
 def _why(row: Row) -> str:
-    """Return why a point is not built, or failed on a board, in a line."""
-    return headline(str(row.error["what"])) if row.error else ""
+    """Return why a point is not built, or failed on boards, and what mends it, in a line."""
+    return " ".join(map(_sentences, row.errors))
+
+
+def _sentences(error: Mapping[str, Any]) -> str:
+    first, *reasons = (line.strip() for line in str(error["what"]).splitlines())
+    what = f"{first} {'; '.join(reasons)}".strip()
+    return f"{what} What to do: {error['remedy']}" if error["remedy"] else what
+
+
+def _in_short(row: Row) -> str:
+    """Return as much of why a point is not built, or failed on boards, as a table has room for."""
+    what = headline(str(row.error["what"])) if row.error else ""
+    return textwrap.shorten(what, _ROOM, placeholder=" ...")
 
 
 def _write(path: Path, table: Table) -> None:
@@ -165,7 +181,7 @@ def _write(path: Path, table: Table) -> None:
 
 
 def _show(console: Console, table: Table, folder: Path) -> None:
-    rows = [(table.label(row), row.state, _figures(row), _why(row)) for row in table.rows]
+    rows = [(table.label(row), row.state, _figures(row), _in_short(row)) for row in table.rows]
     console.table(f"sweep {table.sweep.name}", rows)
     for network in table.networks:
         bests = ((best.bound, best.row) for best in network.best())
@@ -183,7 +199,7 @@ def _require_built(table: Table) -> None:
         raise SweepError(
             f"{counted(len(others), 'point')} of {len(table.rows)} {what}, the first: "
             f"{table.label(others[0])}, {others[0].state}.",
-            remedy="the table says why of each; the same command goes on where this one ended",
+            remedy=f"{_PAGE} says why of each; the same command goes on where this one ended",
         )
     absent = {row.board for point in table.rows for row in point.boards if row.state == ABSENT}
     if absent:

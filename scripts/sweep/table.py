@@ -63,9 +63,15 @@ class Row:
     @property
     def error(self) -> Mapping[str, Any] | None:
         """Why it is not built, or the first reason why a board failed."""
+        return next(iter(self.errors), None)
+
+    @property
+    def errors(self) -> list[Mapping[str, Any]]:
+        """Why it is not built, or why boards failed: what is the same for several of them once."""
         if self.outcome and self.outcome.error:
-            return self.outcome.error
-        return next((verdict.error for verdict in self.boards if verdict.error), None)
+            return [self.outcome.error]
+        errors = [verdict.error for verdict in self.boards if verdict.error]
+        return [error for place, error in enumerate(errors) if error not in errors[:place]]
 
     @property
     def archive(self) -> Mapping[str, Any]:

@@ -23,7 +23,7 @@ from scripts.boards.login import Login
 from scripts.boards.probe import Facts
 from scripts.catalog import Target
 from scripts.console import Console
-from scripts.errors import ArtefactError, DeviceError, HostKeyError, MismatchError, PipelineError
+from scripts.errors import ArtefactError, DeviceError, HostKeyError, PipelineError
 from scripts.package import package
 from scripts.sweep import machine
 from scripts.sweep.attached import lifeline
@@ -64,9 +64,8 @@ def crew(console: Console, sweep: Sweep) -> list[Login]:
 
 
 def _refuse(device: Device, target: Target, refusals: Iterable[Refusal]) -> None:
-    if reasons := "\n".join(map(str, refusals)):
-        what = f"{device.name}, one of the boards, is none for points of {target.name}"
-        raise MismatchError(f"{what}:\n{reasons}")
+    what = f"{device.name}, one of the boards, is none for points of {target.name}"
+    fitness.require_none(what, refusals)
 
 
 class Trials:

@@ -170,7 +170,7 @@ def test_a_mount_that_does_not_serve_is_named_before_the_upload(
             deploy.deploy(archive().path, ["bench"], file=bench.file)
         assert not list(board.data.iterdir())
     assert words in caught.value.what
-    assert fix in caught.value.what
+    assert fix in caught.value.remedy
 
 
 def test_a_full_home_is_in_nobodys_way(

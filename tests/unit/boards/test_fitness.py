@@ -135,4 +135,4 @@ def test_a_folder_that_does_not_serve_says_which_way(
     with pytest.raises(MismatchError) as caught:
         fitness.check(DEVICE, dataclasses.replace(BOARD, **changes), MANIFEST, 1)
     assert board in caught.value.what
-    assert fix in caught.value.what
+    assert fix in caught.value.remedy

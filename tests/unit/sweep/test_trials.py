@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from scripts import digests
-from scripts.boards import fleet, measured
+from scripts.boards import fitness, fleet, measured
+from scripts.boards.devices import Device
 from scripts.boards.install import Say
 from scripts.boards.login import Login
 from scripts.boards.probe import Facts
@@ -34,7 +35,7 @@ from scripts.sweep.grid import Sweep
 from scripts.sweep.jobs import Job
 from scripts.sweep.machine import Outcome
 from tests import packages
-from tests.unit.boards.test_fitness import BOARD
+from tests.unit.boards.test_fitness import BOARD, MANIFEST
 from tests.unit.sweep.files import built, load
 
 NAMES = ("a", "b", "c", "d")
@@ -259,6 +260,28 @@ def test_a_canary_that_fails_ends_its_point_and_no_other(
     page = (tmp_path / "build/sweeps/mine/sweep.html").read_text()
     assert "1 built, 1 failed on boards" in page
     assert "see &lt;there&gt;" in page and "b not tried" in page and "a 0.52 ms" in page
+
+
+def test_each_reason_of_each_board_and_what_mends_it_reach_table_and_page(
+    fakes: Boards, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needs = {"needs": {"glibc": "2.35", "libraries": ["libcdsprpc.so"]}}
+    manifest = replace(MANIFEST, facts={**MANIFEST.facts, **needs})
+    for name in "bc":
+        facts = replace(BOARD, glibc="2.17", libraries={})
+        with pytest.raises(MismatchError) as refused:
+            fitness.check(Device(name, "h", "u", "/p"), facts, manifest, 1)
+        fakes.fails[name, "int8"] = refused.value
+    first, _ = run(error="failed on boards")
+    error = first["error"]
+    assert error["what"].count("the package needs") == 2
+    fixes = ("install a newer system image", "install FastRPC")
+    assert all(fix in error["remedy"] for fix in fixes)
+    page = (tmp_path / "build/sweeps/mine/sweep.html").read_text().partition("<script")[0]
+    assert "does not fit b" in page and "does not fit c" in page
+    assert all(page.count(fix) == 2 for fix in fixes)
+    said, _, shown = capsys.readouterr().out.partition("\nsweep mine")
+    assert all(fix in said for fix in fixes) and "What to do" not in shown
 
 
 def test_a_later_wave_that_fails_is_the_last_one(fakes: Boards, run: Run) -> None:
