@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from openqnn.network.onnx_network import Network
 from openqnn.progress import say
@@ -28,8 +29,13 @@ class Chosen:
     """A network with the widths it gets, the report on why, and what else there was to choose."""
 
     form: Form
-    report: dict[str, object]
+    report: dict[str, Any]
     frontier: Frontier | None = None
+
+    @property
+    def reason(self) -> str:
+        """Return in words why it has these widths."""
+        return str(self.report["why"]["reason"])
 
 
 class Chooser:
@@ -130,12 +136,13 @@ def _report(
     form: Form,
     simulated: Sequence[Mapping[str, object]],
     why: Mapping[str, object],
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return what `widths.json` says; what has 16 and 8 bits in it is a file of pins as well."""
     narrow = search.named(tensors(search.kinds) - form.wide)
     whole = {kind.name for kind in search.kinds if not form.wide.intersection(kind.tensors)}
+    reason = search.explained(str(why["reason"]), form.wide)
     return {
-        "why": {**why, "simulated": simulated, "form": form.facts()},
+        "why": {**why, "reason": reason, "simulated": simulated, "form": form.facts()},
         "16": search.named(form.wide),
         "8": {kind: width_pins.ALL if kind in whole else names for kind, names in narrow.items()},
     }

@@ -28,6 +28,7 @@ from scripts.errors import UsageError
 from scripts.quantization import widths
 from scripts.quantization.jury import Jury, Verdict
 from scripts.quantization.trial import Trial
+from scripts.words import counted
 
 # Where rounded weights lose this share of what may be lost, more 16 bits buy next to nothing.
 CEILING = 0.75
@@ -45,7 +46,9 @@ LEAST_COST = 10.0
 ROUNDS = 2
 # So many names of a network does the refusal of another name list.
 SHOWN = 8
-EIGHT = "8 bits are enough"
+EIGHT = "activations at 8 bits"
+# So many kinds does a sentence name.
+NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -221,8 +224,9 @@ class Search:
         much time: then what is enough for the gate is enough.
         """
         start = frozenset(self.start)
-        if self._within(start, 1 - bound, "8 bits"):
-            return self._result(start, start, bound, EIGHT)
+        beginning = self._beginning()
+        if self._within(start, 1 - bound, beginning):
+            return self._result(start, start, bound, f"{beginning} are enough")
         self._asked = [self._few(self._hardest(start), start)]
         goal, reason = self._settled(bound, gate)
         wide = self._chosen(1 - goal)
@@ -233,6 +237,31 @@ class Search:
             goal, reason = self._settled(bound, gate)
             wide = self._chosen(1 - goal)
         return self._result(start, wide, goal, reason)
+
+    def _beginning(self) -> str:
+        """Return in words what widths a search begins with."""
+        wide = (("pinned", self.pins.wide), ("faster", self._taken - self.pins.narrow))
+        where = " or ".join(word for word, names in wide if names)
+        return f"{EIGHT} (16 where {where})" if where else EIGHT
+
+    def explained(self, reason: str, wide: Collection[str]) -> str:
+        """Return why some tensors have 16 bits: with pins, what these are and what came to them."""
+        pinned = {16: self.pins.wide, 8: self.pins.narrow}
+        if not any(pinned.values()):
+            return reason
+        file = " and ".join(
+            f"{self._counted(names)} to {bits} bits" for bits, names in pinned.items() if names
+        )
+        more = set(wide) - self.pins.wide
+        added = self._counted(more) if more else "nothing more"
+        return f"a file of --widths pins {file}; the search raised {added} to 16: {reason}"
+
+    def _counted(self, names: Collection[str]) -> str:
+        """Return in words how many tensors some are, and of which kinds."""
+        by_kind = [f"{len(own)} of {kind}" for kind, own in self.named(names).items()]
+        rest = len(by_kind) - NAMED
+        more = [counted(rest, "more kind")] if rest > 0 else []
+        return f"{counted(len(names), 'tensor')} ({', '.join([*by_kind[:NAMED], *more])})"
 
     def _discontent(self, wide: frozenset[str], most: float) -> list[Jury]:
         """Return the worst pictures of the juries that lose more."""
@@ -295,7 +324,9 @@ class Search:
         if least <= CEILING * (1 - bound):
             return bound, "the cheapest that reaches what is wanted"
         enough = max(SETTLED * (1 - gate), 1 - bound)
-        reason = f"with these integer weights it cannot be better than {self._told(self.most)}"
+        pinned = " and pinned widths" if self.pins.narrow else ""
+        best = self._told(self.most)
+        reason = f"with these integer weights{pinned} it cannot be better than {best}"
         jury = self._hardest(frozenset(self.most))
         settled, needed = jury.cosine(enough), jury.cosine(1 - gate)
         if least <= CEILING * enough:

@@ -91,6 +91,7 @@ def choose(
         else:
             chosen = chooser.choose(precision, source, pins, scratch)
         chosen.form.save(path)
+    say(f"  why these widths: {chosen.reason}")
     report = arguments.out / artefacts.widths(*names)
     report.write_text(json.dumps(chosen.report, indent=1) + "\n")
     if chosen.frontier:

@@ -82,7 +82,7 @@ def test_an_easy_network_stays_at_8_bits_where_16_cost_anything(tmp_path: Path) 
     _, encodings = _int8(tmp_path, path)
     network = Network.load(path)
     report = json.loads((tmp_path / artefacts.widths("digits", "int8")).read_text())
-    assert report["why"]["reason"] == "8 bits are enough"
+    assert report["why"]["reason"] == "activations at 8 bits are enough"
     assert not report["16"]  # in the invented time, 16 bits make nothing faster
     assert {one.bits for one in encodings.activations.values()} == {8}
     assert set(report["8"]) == set(widths.kinds(network))
@@ -153,7 +153,9 @@ def test_kinds_see_through_movers(tmp_path: Path) -> None:
     assert len(every) == len(set(every))
 
 
-def test_pinned_widths_hold(tmp_path: Path) -> None:
+def test_pinned_widths_hold_and_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     _pictures(tmp_path / "calibration", 10, seed=1)
     path = vit.write(tmp_path, seed=EASY)
     file = tmp_path / "pins.json"
@@ -162,6 +164,16 @@ def test_pinned_widths_hold(tmp_path: Path) -> None:
     kinds = widths.kinds(Network.load(path))
     assert {encodings.activations[name].bits for name in kinds["Sigmoid to Mul"]} == {16}
     assert {encodings.activations[name].bits for name in kinds["Add to Add and Norm"]} == {8}
+    reason = json.loads((tmp_path / artefacts.widths("digits", "int8")).read_text())["why"][
+        "reason"
+    ]
+    counts = [len(kinds[kind]) for kind in ("Sigmoid to Mul", "Add to Add and Norm")]
+    assert reason == (
+        f"a file of --widths pins {counts[0]} tensors ({counts[0]} of Sigmoid to Mul) to 16 bits "
+        f"and {counts[1]} tensors ({counts[1]} of Add to Add and Norm) to 8 bits; the search raised "
+        "nothing more to 16: activations at 8 bits (16 where pinned) are enough"
+    )
+    assert reason in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
