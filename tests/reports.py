@@ -183,7 +183,9 @@ def _quantised(files: dict[str, Path], noise: float) -> None:
         tried = [{"what": "8 bits", "norm": "RMSNormalization", "milliseconds": 0.099}]
         form = {"what": "the choice", "norm": "RMSNormalization", "milliseconds": 0.112}
         weights = 4 if "frontier" in files else 8
-        why = {"reason": "invented", "weights": weights, "simulated": tried, "form": form}
+        judges = {"calibration's own pictures": 2, "others": 2}
+        facts = {"judged_by": judges, "weights": weights, "simulated": tried, "form": form}
+        why = {"reason": "invented", **facts}
         _write(files["widths"], {"why": why, "16": {"Add to Norm": ["layer.1.Add"]}, "8": {}})
     if "frontier" in files:
         _write(files["frontier"], FRONTIER)

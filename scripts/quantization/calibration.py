@@ -28,6 +28,10 @@ from scripts.quantization.trial import Trial
 
 # With at least FEW pictures, the last UNSEEN of them are kept from calibration.
 FEW, UNSEEN = 8, 2
+# What pictures that judge a choice are.
+KEPT = "pictures that calibration has not seen"
+OWN = "calibration's own pictures"
+FRAIL = "calibration pictures that 8 bits hurt most"
 
 
 def split(pictures: Sequence[Path]) -> tuple[Sequence[Path], Sequence[Path]]:
@@ -54,6 +58,11 @@ class Source:
         scaling = Scaling(network)
         axes = {name: scaling.axes(name) for name in recipe.measured(network)}
         return frailty.observed(network, axes, self.pictures)
+
+    @property
+    def judging(self) -> str:
+        """Return in words what the unseen pictures are: of few pictures none can be kept."""
+        return OWN if set(self.unseen).issubset(self.pictures) else KEPT
 
     @property
     def frail(self) -> Sequence[Path]:
@@ -86,18 +95,19 @@ class Source:
 
 @dataclass(frozen=True)
 class Unseen:
-    """Pictures that calibration has not seen, and the float network's outputs, [pictures, ...]."""
+    """Pictures to judge by, in words which, and the float network's outputs, [pictures, ...]."""
 
     pictures: Sequence[Features]
     reference: Mapping[str, Features]
+    words: str = KEPT
 
     @classmethod
-    def of(cls, network: Network, files: Sequence[Path]) -> Unseen:
+    def of(cls, network: Network, files: Sequence[Path], words: str = KEPT) -> Unseen:
         """Run a float network over raw pictures; of none there are no outputs."""
         if not files:
-            return cls((), {})
+            return cls((), {}, words)
         pictures = [samples.read(file, network) for file in files]
-        return cls(pictures, _joined(observe.outputs(network, pictures, "reference")))
+        return cls(pictures, _joined(observe.outputs(network, pictures, "reference")), words)
 
     def centred(self, network: Network) -> bool:
         """Tell whether both forms of a network's norms are one function: its stream is centred."""
@@ -114,18 +124,19 @@ def _joined(outputs: Mapping[str, Sequence[Features]]) -> dict[str, Features]:
 
 
 def juries(unseen: Unseen, frail: Unseen, precision: Precision) -> list[Jury]:
-    """Return those who judge widths: pictures that calibration has not seen, and frail ones.
+    """Return those who judge widths: typical pictures, unseen if they can be, and frail ones.
 
     An output without CLS is judged by its mean alone, as its gate does: no frail ones then, and
     none where all pictures are unseen ones as well.
     """
-    typical = Jury("unseen", unseen.pictures, unseen.reference)
+    typical = Jury("unseen", unseen.words, unseen.pictures, unseen.reference)
     names = [name for name in frail.reference if outputs.has_cls(name)]
     if not names:
         return [typical]
     mean, hundredth = (1 - precision.gate[key] for key in ("cls_mean", "cls_p1"))
     weight = mean / hundredth
-    return [typical, Jury("frail", frail.pictures, frail.reference, weight, cls_alone=True)]
+    hurt = Jury("frail", frail.words, frail.pictures, frail.reference, weight, cls_alone=True)
+    return [typical, hurt]
 
 
 def search(

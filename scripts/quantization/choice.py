@@ -121,7 +121,8 @@ class Chooser:
     ) -> tuple[Search, Forms]:
         """Return a search and the forms of twins; scores and probabilities are what is faster."""
         exact = self._exact or self._network
-        unseen, frail = (Unseen.of(exact, files) for files in (source.unseen, source.frail))
+        unseen = Unseen.of(exact, source.unseen, source.judging)
+        frail = Unseen.of(exact, source.frail, calibration.FRAIL)
         plain = forms.plain(self._network, self._made, centred=lambda: unseen.centred(exact))
         # The trial takes the last form: a LayerNormalization's gain has 8 bits, whatever is raised.
         juries = calibration.juries(unseen, frail, precision)
@@ -140,9 +141,14 @@ def _report(
     """Return what `widths.json` says; what has 16 and 8 bits in it is a file of pins as well."""
     narrow = search.named(tensors(search.kinds) - form.wide)
     whole = {kind.name for kind in search.kinds if not form.wide.intersection(kind.tensors)}
-    reason = search.explained(str(why["reason"]), form.wide)
+    facts = {
+        "reason": search.explained(str(why["reason"]), form.wide),
+        "judged_by": search.judges,
+        "simulated": simulated,
+        "form": form.facts(),
+    }
     return {
-        "why": {**why, "reason": reason, "simulated": simulated, "form": form.facts()},
+        "why": {**why, **facts},
         "16": search.named(form.wide),
         "8": {kind: width_pins.ALL if kind in whole else names for kind, names in narrow.items()},
     }

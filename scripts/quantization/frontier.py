@@ -1,6 +1,6 @@
 """Accuracy against latency: every width that pays, and the choice of one within a budget.
 
-Cosines are measured, on pictures that calibration has not seen; times are the compiler's.
+Cosines are measured, on the pictures that judge every choice (`jury`); times are the compiler's.
 """
 
 from __future__ import annotations

@@ -33,10 +33,13 @@ class Verdict:
 class Jury:
     """Pictures [1, 3, height, width], what float32 gives for them, and what their loss counts.
 
+    `name` is that in `widths.json`, `words` say which pictures they are.
+
     Of typical pictures the mean of all tokens counts as well, not of frail ones: so with gates.
     """
 
     name: str
+    words: str
     pictures: Sequence[Features]
     reference: Mapping[str, Features]
     weight: float = 1.0

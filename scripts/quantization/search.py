@@ -123,7 +123,7 @@ class Found:
     cosines: Mapping[str, Mapping[str, float]]
 
     def facts(self) -> dict[str, object]:
-        """Return what a report says of it; cosines that stand alone are of unseen pictures."""
+        """Return what a report says of it; cosines that stand alone are of typical pictures."""
         rounded = {
             jury: {name: round(cosine, 6) for name, cosine in known.items()}
             for jury, known in self.cosines.items()
@@ -163,6 +163,11 @@ class Search:
         self._taken: set[str] = set()
         self._verdicts: dict[tuple[Jury, frozenset[str]], Verdict] = {}
 
+    @property
+    def judges(self) -> dict[str, int]:
+        """Return how many pictures judge, by what they are."""
+        return {jury.words: len(jury.pictures) for jury in self._juries}
+
     def take(self, kinds: Iterable[Kind]) -> None:
         """Have some more kinds at 16 bits from the start."""
         self._taken |= tensors(kinds)
@@ -201,7 +206,7 @@ class Search:
         """Return a choice's cosine in words, that of the jury to which most is lost."""
         key = frozenset(wide)
         jury = self._hardest(key)
-        return f"{jury.cosine(self._loss(jury, key)):.5f} on {jury.name} pictures"
+        return f"{jury.cosine(self._loss(jury, key)):.5f} on {jury.words}"
 
     def groups(self, of: Sequence[Kind] | None = None) -> list[Group]:
         """Return the groups of some kinds, or of all, whose width is open.
@@ -279,7 +284,7 @@ class Search:
         """Tell whether no jury loses more, and say what each has."""
         for jury in self._juries:
             cosine, goal = (jury.cosine(loss) for loss in (self._loss(jury, wide), most))
-            say(f"  {what}: cosine {cosine:.5f} on {jury.name} pictures, wanted {goal:.5f}")
+            say(f"  {what}: cosine {cosine:.5f} on {jury.words}, wanted {goal:.5f}")
         return all(self._loss(jury, wide) <= most for jury in self._juries)
 
     def _chosen(self, most: float) -> frozenset[str]:

@@ -47,11 +47,19 @@ def test_unseen_pictures_are_not_tried_twice() -> None:
 
 @pytest.mark.parametrize("precision", ["int8", "w4a8", "mixed"])
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 8])
-def test_few_pictures_are_enough(tmp_path: Path, count: int, precision: str) -> None:
+def test_few_pictures_are_enough(
+    tmp_path: Path, count: int, precision: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     _pictures(tmp_path / "calibration", count, seed=1)
     _quantised(tmp_path, vit.write(tmp_path), precision, max_ms=1000.0, min_cosine=None)
     why = json.loads((tmp_path / artefacts.widths("digits", precision)).read_text())["why"]
     assert why["reached"] > 0.9
+    typical = {"calibration's own pictures": min(count, 2)}
+    if count == 8:
+        typical = {"pictures that calibration has not seen": 2}
+    assert typical.items() <= why["judged_by"].items()
+    output = capsys.readouterr().out
+    assert precision == "mixed" or f"on {next(iter(typical))}, wanted" in output
     assert ("frail" in why) == (count > 2 and precision != "mixed")
 
 

@@ -45,6 +45,8 @@ def test_every_precision_has_its_page(tmp_path: Path, precision: str) -> None:
     ids = {attributes.get("id") for _, attributes in Page(text).elements}
     assert {"verdict", "features", "faithfulness", "ranges", "time", "build"} <= ids
     assert ("frontier" in ids) == (precision == "mixed")
+    judges = "on calibration&#39;s own pictures and others against simulated"
+    assert (judges in text) == (precision == "mixed")
     assert ("squares: 4-bit weights" in text) == (precision == "mixed")
     assert ("mixed: 4-bit weights" in text) == (precision == "mixed")
 
