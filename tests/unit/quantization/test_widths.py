@@ -164,16 +164,14 @@ def test_pinned_widths_hold_and_are_told(
     kinds = widths.kinds(Network.load(path))
     assert {encodings.activations[name].bits for name in kinds["Sigmoid to Mul"]} == {16}
     assert {encodings.activations[name].bits for name in kinds["Add to Add and Norm"]} == {8}
-    reason = json.loads((tmp_path / artefacts.widths("digits", "int8")).read_text())["why"][
-        "reason"
-    ]
+    why = json.loads((tmp_path / artefacts.widths("digits", "int8")).read_text())["why"]
     counts = [len(kinds[kind]) for kind in ("Sigmoid to Mul", "Add to Add and Norm")]
-    assert reason == (
+    assert why["reason"] == (
         f"a file of --widths pins {counts[0]} tensors ({counts[0]} of Sigmoid to Mul) to 16 bits "
-        f"and {counts[1]} tensors ({counts[1]} of Add to Add and Norm) to 8 bits; the search raised "
-        "nothing more to 16: activations at 8 bits (16 where pinned) are enough"
+        f"and {counts[1]} tensors ({counts[1]} of Add to Add and Norm) to 8 bits; the search "
+        "raised nothing more to 16: activations at 8 bits (16 where pinned) are enough"
     )
-    assert reason in capsys.readouterr().out
+    assert why["reason"] in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
