@@ -151,6 +151,8 @@ def cache(text: str) -> str:
             "--cache holds a password, which others on this machine can see.",
             remedy="keep it in ~/.netrc, or a token in DINOV3_QNN_CACHE_TOKEN",
         )
+    if parts.port == 0:  # one that is no number, or beyond 65535, is refused in reading it
+        raise ValueError("must have a port from 1 to 65535")
     if parts.query or parts.fragment:
         raise ValueError("must end with its path: https://host/path")
     return text.rstrip("/")

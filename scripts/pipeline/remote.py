@@ -44,6 +44,8 @@ _TRIES = 3
 _CHUNK = 1 << 20
 _LARGEST_RESULT = 16 << 20
 _JSON = "application/json"
+# What says that a file, or that part of it, is not there.
+_NOT_THERE = (404, 410, 416)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MODE = re.compile(r"0[0-7]{3}")
 # What a folder of a network holds apart from outputs.
@@ -52,6 +54,10 @@ _RESERVED = ("manifests", "failed")
 
 class _Useless(Exception):
     """The server gave what is no use, and the reason is the text."""
+
+
+class _Absent(Exception):
+    """The server has no such file."""
 
 
 Kind = TypeVar("Kind")
@@ -75,6 +81,7 @@ class Remote:
     url: str
     note: Callable[[str], None]
     is_alive: bool = True
+    _is_remarked: bool = field(default=False, init=False, repr=False)
     _session: requests.Session = field(init=False, repr=False)
     _certificates: str | bool = field(init=False, repr=False)
     _turn: Lock = field(default_factory=Lock, init=False, repr=False)
@@ -89,7 +96,13 @@ class Remote:
         def ask() -> Manifest | None:
             wish = {"Accept": _JSON}
             with self._ask("GET", f"/ac/{key}", headers=wish, stream=True) as answer:
-                return _manifest(_bounded(answer)) if answer.ok else None
+                content = _bounded(answer) if answer.ok else b""
+            if content.lstrip().startswith(b"<"):
+                raise _Useless("it answers with a page (a log-in page?)")
+            manifest = _manifest(content)
+            if answer.ok and not manifest:
+                self._remark(f"no result of a stage under {key}")
+            return manifest
 
         return self._while_alive(ask, None)
 
@@ -103,8 +116,8 @@ class Remote:
         def ask() -> bool:
             with _locked(path.with_name(cas.LOCK)):
                 incoming = Incoming(path.with_name(f"{sha256}.incoming"))
-                whole = any(self._receive(sha256, size, incoming) for _ in range(_TRIES))
-                return whole and self._accept(incoming, sha256, path)
+                is_there = self._download(sha256, size, incoming)
+                return is_there and self._accept(incoming, sha256, path)
 
         return self._while_alive(ask, False)
 
@@ -133,8 +146,15 @@ class Remote:
             incoming.path.replace(path)
             return True
         incoming.path.unlink()
-        self.note(f"{self.url} has other bytes under {sha256}: not used")
+        self._remark(f"other bytes under {sha256}")
         return False
+
+    def _remark(self, what: str) -> None:
+        """Say, once, that the cache has something that is damaged: the next may be whole."""
+        with self._turn:
+            if not self._is_remarked:
+                self.note(f"{self.url} has {what}: not used, nor is what else is damaged there")
+            self._is_remarked = True
 
     def _put(self, place: str, data: BinaryIO | bytes, kind: str) -> bool:
         answer = self._ask("PUT", place, data=data, headers={"Content-Type": kind})
@@ -142,24 +162,37 @@ class Remote:
             raise _Useless(f"it takes nothing ({_status(answer)})")
         return True
 
+    def _download(self, sha256: str, size: int, incoming: Incoming) -> bool:
+        """Bring what is missing of a file, as far as the cache has it; False where it has none."""
+        ended = True
+        for _ in range(_TRIES):
+            if incoming.size >= size:
+                return True
+            try:
+                ended = self._receive(sha256, size, incoming)
+            except _Absent:
+                return False
+        if incoming.size < size and not ended:
+            raise _Useless("its files break off before their end")
+        return True
+
     def _receive(self, sha256: str, size: int, incoming: Incoming) -> bool:
         """Append to a file what is missing of it; False where the answer broke off."""
         start = incoming.size
-        if start >= size:
-            return True
         wish = {"Range": f"bytes={start}-"} if start else {}
         try:
             with self._ask("GET", f"/cas/{sha256}", headers=wish, stream=True) as answer:
                 if answer.status_code == requests.codes.requested_range_not_satisfiable:
                     incoming.clear()
+                    return True
                 if not answer.ok:
-                    return False
+                    raise _Absent
                 if not answer.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
                     incoming.clear()
                 incoming.append(answer.iter_content(_CHUNK), size)
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
             return False
-        return incoming.size >= size
+        return True
 
     def _ask(self, method: str, place: str, **options: Any) -> requests.Response:
         # Said here, for requests would take REQUESTS_CA_BUNDLE before what a session has.
@@ -169,6 +202,8 @@ class Remote:
             raise _Useless(f"it does not know us ({_status(answer)}): set {TOKEN}, or ~/.netrc")
         if answer.status_code >= 500:
             raise _Useless(f"it fails ({_status(answer)})")
+        if method == "GET" and not answer.ok and answer.status_code not in _NOT_THERE:
+            raise _Useless(f"it refuses ({_status(answer)})")
         return answer
 
     def _while_alive(self, act: Callable[[], Kind], otherwise: Kind) -> Kind:
@@ -235,11 +270,29 @@ def _certificates() -> str | bool:
     """Return the machine's own certificates, those of requests where it has none.
 
     The same variables count as for the hub, in the same order.
+
+    Raises:
+        UsageError: the variable names no file or folder of certificates.
     """
     if name := next((name for name in CERTIFICATES if os.environ.get(name)), ""):
+        _require_certificates(name, os.environ[name])
         return os.environ[name]
     paths = ssl.get_default_verify_paths()
     return paths.cafile or paths.capath or True
+
+
+def _require_certificates(name: str, path: str) -> None:
+    try:
+        is_folder = Path(path).is_dir()
+        ssl.create_default_context(
+            cafile=None if is_folder else path, capath=path if is_folder else None
+        )
+    except OSError as error:  # an SSLError is one, too
+        reason = "it has none" if isinstance(error, ssl.SSLError) else error.strerror
+        raise UsageError(
+            f"{name}={path} cannot be read as certificates: {reason}.",
+            remedy=f"name a file of certificates (PEM), or unset {name}",
+        ) from None
 
 
 @contextmanager
@@ -309,9 +362,21 @@ def _status(answer: requests.Response) -> str:
 def _reason(error: Exception) -> str:
     """Return why in one line; requests' own texts name objects of Python."""
     if isinstance(error, requests.exceptions.SSLError):
-        return "its certificate is not one of this machine's (SSL_CERT_FILE names others)"
+        return _tls_reason(error)
     if isinstance(error, requests.Timeout):
         return "it does not answer in time"
     if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
         return "it does not answer"
     return str(error).splitlines()[0]
+
+
+def _tls_reason(error: Exception) -> str:
+    """Return why there is no TLS; OpenSSL's own words are all that tells the causes apart."""
+    text = str(error)
+    if mismatch := re.search(r"(Hostname|IP address) mismatch", text):
+        return f"its certificate is of another server ({mismatch[0]})"
+    if "has expired" in text:
+        return "its certificate has expired, or the clock here is wrong"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return "its certificate is not one of this machine's (SSL_CERT_FILE names others)"
+    return "it does not speak https:// there (plain http://, or a TLS that is not ours)"

@@ -21,6 +21,9 @@ from scripts.pipeline.variations import AS_IT_IS
         ("https://me:secret@cache.test", "netrc"),
         ("https://cache.test/?a=b", "must end with its path"),
         ("http://[cache", "Invalid IPv6 URL"),
+        ("http://127.0.0.1:99999", "Port out of range 0-65535"),
+        ("http://cache.test:eighty/a", "Port could not be cast"),
+        ("http://cache.test:0", "a port from 1 to 65535"),
     ],
 )
 def test_what_is_no_address_is_refused(text: str, reason: str) -> None:
