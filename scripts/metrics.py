@@ -111,11 +111,15 @@ def rounded(value: Any) -> Any:
     """Return figures, in dictionaries or alone, without the digits that processors disagree in.
 
     float32 has seven significant digits. A sum of it differs in the last between processors with
-    and without AVX-512 or FMA, which add in other orders.
+    and without AVX-512 or FMA, which add in other orders. Only what is 1 in float32 becomes 1: a
+    cosine that is nearly 1 does not.
     """
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
-    return round(float(f"{value:.{DIGITS}g}"), DIGITS) if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    figure = round(float(f"{value:.{DIGITS}g}"), DIGITS)
+    return round(1 - 10**-DIGITS, DIGITS) if figure == 1 > np.float32(value) else figure
 
 
 def _spread(name: str, cosines: NDArray[np.float64]) -> dict[str, float]:

@@ -91,7 +91,8 @@ def _print(report: Mapping[str, Any], figures: Mapping[str, Mapping[str, float]]
             say(f"  {output}:")
         for name, value in own.items():
             bound = report["gate"].get(name)
-            say(f"  {name:10} {value:.{DIGITS}f}" + (f"  (gate {bound})" if bound else ""))
+            figure = f"{metrics.rounded(value):.{DIGITS}f}"
+            say(f"  {name:10} {figure}" + (f"  (gate {bound})" if bound else ""))
     if overflows := report["widest_activation"]["beyond_float16"]:
         say(f"  warning: {counted(overflows, 'activation')} beyond float16's 65504")
     for key, kind in (("accuracy", "accuracy"), ("knn_accuracy", "k-NN accuracy")):

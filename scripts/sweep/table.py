@@ -239,7 +239,7 @@ class Table:
 
 
 def exactness(cosine: float) -> str:
-    """Return a cosine with six digits, cut off rather than rounded: only 1 is shown as 1."""
+    """Return a cosine with six digits, cut off: `metrics.rounded` keeps only 1 as 1."""
     return f"{math.floor(cosine * 1e6 + 1e-9) / 1e6:.6f}"
 
 

@@ -78,4 +78,8 @@ def test_figures_are_written_without_the_digits_that_processors_disagree_in() ->
     assert metrics.rounded(with_avx) == metrics.rounded(without)
     assert metrics.rounded(0.99949249) == 0.999492
     assert metrics.rounded(0.00001234567) == 0.000012
+    # The cosine of a network in float16 whose noise is 62 dB below its signal.
+    assert metrics.rounded(1 - 10**-6.2 / 2) == 0.999999
+    assert metrics.rounded(1 - 1e-12) == metrics.rounded(1.0) == 1
+    assert metrics.rounded(1.0000004) == 1
     assert np.isnan(metrics.rounded(np.nan))
