@@ -38,7 +38,7 @@ def main(arguments: argparse.Namespace) -> None:
             provider.compile_context(model, target, build, settings)
         estimate.save(estimate.read_profile(build / provider.TRACE), target)
     check_target(target, settings)
-    say(f"  {target.stat().st_size:,} bytes for {contexts.target_of(target)}")
+    say(f"  {target.stat().st_size:,} bytes for {contexts.in_words(contexts.target_of(target))}")
 
 
 def check_target(context: Path, settings: provider.Settings) -> None:
@@ -60,7 +60,8 @@ def check_target(context: Path, settings: provider.Settings) -> None:
     }
     found = contexts.target_of(context)
     if found != wanted:
-        raise CompileError(f"The context binary is for {found}, not for {wanted}.")
+        words = [contexts.in_words(settings) for settings in (found, wanted)]
+        raise CompileError(f"The context binary is for {words[0]}, not for {words[1]}.")
 
 
 @contextmanager

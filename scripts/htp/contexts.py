@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import mmap
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from openqnn import progress
 from scripts.catalog import Precision, Target
 from scripts.errors import ArtefactError, CompileError
 from scripts.htp import config, estimate, modellib, sdk, timeline, tools
@@ -41,7 +41,7 @@ def compile_context(
         target,
         is_fp16=precision.weights == 16,
     )
-    with progress.heartbeat("compiling for the HTP"):
+    with tools.heartbeat("compiling for the HTP"):
         command = [*options(root, library, settings, context), *(_TRACE if trace else ())]
         _run(root, context.parent, "qnn-context-binary-generator", *command)
     if not context.is_file():
@@ -51,7 +51,7 @@ def compile_context(
     if trace:
         _save_timeline(context, library.stem.removeprefix("lib"))
     (context.parent / f"{PROFILE}.log").unlink(missing_ok=True)
-    progress.say(f"  {context.stat().st_size:,} bytes for {target_of(context)}")
+    tools.say(f"  {context.stat().st_size:,} bytes for {in_words(target_of(context))}")
 
 
 def options(root: sdk.Sdk, library: Path, config: Path, context: Path) -> list[str | Path]:
@@ -76,7 +76,8 @@ def check_target(context: Path, target: Target) -> None:
     }
     actual = target_of(context)
     if actual != expected:
-        raise CompileError(f"The compiler built for {actual}, not for {expected}.")
+        built, wanted = in_words(actual), in_words(expected)
+        raise CompileError(f"The compiler built for {built}, not for {wanted}.")
 
 
 def _save_estimate(root: sdk.Sdk, context: Path) -> None:
@@ -120,6 +121,12 @@ def target_of(context: Path) -> dict[str, str]:
         raise _broken(context, "it names no target")
     texts = [group.decode() for group in match.groups()]
     return dict(zip(texts[::2], texts[1::2], strict=True))
+
+
+def in_words(target: Mapping[str, str]) -> str:
+    """Return the settings of `target_of` as a person says them."""
+    megabytes = int(target["vtcm_size"]) / 2**20
+    return f"{target['soc_type']}, Hexagon v{target['arch']}, {megabytes:g} MB of VTCM"
 
 
 def _content(context: Path) -> mmap.mmap:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from openqnn import progress
 from scripts.catalog import Target
 from scripts.errors import ArtefactError, ConversionError
 from scripts.htp import netjson, sdk, tools
@@ -25,7 +24,7 @@ def convert(model: Path, encodings: Path | None, cpp: Path, target: Target) -> N
         if path is not None and not path.is_file():
             raise ArtefactError(f"{path} does not exist.", remedy="run `invoke build`")
     cpp.parent.mkdir(parents=True, exist_ok=True)
-    with progress.heartbeat("convert"):
+    with tools.heartbeat("convert"):
         tools.run(
             sdk.in_force(),
             "qnn-onnx-converter",

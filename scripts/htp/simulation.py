@@ -7,7 +7,7 @@ from pathlib import Path
 
 from openqnn.quantization.encodings import Encodings
 from scripts.catalog import Precision, Target
-from scripts.htp import contexts, conversion, estimate, libraries, sdk
+from scripts.htp import contexts, conversion, estimate, libraries, sdk, tools
 
 NAME = "trial"
 
@@ -17,11 +17,13 @@ def milliseconds(
 ) -> float:
     """Return what the compiler estimates for an inference on a target.
 
+    Several run side by side, so their commands say nothing, unless they fail.
+
     Raises:
         ConversionError, CompileError: as the stages `convert`, `compile` and `context`; or the
             compiler has no estimate for the target.
     """
-    with tempfile.TemporaryDirectory(dir=scratch) as name:
+    with tools.quietly(), tempfile.TemporaryDirectory(dir=scratch) as name:
         out = Path(name).absolute()
         file, cpp = out / f"{NAME}.encodings.json", out / f"{NAME}.cpp"
         encodings.save(file)

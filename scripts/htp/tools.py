@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,6 +18,30 @@ from scripts.htp.sdk import Sdk
 LAST_LINES = 12
 # The simulator prints this at every start.
 NOISE = "LIBNATIVE: No alternate configuration"
+
+
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Have commands that this thread runs meanwhile say nothing, unless they fail."""
+    before = _QUIET.set(True)
+    try:
+        yield
+    finally:
+        _QUIET.reset(before)
+
+
+def say(text: str) -> None:
+    """Print a line on what a command does, where commands are not run quietly."""
+    if not _QUIET.get():
+        progress.say(text)
+
+
+def heartbeat(what: str) -> AbstractContextManager[None]:
+    """Say every now and then that a command goes on, where commands are not run quietly."""
+    return nullcontext() if _QUIET.get() else progress.heartbeat(what)
 
 
 def run(
@@ -48,7 +74,7 @@ def run(
     ) as process:
         for line in process.stdout or ():
             if NOISE not in line:
-                progress.say(f"  {line.rstrip()}")
+                say(f"  {line.rstrip()}")
                 last.append(line.rstrip())
     if process.returncode:
         raise _failure(name, process.returncode, "\n".join(last), error, cause)

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from scripts import artefacts, toml
+from openqnn.quantization.encodings import Encodings
+from scripts import artefacts, catalog, toml
 from scripts.errors import CompileError, ConversionError, PipelineError, SdkError
 from scripts.htp import conversion, modellib, sdk
+from scripts.htp.simulation import milliseconds
 from scripts.stages import compile as compile_stage
 from scripts.stages import context, convert
 from tests.networks import small_network
@@ -274,12 +276,32 @@ def test_missing_inputs_are_refused_before_a_tool_runs(chain: Chain) -> None:
     assert not chain.log.exists()
 
 
+def test_trials_of_widths_say_nothing_unless_they_fail(
+    chain: Chain,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    chain.run()
+    assert " bytes for QCS9100, Hexagon v73, 8 MB of VTCM\n" in capsys.readouterr().out
+    kind, target = catalog.precisions()[PRECISION], catalog.targets()["iq9075"]
+    assert milliseconds(chain.onnx, Encodings({}, {}), kind, target, tmp_path) == 0.005
+    assert not capsys.readouterr().out
+    monkeypatch.setenv("STAND_IN_FAILS", "qnn-context-binary-generator")
+    with pytest.raises(CompileError, match="Failed to finalize graph"):
+        milliseconds(chain.onnx, Encodings({}, {}), kind, target, tmp_path)
+    assert not capsys.readouterr().out
+    monkeypatch.delenv("STAND_IN_FAILS")
+    chain.convert()
+    assert "  convert: " in capsys.readouterr().out
+
+
 def test_a_context_for_another_chip_is_refused(chain: Chain, root: Path) -> None:
     tool = root / "bin" / sdk.HOST / "qnn-context-binary-generator"
     tool.write_text(tool.read_text().replace("soc_type=QCS9100", "soc_type=SM8550"))
     chain.convert()
     chain.compile()
-    with pytest.raises(CompileError, match=r"built for .*SM8550"):
+    with pytest.raises(CompileError, match=r"built for SM8550, Hexagon v73, 8 MB of VTCM, not"):
         chain.context()
 
 
