@@ -18,7 +18,7 @@ from scripts.quantization.calibration import Source, Unseen
 from scripts.quantization.forms import Form, Forms
 from scripts.quantization.frontier import Branch, Budget, Frontier
 from scripts.quantization.search import Pins, Search, tensors
-from scripts.quantization.twins import Clock, Simulate
+from scripts.quantization.twins import PART, WHOLE, Clock, Simulate
 
 # The share of the gate's loss that quantising may use up; the rest is for other pictures.
 MARGIN = 0.6
@@ -99,7 +99,7 @@ class Chooser:
         made = {recipe.WEIGHT_BITS: self._made, narrower.weights: few}
         twins = {bits: self._clock(self._network, encodings) for bits, encodings in made.items()}
         for bits, milliseconds in twins.items():
-            say(f"  a twin with {bits}-bit weights: {milliseconds:.3f} ms")
+            say(f"  {bits}-bit weights: {milliseconds:.3f} ms {PART}")
         return twins
 
     def _other(self, narrower: Precision, source: Source, pins: Pins, scratch: Path) -> Branch:
@@ -114,7 +114,7 @@ class Chooser:
     def _branch(self, precision: Precision, source: Source, pins: Pins, scratch: Path) -> Branch:
         """Return what there is to choose with the weights of a precision."""
         search, twins = self._searched(precision, source, pins, scratch)
-        return Branch(search, Forms(twins.plain, self._clock.whole), precision.weights)
+        return Branch(search, Forms(twins.plain, self._clock.whole, WHOLE), precision.weights)
 
     def _searched(
         self, precision: Precision, source: Source, pins: Pins, scratch: Path
@@ -127,7 +127,7 @@ class Chooser:
         # The trial takes the last form: a LayerNormalization's gain has 8 bits, whatever is raised.
         juries = calibration.juries(unseen, frail, precision)
         search = calibration.search(*list(plain.values())[-1], juries, scratch, pins)
-        twins = Forms(plain, self._clock)
+        twins = Forms(plain, self._clock, PART)
         search.take(twins.free(search.kinds))
         return search, twins
 

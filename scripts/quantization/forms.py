@@ -15,10 +15,11 @@ from pathlib import Path
 import onnx
 
 from openqnn.network.onnx_network import Network
-from openqnn.progress import say
+from openqnn.progress import heartbeat, say
 from openqnn.quantization.encodings import Encodings
 from scripts.quantization import norms, widths
 from scripts.quantization.search import Kind, Search, tensors
+from scripts.words import counted
 
 # The milliseconds of a quantised network, or of a part that tells which of two is faster. It is
 # called from several threads at once.
@@ -53,9 +54,14 @@ class Form:
 class Forms:
     """The forms of a network that was calibrated with 8 bits."""
 
-    def __init__(self, plain: Mapping[str, tuple[Network, Encodings]], time: Time) -> None:
-        """Take the network and its encodings, before any is raised, by the name of its norms."""
-        self.plain, self._time = plain, time
+    def __init__(
+        self, plain: Mapping[str, tuple[Network, Encodings]], time: Time, part: str = "simulated"
+    ) -> None:
+        """Take the network and its encodings, before any is raised, by the name of its norms.
+
+        `part` says behind milliseconds what of the network they are of.
+        """
+        self.plain, self._time, self._part = plain, time, part
         self._known: dict[tuple[str, frozenset[str]], Form] = {}
 
     def fastest(self, candidates: Mapping[str, Collection[str]]) -> Form:
@@ -71,7 +77,8 @@ class Forms:
         """Return the kinds of attention scores and probabilities, if 16 bits make them faster."""
         softmax = [kind for kind in kinds if widths.of_softmax(kind.name)]
         norm = next(iter(self.plain))
-        points = [("8 bits", norm, ()), ("8 bits, softmax at 16", norm, tensors(softmax))]
+        wide_softmax = "attention scores and probabilities at 16 bits, the rest at 8"
+        points = [("activations at 8 bits", norm, ()), (wide_softmax, norm, tensors(softmax))]
         narrow, wide = self._forms(points)
         return softmax if wide.milliseconds < narrow.milliseconds else []
 
@@ -99,9 +106,12 @@ class Forms:
         for point in points:
             if _key(point) not in self._known:
                 new.setdefault(_key(point), point)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        if not new:
+            return [self._known[_key(point)] for point in points]
+        what = f"simulating {counted(len(new), 'choice')} of widths and norms"
+        with heartbeat(what), ThreadPoolExecutor(os.cpu_count()) as pool:
             for key, form in zip(new, pool.map(self._timed, new.values()), strict=True):
-                say(f"  {form.what}, {form.norm}: {form.milliseconds:.3f} ms")
+                say(f"  {form.what}; norms: {form.norm}: {form.milliseconds:.3f} ms {self._part}")
                 self._known[key] = form
         return [self._known[_key(point)] for point in points]
 
@@ -118,9 +128,9 @@ def candidates(search: Search, wide: Collection[str]) -> dict[str, Collection[st
     raised = frozenset(wide) - search.start
     found: dict[str, Collection[str]] = {"the choice": frozenset(wide)}
     if raised and not raised >= stream:
-        found["with the whole stream"] = frozenset(wide) | stream
+        found["the choice, and the whole residual stream at 16 bits"] = frozenset(wide) | stream
     if raised - stream:
-        found["all at 16 bits"] = frozenset(search.most)
+        found["all activations at 16 bits"] = frozenset(search.most)
     return found
 
 

@@ -79,7 +79,7 @@ class Branch:
         order = _by_worth(search)
         self._costs = {kind.name: max(kind.cost, LEAST_COST) for kind in order}
         self.points: list[Point] = []
-        for count in track(range(len(order) + 1), f"frontier, weights of {weights} bits"):
+        for count in track(range(len(order) + 1), f"choices with weights of {weights} bits"):
             names = tuple(kind.name for kind in order[:count])
             cosine = 1 - search.loss(self._tensors(names))
             if not self.points or cosine > self.points[-1].cosine:
@@ -89,7 +89,8 @@ class Branch:
 
     def form(self, point: Point) -> Form:
         """Return the fastest form of a point."""
-        label = f"{point.weights}-bit weights, {counted(len(point.kinds), 'kind')} at 16 bits"
+        count = counted(len(point.kinds), "kind")
+        label = f"{point.weights}-bit weights, {count} of activations at 16 bits"
         return self.forms.fastest({label: self._tensors(point.kinds)})
 
     def time(self, point: Point) -> None:
@@ -142,8 +143,9 @@ class Frontier:
         while not (point := budget.choose(self.points)).simulated:
             self._branch(point).time(point)
         say(
-            f"  {point.milliseconds:.3f} ms, cosine {point.cosine:.5f}, "
-            f"weights of {point.weights} bits; 16 bits for:"
+            f"  chosen: {point.milliseconds:.3f} ms, worst cosine {point.cosine:.5f}, "
+            f"weights of {point.weights} bits; {counted(len(point.kinds), 'kind')} of activations "
+            "at 16 bits, named by what writes and what reads them:"
         )
         for name in point.kinds:
             say(f"    {name}")

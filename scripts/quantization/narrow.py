@@ -18,6 +18,7 @@ from openqnn.quantization import recipe
 from openqnn.quantization.encodings import Encoding, Encodings, symmetric
 from scripts import catalog
 from scripts.quantization import rounding, widths
+from scripts.words import counted
 
 
 def narrowed(
@@ -33,7 +34,7 @@ def narrowed(
     wide = widths.at(made.activations, made.activations, widths.WIDE)
     fitted = recipe.fitted(network, Encodings(wide, {**made.params, **few}))
     rounding.round_weights(network, fitted, few.keys(), pictures)
-    say(f"  {len(few)} weights have {bits} bits")
+    say(f"  the weights of {counted(len(few), 'linear layer')} have {bits} bits")
     few = {name: fitted.params[name] for name in few}
     # Biases took up what the weights lost: they may need a little more room.
     return recipe.fitted(network, Encodings(made.activations, {**made.params, **few}))

@@ -236,7 +236,7 @@ class Search:
         goal, reason = self._settled(bound, gate)
         wide = self._chosen(1 - goal)
         for _ in range(ROUNDS):
-            if self._within(wide, 1 - goal, "the choice"):
+            if self._within(wide, 1 - goal, "the choice of widths"):
                 break
             self._asked = [*self._asked, *self._discontent(wide, 1 - goal)]
             goal, reason = self._settled(bound, gate)
@@ -360,10 +360,11 @@ class Search:
 
     def _first(self, most: float) -> Step:
         """Return the first step with which no more than `most` is lost, else all kinds."""
+        say("  which activations need 16 bits? They are named by what writes and what reads them")
         for step in self._steps(most):
             wide = self._with(step)
             if wide != self.start:
-                say(f"  16 bits for {step.name}: cosine {self._told(wide)}")
+                say(f"  16 bits for all of {step.name}: cosine {self._told(wide)}")
             if self.loss(wide) <= most:
                 return step
         return Step((), tuple(self.kinds))
@@ -373,12 +374,12 @@ class Search:
         if self.loss(self.start) <= most:
             return []
         groups = self.groups(kinds)
-        say(f"  {len(groups)} groups: bisection tells how many of them need 16 bits")
+        say(f"  of {counted(len(groups), 'group')}, those of one kind in one layer, how many?")
         low, high = 0, len(groups)
         while high - low > len(groups) // RESOLUTION:
             middle = (low + high) // 2
             wide = self.start | tensors(groups[:middle])
-            say(f"  the first {middle}: cosine {self._told(wide)}")
+            say(f"  16 bits for the {middle} that gain most: cosine {self._told(wide)}")
             if self.loss(wide) <= most:
                 high = middle
             else:
@@ -402,7 +403,7 @@ class Search:
     def _say(self, raised: Sequence[Group]) -> None:
         counts = {kind.name: len(kind.tensors) for kind in self.kinds}
         for kind, names in self.named(tensors(raised)).items():
-            say(f"  16 bits: {kind}, {len(names)} of {counts[kind]}")
+            say(f"  16 bits for {len(names)} of {counts[kind]} activations of {kind}")
 
 
 class _Names:

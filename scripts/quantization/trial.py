@@ -98,10 +98,10 @@ class Trial:
         stride = max(1, len(steps) // SAMPLED)
         sample = steps[::stride]
         found: dict[tuple[str, ...], float] = {}
-        for step in track(sample, "losses, a sample"):
+        for step in track(sample, "what 8 bits lose, in a sample of layers"):
             found |= self._lost(step, _groups(step.piece, kinds))
         known = _negligible(found, kinds)
-        for step in track([step for step in steps if step not in sample], "losses"):
+        for step in track([step for step in steps if step not in sample], "what 8 bits lose"):
             groups = {group: kinds[group[0]] for group in _groups(step.piece, kinds)}
             found |= {group: known[kind] for group, kind in groups.items() if kind in known}
             found |= self._lost(step, [group for group in groups if group not in found])

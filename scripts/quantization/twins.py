@@ -23,6 +23,11 @@ from openqnn.quantization.qdq import encoded_constants
 Simulate = Callable[[Path, Encodings], float]
 # Layers of a twin; they are spread over the depth.
 LAYERS = 3
+# What milliseconds of twins are, and what those of whole networks.
+PART, WHOLE = (
+    f"simulated for at most {LAYERS} layers, to compare",
+    "simulated for the whole network",
+)
 NORMS_A_LAYER = 2
 
 
