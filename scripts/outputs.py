@@ -161,7 +161,8 @@ def _entries(text: str) -> Iterator[Output]:
         elif word in HEADS:
             raise ValueError(f"{word} names no file: {word}=FILE")
         elif word == LAYERS:
-            raise ValueError(f"{value or 'nothing'!r} is no layer; layers are counted from 0")
+            what = f"{value!r} is no layer" if value else f"{part!r} names no layer"
+            raise ValueError(f"{what}; layers are counted from 0: {LAYERS}=2,5")
         else:
             raise ValueError(f"there is no output {part!r}; there are {GRAMMAR}")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scripts.errors import UsageError
 
-_FORM = re.compile(r"(\d{1,9})(?:x(\d{1,9}))?", re.ASCII)
+_FORM = re.compile(r"(\d{1,9})(?:[xX](\d{1,9}))?", re.ASCII)
 # 4096 patches: attention over more is beyond what was measured on the HTP.
 MOST_PATCHES = 64
 

@@ -33,7 +33,6 @@ CAUSES = {
     EMPTY: "of nearly one colour or transparent",
     MASK: "masks of labels in place of pictures",
     DARK: "scans whose values are not scaled to 16 bits",
-    COPY: "copies of one picture",
     IN_OTHER_SET: "the same pictures for both sets",
     decoding.DAMAGED: "an interrupted copy",
     decoding.STRANGE: "files that are no pictures, whatever their names say",

@@ -48,7 +48,7 @@ def collect(collector: Collector, count: int | None, files: Sequence[Path]) -> N
     """Fill the set with up to `count` of the files, or with all that are usable.
 
     Raises:
-        CalibrationError: not one is, or all are copies of one.
+        CalibrationError: not one is.
     """
     _fill(collector, count, files)
     _warn_of_few(collector)
@@ -237,14 +237,13 @@ def _fill(collector: Collector, count: int | None, files: Sequence[Path]) -> Non
 
 
 def _require_usable(collector: Collector) -> None:
-    """Refuse pictures of which none can be used, or that are all one picture."""
-    taken, reasons = len(collector.taken), collector.skipped.values()
-    if taken > 1 or (taken and COPY not in reasons):
+    """Refuse pictures of which none can be used; copies of one picture count once, as it does."""
+    if collector.taken:
         return
     raise CalibrationError(
-        f"{collector.images} is unfit: {counted(taken, 'usable picture')}, left out: "
+        f"{collector.images} is unfit: {counted(0, 'usable picture')}, left out: "
         f"{collector.left_out}.",
-        cause=causes(reasons),
+        cause=causes(collector.skipped.values()),
         remedy=collector.remedy,
     )
 

@@ -69,7 +69,8 @@ def _require_budget(build: BuildOptions) -> None:
         raise UsageError(f"Precision {name} takes no budget.", remedy="choose --precision mixed")
     if build.widths and "widths" in unused(build.precision):
         raise UsageError(
-            f"Precision {name} has no widths to choose.", remedy="leave --widths out, or int8"
+            f"Precision {name} has no widths to choose.",
+            remedy="leave --widths out, or choose --precision int8",
         )
 
 

@@ -32,12 +32,20 @@ _SDK_USED = (
 
 @dataclass(frozen=True)
 class Done:
-    """A stage that is whole, and whether it had to run, or came from the store."""
+    """A stage that is whole, and whether it had to run, or where it was built before.
+
+    `origin` names the store or the cache that it came from; it is empty where it did not.
+    """
 
     stage: Stage
     manifest: Manifest
     ran: bool
-    restored: bool = False
+    origin: str = ""
+
+    @property
+    def restored(self) -> bool:
+        """Whether it came from where it was built before."""
+        return bool(self.origin)
 
     @property
     def is_new(self) -> bool:
@@ -163,7 +171,7 @@ class Step:
         if manifest is None:
             return None
         self.place.console.restored(name, origin)
-        return Done(self.stage, manifest, ran=False, restored=True)
+        return Done(self.stage, manifest, ran=False, origin=origin)
 
     def _keep(self) -> None:
         """Keep a stage's result by its key, except what came from elsewhere and may differ there.

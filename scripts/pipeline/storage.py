@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from scripts.console import Console, size
-from scripts.pipeline import cas
+from scripts.errors import UsageError
+from scripts.pipeline import cas, options
+from scripts.pipeline.build_options import BuildOptions
 from scripts.pipeline.cas import Manifest
 from scripts.words import counted
 
 # Below a folder of builds: sweeps, and in each a folder of builds for every point.
 SWEEPS = "sweeps"
 _NETWORKS = ("*", f"{SWEEPS}/*/*/*")
+_OPTION = options.of(BuildOptions)["build_dir"]
 _DAY = 86400.0
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) *([A-Z]*)", re.ASCII)
@@ -78,7 +81,16 @@ class Storage:
 
 
 def look(build_dir: Path) -> Storage:
-    """Read the store of a folder of builds; what is damaged in it counts as a file of no use."""
+    """Read the store of a folder of builds; what is damaged in it counts as a file of no use.
+
+    Raises:
+        UsageError: there is no such folder, and it is not the one of a checkout without builds.
+    """
+    if not build_dir.is_dir() and build_dir != _OPTION.value(_OPTION.default):
+        raise UsageError(
+            f"--build-dir {build_dir}: there is no such folder.",
+            remedy="give the one that builds went to",
+        )
     root = build_dir / cas.NAME
     shown = list(_manifests(_shown(build_dir)))
     keys = {manifest["key"] for _, manifest in shown}

@@ -178,7 +178,7 @@ def _stage_record(step: Done) -> dict[str, Any]:
 def _stage_row(step: Done) -> tuple[str | Text, ...]:
     cost = _stage_record(step)
     if not step.ran:
-        how = "from the store" if step.restored else "skipped"
+        how = f"from {step.origin}" if step.restored else "skipped"
         return (step.stage.name, Text(how, style="dim"), "")
     return (step.stage.name, f"{cost['seconds']:.1f} s", size(cost["peak_memory_bytes"]))
 

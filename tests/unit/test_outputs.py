@@ -46,7 +46,7 @@ def test_commas_may_be_in_the_path_of_a_head() -> None:
         ("cls,patch-head= ", "patch-head names no file: patch-head=FILE"),
         ("layers=٣", "'٣' is no layer"),
         ("layers=1,٣", "there is no output '٣'"),
-        ("layers=", "'nothing' is no layer"),
+        ("layers=", "'layers=' names no layer; layers are counted from 0: layers=2,5"),
         ("layers=-1", "'-1' is no layer"),
         ("tokens,cls,tokens", "last_hidden_state stands there twice"),
         ("layers=3,3", "layer_3 stands there twice"),

@@ -7,13 +7,16 @@ from scripts.picture_size import PictureSize
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("512", (512, 512)), ("480x640", (480, 640)), (" 224 ", (224, 224))]
+    ("text", "size"),
+    [("512", (512, 512)), ("480x640", (480, 640)), (" 224 ", (224, 224)), ("320X256", (320, 256))],
 )
 def test_a_size_is_height_by_width(text: str, size: tuple[int, int]) -> None:
     assert PictureSize.parse(text).axes == size
 
 
-@pytest.mark.parametrize("text", ["", "x", "480x", "-224", "480x640x3", "22.4", "٢٢٤", "480 x 640"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "480x", "-224", "480x640x3", "480xX640", "22.4", "٢٢٤", "480 x 640"]
+)
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is no picture size"):
         PictureSize.parse(text)

@@ -1,4 +1,4 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path, PurePosixPath
 
 from scripts.console import Console
@@ -16,6 +16,14 @@ def step(verb: str, *outputs: str, ran: bool = True) -> Done:
     files = {name: {"size": 10, "sha256": name[::-1]} for name in outputs}
     usage = {"peak_memory_bytes": 7}
     return Done(Stage(verb, verb, ()), {"outputs": files, "seconds": 1.5, "usage": usage}, ran)
+
+
+def test_the_table_says_where_a_stage_came_from() -> None:
+    how = {
+        str(summary._stage_row(replace(step("export", ran=False), origin=origin))[1])
+        for origin in ("", "the store", "the shared cache")
+    }
+    assert how == {"skipped", "from the store", "from the shared cache"}
 
 
 def test_the_page_is_what_the_code_says() -> None:

@@ -113,8 +113,9 @@ def test_pinned_widths_reach_quantize(tmp_path: Path) -> None:
     quantize = next(stage for stage in stages(widths=str(file)) if stage.verb == "quantize")
     assert quantize.arguments[-2:] == ("--widths", "/widths.json")
     assert [mount.source for mount in quantize.mounts] == [file]
-    with pytest.raises(UsageError, match="no widths to choose"):
+    with pytest.raises(UsageError, match="no widths to choose") as refused:
         stages(precision="w8a16", widths=str(file))
+    assert refused.value.remedy == "leave --widths out, or choose --precision int8"
     with pytest.raises(UsageError, match="is not there"):
         stages(widths=str(tmp_path / "other.json"))
 

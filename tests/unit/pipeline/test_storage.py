@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from scripts.console import Console
-from scripts.pipeline import manual, storage
+from scripts.errors import UsageError
+from scripts.pipeline import manual, request, storage
 from scripts.pipeline.store import Store
 from tests.unit.pipeline.test_cas import run
 
@@ -123,6 +124,17 @@ def test_a_folder_of_builds_without_a_store(tmp_path: Path) -> None:
     storage.show(Console(), tmp_path)
     storage.collect(Console(), tmp_path, keep_days=0, max_size=0)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_builds_that_is_not_there_is_refused_except_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="nope: there is no such folder"):
+        storage.show(Console(), tmp_path / "nope")
+    with pytest.raises(UsageError, match="nope: there is no such folder"):
+        storage.collect(Console(), tmp_path / "nope", keep_days=None, max_size=None)
+    monkeypatch.chdir(tmp_path)
+    storage.show(Console(), request.make().build_dir)  # nothing was built there yet
 
 
 @pytest.mark.parametrize(
