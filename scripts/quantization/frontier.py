@@ -6,6 +6,7 @@ Cosines are measured, on the pictures that judge every choice (`jury`); times ar
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -33,10 +34,16 @@ class Point:
     simulated: bool = False
     weights: int = recipe.WEIGHT_BITS
 
+    def __str__(self) -> str:
+        return f"{self.milliseconds:.3f} ms with a cosine of {self.cosine:.5f}"
+
 
 @dataclass(frozen=True)
 class Budget:
-    """What a point may take, in milliseconds, and must reach, in cosine; None sets no limit."""
+    """What a point may take, in milliseconds, and must reach, in cosine; None sets no limit.
+
+    Points are those of a frontier: in the order of their times, and so of their cosines.
+    """
 
     most_ms: float | None = None
     least_cosine: float | None = None
@@ -47,22 +54,42 @@ class Budget:
         Raises:
             GateError: there is none.
         """
-        held = [
-            point
-            for point in points
-            if (self.most_ms is None or point.milliseconds <= self.most_ms)
-            and (self.least_cosine is None or point.cosine >= self.least_cosine)
-        ]
-        if not held:
-            raise GateError(
-                f"No widths of activations are within the budget: the fastest take "
-                f"{points[0].milliseconds:.3f} ms with a cosine of {points[0].cosine:.5f}, the "
-                f"most exact {points[-1].milliseconds:.3f} ms with {points[-1].cosine:.5f}.",
-                remedy="a --max-ms or --min-cosine between these",
+        first, *others = self.decisive(points)
+        if self._in_time(first) and self._is_exact(first):
+            return first
+        raise self._refusal(first, others[0] if others else first)
+
+    def decisive(self, points: Sequence[Point]) -> list[Point]:
+        """Return the point to choose, else the two that come nearest: the faster one is first."""
+        in_time = [point for point in points if self._in_time(point)]
+        exact = [point for point in points if self._is_exact(point)]
+        if held := [point for point in in_time if point in exact]:
+            return [held[0] if self.most_ms is None else held[-1]]
+        if in_time and exact:
+            return [in_time[-1], exact[0]]
+        return [points[0], points[-1]]
+
+    def _in_time(self, point: Point) -> bool:
+        return self.most_ms is None or point.milliseconds <= self.most_ms
+
+    def _is_exact(self, point: Point) -> bool:
+        return self.least_cosine is None or point.cosine >= self.least_cosine
+
+    def _refusal(self, fast: Point, exact: Point) -> GateError:
+        """Return a refusal that says what comes nearest: one budget holds for each, or neither."""
+        if self._in_time(fast) and self._is_exact(exact):
+            milliseconds = f"{math.ceil(exact.milliseconds * 1000) / 1000:.3f}"
+            cosine = f"{math.floor(fast.cosine * 1e5) / 1e5:.5f}"
+            return GateError(
+                f"No widths of activations hold both budgets: the most exact in time take "
+                f"{fast}, the fastest that are exact enough {exact}.",
+                remedy=f"--max-ms {milliseconds} or --min-cosine {cosine} beside the other one",
             )
-        if self.most_ms is None:
-            return min(held, key=lambda point: point.milliseconds)
-        return max(held, key=lambda point: point.cosine)
+        return GateError(
+            f"No widths of activations are within the budget: the fastest take {fast}, the most "
+            f"exact {exact}.",
+            remedy="a --max-ms or --min-cosine between these; both may be given together",
+        )
 
 
 class Branch:
@@ -140,8 +167,9 @@ class Frontier:
         Raises:
             GateError: no point is within it.
         """
-        while not (point := budget.choose(self.points)).simulated:
-            self._branch(point).time(point)
+        while rough := [point for point in budget.decisive(self.points) if not point.simulated]:
+            self._branch(rough[0]).time(rough[0])
+        point = budget.choose(self.points)
         say(
             f"  chosen: {point.milliseconds:.3f} ms, worst cosine {point.cosine:.5f}, "
             f"weights of {point.weights} bits; {counted(len(point.kinds), 'kind')} of activations "

@@ -24,10 +24,8 @@ Simulate = Callable[[Path, Encodings], float]
 # Layers of a twin; they are spread over the depth.
 LAYERS = 3
 # What milliseconds of twins are, and what those of whole networks.
-PART, WHOLE = (
-    f"simulated for at most {LAYERS} layers, to compare",
-    "simulated for the whole network",
-)
+PART = f"simulated for at most {LAYERS} layers, to compare"
+WHOLE = "simulated for the whole network"
 NORMS_A_LAYER = 2
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -35,6 +36,28 @@ def test_a_time_buys_the_most_exact_and_an_accuracy_the_fastest() -> None:
 def test_a_budget_out_of_reach_is_refused_with_what_is_in_reach(budget: Budget) -> None:
     with pytest.raises(GateError, match=r"20\.000 ms .* 0\.98.* 30\.000 ms .* 0\.999"):
         budget.choose(POINTS)
+
+
+def test_budgets_that_hold_for_no_point_together_are_told_the_nearest_ones() -> None:
+    exact = replace(POINTS[2], milliseconds=30.0004)
+    points = [*POINTS[:2], exact]
+    with pytest.raises(GateError, match=r"both budgets: .* 24\.000 ms .* 30\.000 ms") as refusal:
+        Budget(most_ms=25.0, least_cosine=0.995).choose(points)
+    remedy = re.fullmatch(
+        r"--max-ms (\S+) or --min-cosine (\S+) beside the other one", refusal.value.remedy
+    )
+    assert remedy
+    milliseconds, cosine = map(float, remedy.groups())
+    assert Budget(most_ms=milliseconds, least_cosine=0.995).choose(points) is exact
+    assert Budget(most_ms=25.0, least_cosine=cosine).choose(points) is points[1]
+
+
+def test_a_refusal_names_times_that_were_simulated() -> None:
+    slow = OtherWeights([*POINTS], real=26.0)
+    branches: list[Any] = [slow]
+    with pytest.raises(GateError, match="the most exact in time take 20"):
+        Frontier(branches).choose(Budget(most_ms=25.0, least_cosine=0.995))
+    assert slow.points[1].simulated
 
 
 class Invented:
