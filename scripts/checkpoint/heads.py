@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.checkpoint.header import read_header
-from scripts.checkpoint.tensors import STORED_TYPES, Tensor, is_finite, refuse_type
+from scripts.checkpoint.tensors import STORED_TYPES, Tensor, is_finite
 from scripts.errors import CheckpointError
 from scripts.outputs import HEAD_SUFFIX
 
@@ -46,7 +46,11 @@ def read(file: Path, hidden: int) -> Mapping[str, NDArray[np.float32]]:
     values = {name: tensor.read() for name, tensor in _tensors(file, hidden).items()}
     values[WEIGHT] = values[WEIGHT].reshape(_matrix(values[WEIGHT].shape))
     if bad := [name for name, value in values.items() if not is_finite(value)]:
-        raise CheckpointError(f"{file}: {bad[0]} has NaN or infinite values.", remedy=REMEDY)
+        raise CheckpointError(
+            f"{file}: {bad[0]} has NaN or infinite values.",
+            cause="a training that diverged, or values too large for the float16 it was saved in",
+            remedy="save the head of an earlier step, in float32: `layer.float().state_dict()`",
+        )
     if not values[WEIGHT].any():
         raise CheckpointError(
             f"{file} is no head: every weight is 0.",
@@ -74,7 +78,11 @@ def _tensors(file: Path, hidden: int) -> dict[str, Tensor]:
     layer = _layer(file, header)
     for name, tensor in header.items():
         if tensor.dtype not in STORED_TYPES:
-            raise refuse_type(file, name, tensor.dtype)
+            raise CheckpointError(
+                f"{file}: {name} is stored as {tensor.dtype}.",
+                cause="a head that is quantised already",
+                remedy="save the one it was made from, in float32: `layer.float().state_dict()`",
+            )
     _require_width(file, layer, hidden)
     return layer
 
@@ -98,17 +106,23 @@ def _require_width(file: Path, layer: Mapping[str, Tensor], hidden: int) -> None
     shape = layer[WEIGHT].shape
     matrix = _matrix(shape)
     if len(matrix) != 2 or matrix[1] != hidden or not matrix[0]:
-        both = "a head on CLS and the mean of the patches, side by side"
-        other = "a head of another model, or a transposed one"
         raise CheckpointError(
             f"{file} is no head for this network: its weight is {list(shape)}, not "
             f"[classes, {hidden}].",
-            cause=both if matrix[1:] == (2 * hidden,) else other,
+            cause=_misfit(shape, hidden),
             remedy=REMEDY,
         )
     if BIAS in layer and layer[BIAS].shape != shape[:1]:
         wrong, right = list(layer[BIAS].shape), list(shape[:1])
         raise CheckpointError(f"{file}: its bias is {wrong}, not {right}.", remedy=REMEDY)
+
+
+def _misfit(shape: tuple[int, ...], hidden: int) -> str:
+    if len(shape) == 4 and shape[2:] != (1, 1):
+        return f"a convolution of {shape[2]} x {shape[3]}, which is no linear layer of each patch"
+    if _matrix(shape)[1:] == (2 * hidden,):
+        return "a head on CLS and the mean of the patches, side by side"
+    return "a head of another model, or a transposed one"
 
 
 def _matrix(shape: tuple[int, ...]) -> tuple[int, ...]:

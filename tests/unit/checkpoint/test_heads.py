@@ -60,6 +60,7 @@ def test_a_bias_may_be_left_out(tmp_path: Path) -> None:
         ({"bn.weight": BIAS, "conv_seg.weight": WEIGHT}, "it holds bn.weight [10], conv_seg"),
         ({"head_weight": WEIGHT}, "it holds head_weight [10, 96]."),
         ({"weight": np.ones((10, HIDDEN, 3, 3))}, "[10, 96, 3, 3], not [classes, 96]"),
+        ({"weight": np.ones((10, HIDDEN, 3, 3))}, "usual cause: a convolution of 3 x 3"),
         ({"weight": np.ones((10, 2 * HIDDEN))}, "CLS and the mean of the patches"),
         ({"weight": WEIGHT.T.copy()}, f"[{HIDDEN}, 10], not [classes, {HIDDEN}]"),
         ({"weight": WEIGHT[0]}, f"[{HIDDEN}], not [classes, {HIDDEN}]"),
@@ -91,8 +92,9 @@ def test_what_is_no_safetensors_file_is_refused(tmp_path: Path) -> None:
 def test_integers_are_refused(tmp_path: Path) -> None:
     file = _file(tmp_path, {"weight": WEIGHT})
     file.write_bytes(file.read_bytes().replace(b'"F32"', b'"I32"'))
-    with pytest.raises(CheckpointError, match="stored as I32"):
+    with pytest.raises(CheckpointError, match="stored as I32") as refused:
         heads.check(file, HIDDEN)
+    assert "float32" in refused.value.remedy and "head" in refused.value.cause
 
 
 @pytest.mark.parametrize("bias", [{}, {"bias": BIAS}])
@@ -115,5 +117,6 @@ def test_a_pipe_and_a_device_are_no_file(tmp_path: Path) -> None:
 
 def test_values_must_be_finite(tmp_path: Path) -> None:
     file = _file(tmp_path, {"weight": WEIGHT * np.float32(np.nan)})
-    with pytest.raises(CheckpointError, match="weight has NaN"):
+    with pytest.raises(CheckpointError, match="weight has NaN") as refused:
         heads.read(file, HIDDEN)
+    assert "earlier step" in refused.value.remedy and "diverged" in refused.value.cause
