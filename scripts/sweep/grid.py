@@ -26,7 +26,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,7 +38,7 @@ from scripts.pipeline import plan
 from scripts.pipeline.options import Option, Text, flag
 from scripts.pipeline.request import Request
 from scripts.sweep.point import OPTIONS, Point
-from scripts.words import nearest
+from scripts.words import nearest, quoted
 
 DEFAULTS, GRID, EXCLUDE, WITHIN = "defaults", "grid", "exclude", "within"
 BOARDS = "boards"
@@ -46,6 +46,7 @@ BOARDS = "boards"
 _SEVERAL = (GRID, EXCLUDE)
 BOUNDS = ("max_ms", "min_cosine")
 MOST_POINTS = 10_000
+_FLAG = re.compile(r"(?<![\w/-])--([a-z][a-z-]*)", re.ASCII)
 Axes = Mapping[str, Sequence[Text]]
 Texts = Mapping[str, Text]
 
@@ -264,10 +265,12 @@ def _point(file: Path, texts: Texts, shared: Texts) -> Point:
 def _require_here(request: Request) -> None:
     """Refuse weights on the hub: every point would fetch them for itself."""
     if request.hub_id:
-        weights = request.hub_id.repository
+        weights, build_dir = request.hub_id, request.build_dir.parents[2]
+        folder = replace(request, build_dir=build_dir).root / "weights"
         raise UsageError(
-            f"The weights of {weights} are on the hub, and a sweep fetches none.",
-            remedy=f'`invoke fetch --weights {weights}`, then weights = "build/hub/.../weights"',
+            f"The weights of {weights.repository} are on the hub, and a sweep fetches none.",
+            remedy=f"`invoke fetch --weights {weights} --build-dir {quoted(build_dir)}`, then "
+            f'weights = "{folder}"',
         )
 
 
@@ -285,12 +288,28 @@ def _bounds(within: Axes, points: Iterable[Point]) -> dict[str, tuple[float, ...
 
 @contextmanager
 def _at(file: Path, place: str) -> Iterator[None]:
-    """Say of a refusal where in the file its reason stands."""
+    """Say of a refusal where in the file its reason stands, with the names that the file has."""
     try:
         yield
     except PipelineError as error:
-        error.what = f"{file}: {place}: {error.what}"
+        error.what = f"{file}: {place}: {_in_file(error.what)}"
+        error.cause, error.remedy = _in_file(error.cause), _in_file(error.remedy)
         raise
+
+
+def _in_file(text: str) -> str:
+    """Return a message with options by their names in a file, as `min_cosine`.
+
+    Commands between backticks, and options of the sweep's own command line, stay as they are.
+    """
+    parts = text.split("`")
+    parts[::2] = [_FLAG.sub(_key, part) for part in parts[::2]]
+    return "`".join(parts)
+
+
+def _key(match: re.Match[str]) -> str:
+    name = match[1].replace("-", "_")
+    return name if name in OPTIONS else match[0]
 
 
 def _refuse(file: Path, place: str, what: str) -> NoReturn:

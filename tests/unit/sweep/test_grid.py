@@ -98,11 +98,11 @@ def test_every_option_of_a_build_is_a_name_or_is_said_on_the_command_line() -> N
         ('[grid]\nmodels = ["digits"]', ["no grid.models", "model is the nearest"]),
         ('[grid]\nprecision = "int9"', ["grid.precision: ", "'int9'", "int8 is the nearest"]),
         ('[grid]\nmodel = ["digit"]', ["grid.model: ", "'digit'", "digits is the nearest"]),
-        ('[grid]\ninput = "int8"', ["grid.input: --input int8", "one of: float32, uint8"]),
-        ("[grid]\ninput = 8", ["grid.input: --input 8"]),
+        ('[grid]\ninput = "int8"', ["grid.input: input int8", "one of: float32, uint8"]),
+        ("[grid]\ninput = 8", ["grid.input: input 8"]),
         ("[grid]\nsize = [[224]]", ["grid.size is [224]", "text or a number"]),
         ("[grid]\nsize = true", ["grid.size is true", "text or a number"]),
-        ("[grid]\nmax_ms = nan", ["grid.max_ms: --max-ms nan"]),
+        ("[grid]\nmax_ms = nan", ["grid.max_ms: max_ms nan"]),
         ('[grid]\ngate = "no"', ['grid.gate is "no"', "true or false"]),
         ("[grid]\nsize = []", ["grid.size has no value"]),
         ("[grid]\nbuild_dir = 'x'", ["no grid.build_dir"]),
@@ -135,12 +135,21 @@ def test_every_option_of_a_build_is_a_name_or_is_said_on_the_command_line() -> N
         ),
         ("", ["mine.toml has no points"]),
         (f"[grid]\nsize = {list(range(101))}\nmax_ms = {list(range(1, 101))}", ["10100 points"]),
-        ('[grid]\nprecision = "mixed"', ["precision = mixed: ", "needs a budget"]),
+        (
+            '[grid]\nprecision = "mixed"',
+            ["precision = mixed: ", "needs a budget", ":  min_cosine 0.99"],
+        ),
         (
             '[grid]\nmodel = "vits16"\nweights = "random"\nsize = [224, 230]',
-            ["model = vits16, weights = random, size = 230: ", "--size 224 is the nearest"],
+            [
+                "model = vits16, weights = random, size = 230: ",
+                "what to do:  size 224 is the nearest",
+            ],
         ),
-        ('[grid]\nmodel = "vits16"', ["facebook/dinov3-vits16", "on the hub", "invoke fetch"]),
+        (
+            '[grid]\nmodel = "vits16"',
+            ["facebook/dinov3-vits16", "on the hub", "`invoke fetch --weights hf://"],
+        ),
         ('[grid]\nweights = "/nowhere"', ["grid.weights: There are no weights at /nowhere"]),
     ],
 )
@@ -151,6 +160,25 @@ def test_what_cannot_be_meant_is_refused_with_its_place(
         load(tmp_path, text)
     assert str(tmp_path / "mine.toml") in refused.value.what
     assert all(word in str(refused.value) for word in words), str(refused.value)
+
+
+def test_weights_of_the_hub_are_refused_with_the_folder_that_fetch_brings_them_to(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        load(tmp_path, '[grid]\nweights = "hf://me/mine@v2"')
+    build = tmp_path / "build"
+    command = f"`invoke fetch --weights hf://me/mine@v2 --build-dir {build}`"
+    folder = build / "hub" / "me--mine@v2" / "weights"
+    assert refused.value.remedy == f'{command}, then weights = "{folder}"'
+
+
+def test_messages_have_the_names_of_the_file_except_in_commands(tmp_path: Path) -> None:
+    text = "choose --min-cosine, or --cache; `invoke fetch --weights a` to a--precision/--model"
+    assert grid._in_file(text) == text.replace("--min-cosine", "min_cosine")
+    with pytest.raises(UsageError) as refused:
+        load(tmp_path, '[grid]\nprecision = "mixed"')
+    assert "min_cosine 0.995 " in refused.value.remedy and "max_ms 25 " in refused.value.remedy
 
 
 def test_a_network_that_no_board_can_hold_is_refused_before_any_work(tmp_path: Path) -> None:
