@@ -51,9 +51,18 @@ def at(address: str, say: Say) -> Runner:
         UsageError: Dask is not installed, or that is no address.
     """
     _require_dask()
-    if not address.startswith(_SCHEMES):
+    if not _is_address(address):
         raise UsageError(f"--scheduler {address}: must be an address: tcp://HOST:PORT.")
     return lambda jobs: _at(address, jobs, say)
+
+
+def _is_address(text: str) -> bool:
+    """Tell whether a text is an address with a host, and a port that there can be if it has one."""
+    try:
+        parts = urlsplit(text)
+        return text.startswith(_SCHEMES) and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def on(file: Path, say: Say) -> Runner:

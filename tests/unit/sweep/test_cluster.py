@@ -30,7 +30,9 @@ def test_without_dask_the_command_that_installs_it_is_named(
 
 
 @pytest.mark.usefixtures("_dask")
-@pytest.mark.parametrize("address", ["a.test:8786", "http://a.test:8786", "8786"])
+@pytest.mark.parametrize(
+    "address", ["a.test:8786", "http://a.test:8786", "8786", "tcp://a.test:99999", "tcp://:1"]
+)
 def test_what_is_no_address_of_a_scheduler(address: str) -> None:
     with pytest.raises(UsageError, match=r"--scheduler .*: must be an address"):
         sweep.runner(Console(), scheduler=address)
