@@ -54,7 +54,7 @@ class ImageFileError(PipelineError):
 
 
 class CalibrationError(PipelineError):
-    """The calibration set as a whole is unfit: too few, constant or duplicate pictures."""
+    """The pictures as a whole are unfit: none of use, files gone, or not of the network's size."""
 
     exit_code = 6
 
