@@ -99,7 +99,7 @@ class Chooser:
         made = {recipe.WEIGHT_BITS: self._made, narrower.weights: few}
         twins = {bits: self._clock(self._network, encodings) for bits, encodings in made.items()}
         for bits, milliseconds in twins.items():
-            say(f"  {bits}-bit weights: {milliseconds:.3f} ms {PART}")
+            say(f"  {bits}-bit weights: {milliseconds:.3f} ms ({PART})")
         return twins
 
     def _other(self, narrower: Precision, source: Source, pins: Pins, scratch: Path) -> Branch:

@@ -111,7 +111,7 @@ class Forms:
         what = f"simulating {counted(len(new), 'choice')} of widths and norms"
         with heartbeat(what), ThreadPoolExecutor(os.cpu_count()) as pool:
             for key, form in zip(new, pool.map(self._timed, new.values()), strict=True):
-                say(f"  {form.what}; norms: {form.norm}: {form.milliseconds:.3f} ms {self._part}")
+                say(f"  {form.what}; norms {form.norm}: {form.milliseconds:.3f} ms ({self._part})")
                 self._known[key] = form
         return [self._known[_key(point)] for point in points]
 

@@ -69,6 +69,15 @@ class Budget:
             return [in_time[-1], exact[0]]
         return [points[0], points[-1]]
 
+    @property
+    def reason(self) -> str:
+        """Return in words what it has one choose."""
+        exact = f"--min-cosine {self.least_cosine}"
+        if self.most_ms is None:
+            return f"the fastest with {exact}"
+        within = f"the most exact within --max-ms {self.most_ms}"
+        return within if self.least_cosine is None else f"{within}, which has {exact} too"
+
     def _in_time(self, point: Point) -> bool:
         return self.most_ms is None or point.milliseconds <= self.most_ms
 
@@ -178,7 +187,7 @@ class Frontier:
         for name in point.kinds:
             say(f"    {name}")
         branch = self._branch(point)
-        return Choice(branch.form(point), branch, point)
+        return Choice(branch.form(point), branch, point, budget.reason)
 
     def save(self, path: Path) -> None:
         """Write all points as JSON."""
@@ -195,11 +204,12 @@ class Choice:
     form: Form
     branch: Branch
     point: Point
+    reason: str
 
     def facts(self) -> dict[str, object]:
         """Return what a report says of the choice."""
         reached = round(self.point.cosine, 6)
-        return {"reason": "the budget", "reached": reached, "weights": self.point.weights}
+        return {"reason": self.reason, "reached": reached, "weights": self.point.weights}
 
 
 def _by_worth(search: Search) -> list[Kind]:

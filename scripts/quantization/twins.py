@@ -24,8 +24,8 @@ Simulate = Callable[[Path, Encodings], float]
 # Layers of a twin; they are spread over the depth.
 LAYERS = 3
 # What milliseconds of twins are, and what those of whole networks.
-PART = f"simulated for at most {LAYERS} layers, to compare"
-WHOLE = "simulated for the whole network"
+PART = f"simulated, at most {LAYERS} layers"
+WHOLE = "simulated, the whole network"
 NORMS_A_LAYER = 2
 
 

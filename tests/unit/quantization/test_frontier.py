@@ -38,6 +38,20 @@ def test_a_budget_out_of_reach_is_refused_with_what_is_in_reach(budget: Budget) 
         budget.choose(POINTS)
 
 
+@pytest.mark.parametrize(
+    ("budget", "reason"),
+    [
+        (Budget(most_ms=0.2), "the most exact within --max-ms 0.2"),
+        (Budget(least_cosine=0.9), "the fastest with --min-cosine 0.9"),
+        (Budget(0.2, 0.9), "the most exact within --max-ms 0.2, which has --min-cosine 0.9 too"),
+    ],
+)
+def test_a_budget_is_the_reason_of_a_choice(budget: Budget, reason: str) -> None:
+    point = Point(("a",), 0.98, 0.1, simulated=True)
+    branches: list[Any] = [OtherWeights([replace(point, cosine=0.99)], 0.0)]
+    assert Frontier(branches).choose(budget).facts()["reason"] == reason
+
+
 def test_budgets_that_hold_for_no_point_together_are_told_the_nearest_ones() -> None:
     exact = replace(POINTS[2], milliseconds=30.0004)
     points = [*POINTS[:2], exact]
