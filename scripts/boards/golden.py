@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy
 
+from scripts import metrics
 from scripts.boards import measured, shell
 from scripts.boards.board import ANSWER_LIMIT, Board
 from scripts.errors import DeviceError, GateError
@@ -29,8 +30,9 @@ _REMEDY = (
 class Golden:
     """The outcome of a golden run.
 
-    The worst cosine of an output, over the whole of it, what the runner said, and its report: times
-    in microseconds and the configuration they were measured under.
+    The worst cosine of an output, over the whole of it, with six digits, of which only 1 is 1; what
+    the runner said, and its report: times in microseconds and the configuration they were measured
+    under.
     """
 
     cosine: float
@@ -68,16 +70,16 @@ async def run(board: Board, release: str, manifest: Manifest) -> Golden:
         expected = await board.run("read.sh", f"{folder}/{path}", str(sizes[path]), limit=limit)
         cosines.append(_cosine(board.device.name, actual, expected))
     text = shell.printable(said).strip()
-    golden = Golden(float(numpy.min(cosines)), text.rpartition("\n")[0], measured.report(text))
-    if not golden.cosine >= MIN_COSINE:
+    worst = float(numpy.min(cosines))
+    if not worst >= MIN_COSINE:
         raise GateError(
-            f"{board.device.name} runs the network and gets it wrong: cosine {golden.cosine:.6f}"
+            f"{board.device.name} runs the network and gets it wrong: cosine {worst:.6f}"
             f" against the simulator, {MIN_COSINE} wanted.",
             cause="another skel than the package's was loaded, the NPU is faulty, or the package's"
             " golden output is of another network",
             remedy=_REMEDY,
         )
-    return golden
+    return Golden(metrics.rounded(worst), text.rpartition("\n")[0], measured.report(text))
 
 
 def _arguments(board: Board, manifest: Manifest) -> list[str]:
