@@ -335,8 +335,8 @@ class Search:
         jury = self._hardest(frozenset(self.most))
         settled, needed = jury.cosine(enough), jury.cosine(1 - gate)
         if least <= CEILING * enough:
-            say(f"  {reason}: settled for {settled:.5f}, within the gate of {needed:.5f}")
-            return 1 - enough, f"{reason}: settled"
+            say(f"  {reason}: {settled:.5f} is enough for the gate of {needed:.5f}")
+            return 1 - enough, f"{reason}: chosen is what is enough for the gate"
         say(f"  warning: {reason}; the gate is {needed:.5f}")
         return 1 - max(BESIDE_WEIGHTS * least, enough), reason
 
@@ -374,7 +374,8 @@ class Search:
         if self.loss(self.start) <= most:
             return []
         groups = self.groups(kinds)
-        say(f"  of {counted(len(groups), 'group')}, those of one kind in one layer, how many?")
+        number = counted(len(groups), "group")
+        say(f"  {number}, each of one kind in one layer: how many of them need 16 bits?")
         low, high = 0, len(groups)
         while high - low > len(groups) // RESOLUTION:
             middle = (low + high) // 2
