@@ -118,20 +118,20 @@ class Forms:
     def _timed(self, point: Point) -> Form:
         what, norm, wide = point
         network, encodings = self._network(norm, wide)
-        made = widths.raised(network, encodings, wide)
-        return Form(what, norm, frozenset(wide), self._time(network, made), network, made)
+        raised = widths.raised(network, encodings, wide)
+        return Form(what, norm, frozenset(wide), self._time(network, raised), network, raised)
 
 
 def candidates(search: Search, wide: Collection[str]) -> dict[str, Collection[str]]:
     """Return a search's choice, and those with more 16 bits that may be faster."""
     stream = tensors(kind for kind in search.kinds if widths.of_stream(kind.name)) & search.most
     raised = frozenset(wide) - search.start
-    found: dict[str, Collection[str]] = {"the choice": frozenset(wide)}
+    choices: dict[str, Collection[str]] = {"the choice": frozenset(wide)}
     if raised and not raised >= stream:
-        found["the choice, and the whole residual stream at 16 bits"] = frozenset(wide) | stream
+        choices["the choice, and the whole residual stream at 16 bits"] = frozenset(wide) | stream
     if raised - stream:
-        found["all activations at 16 bits"] = frozenset(search.most)
-    return found
+        choices["all activations at 16 bits"] = frozenset(search.most)
+    return choices
 
 
 def plain(
@@ -142,10 +142,10 @@ def plain(
     That computes the same where the stream is `centred`, before weights are rounded: the mean that
     rounding brings into it is noise, which a LayerNormalization takes out again.
     """
-    found = {norms.name(network): (network, encodings)}
+    forms = {norms.name(network): (network, encodings)}
     if norms.has_other_form(network) and centred():
-        found[norms.LAYER] = norms.as_layer_norms(network, encodings)
-    return found
+        forms[norms.LAYER] = norms.as_layer_norms(network, encodings)
+    return forms
 
 
 def _norms(network: Network) -> dict[str, str]:

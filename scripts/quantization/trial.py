@@ -74,13 +74,13 @@ class Trial:
     def __call__(self, wide: Collection[str], pictures: Sequence[Features]) -> dict[str, Features]:
         """Return the outputs for pictures [1, 3, height, width], some activations at 16 bits."""
         values: Sequence[Features] = pictures
-        found: dict[str, Features] = {}
+        features: dict[str, Features] = {}
         for runner in self._runners:
             outputs = self._through(runner, values, wide)
             values = outputs[runner.result]
             ends = self._ends.intersection(outputs)
-            found |= {name: np.concatenate(outputs[name]) for name in sorted(ends)}
-        return found
+            features |= {name: np.concatenate(outputs[name]) for name in sorted(ends)}
+        return features
 
     def losses(
         self, kinds: Mapping[str, str], pictures: Sequence[Features]
@@ -97,15 +97,15 @@ class Trial:
         steps = [*self._steps(pictures)]
         stride = max(1, len(steps) // SAMPLED)
         sample = steps[::stride]
-        found: dict[tuple[str, ...], float] = {}
+        losses: dict[tuple[str, ...], float] = {}
         for step in track(sample, "what 8 bits lose, in a sample of layers"):
-            found |= self._lost(step, _groups(step.piece, kinds))
-        known = _negligible(found, kinds)
+            losses |= self._lost(step, _groups(step.piece, kinds))
+        known = _negligible(losses, kinds)
         for step in track([step for step in steps if step not in sample], "what 8 bits lose"):
             groups = {group: kinds[group[0]] for group in _groups(step.piece, kinds)}
-            found |= {group: known[kind] for group, kind in groups.items() if kind in known}
-            found |= self._lost(step, [group for group in groups if group not in found])
-        return found
+            losses |= {group: known[kind] for group, kind in groups.items() if kind in known}
+            losses |= self._lost(step, [group for group in groups if group not in losses])
+        return losses
 
     def _steps(self, pictures: Sequence[Features]) -> Iterator[_Step]:
         """Yield the pieces in turn, and what enters and leaves them with 16 bits throughout."""
@@ -140,15 +140,15 @@ class Trial:
         self,
         result: str,
         exact: Sequence[Features],
-        found: Sequence[Features],
+        narrow: Sequence[Features],
         group: Collection[str],
     ) -> float:
         tensor = result.removesuffix(".q")
         bits = NARROW if tensor in group else WIDE
         ratios = []
-        for one, other in zip(exact, found, strict=True):
-            signal = self._seen(result, one, WIDE)
-            noise = self._seen(result, other, bits) - signal
+        for before, after in zip(exact, narrow, strict=True):
+            signal = self._seen(result, before, WIDE)
+            noise = self._seen(result, after, bits) - signal
             ratio = (noise**2).sum(axis=-1) / np.maximum((signal**2).sum(axis=-1), TINY)
             ratios.append(max(ratio[0], ratio.mean()))
         return float(np.mean(ratios)) / 2
@@ -190,12 +190,12 @@ def _gains(network: Network) -> dict[str, NDArray[Any]]:
 
 def _groups(piece: Piece, kinds: Mapping[str, str]) -> Sequence[tuple[str, ...]]:
     """Return the tensors that a piece quantises, those of one kind together."""
-    made: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for node in piece.nodes:
         name = node.output[0].removesuffix(".q")
         if node.op_type == "QuantizeLinear" and name in kinds:
-            made.setdefault(kinds[name], []).append(name)
-    return [tuple(names) for names in made.values()]
+            groups.setdefault(kinds[name], []).append(name)
+    return [tuple(names) for names in groups.values()]
 
 
 class _Switch:
