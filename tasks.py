@@ -61,7 +61,8 @@ def _stage_task(verb: str) -> Task[Any, Any]:
         if packs:
             space.require(request, len(plans))
         signs = _signed(console) if packs and request.sign else lambda _: {}
-        session.run_together(_builder(console, request), plans, signs)
+        exports = any(stage.verb == "export" for stage in stages)
+        session.run_together(_builder(console, request, exports=exports), plans, signs)
 
     return run
 
@@ -91,12 +92,13 @@ def _folder(path: Path) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def _builder(console: Console, request: Request) -> Builder:
+def _builder(console: Console, request: Request, *, exports: bool = True) -> Builder:
     from scripts.pipeline import session, space
 
+    if exports:
+        session.require_sound(request)
     space.prepare(request)
     session.require_ways(request)
-    session.require_sound(request)
     return session.builder(console, lane=request.lane, memory_gb=request.memory)
 
 

@@ -45,6 +45,7 @@ DIFF = {
 }
 SWEEP = {
     "sweep": "the name of the file",
+    "file": "its path",
     "counts": "points by state: built, missed its gate, failed, failed on boards, open",
     "rows": "of each point `point`, `options`, `state`, `milliseconds`, `measured_milliseconds` "
     "(on boards: the median of their medians), `cosine`, `bytes`, `figures`, `accuracy`, "

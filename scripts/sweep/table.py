@@ -70,7 +70,9 @@ class Row:
         """Why it is not built, or why boards failed: what is the same for several of them once."""
         if self.outcome and self.outcome.error:
             return [self.outcome.error]
-        errors = [verdict.error for verdict in self.boards if verdict.error]
+        errors = [
+            verdict.error for verdict in self.boards if verdict.error and verdict.state == REFUSED
+        ]
         return [error for place, error in enumerate(errors) if error not in errors[:place]]
 
     @property

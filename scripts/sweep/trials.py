@@ -57,7 +57,7 @@ def crew(console: Console, sweep: Sweep) -> list[Login]:
             for target in targets:
                 _refuse(device, target, fitness.soc(answer, target.socs, target.name))
         elif isinstance(answer, DeviceError) and not isinstance(answer, HostKeyError):
-            console.note(f"{answer.what.rstrip('.')}: asked again once points are built")
+            console.note(f"{_away(answer)}: asked again once points are built")
         else:
             raise answer
     return all_logins
@@ -121,16 +121,15 @@ class Trials:
         return outcomes
 
     @cached_property
-    def _absent(self) -> set[str]:
-        """The boards that are left out; who does not answer at the first trial is."""
-        return set(self._left_out(boards.look(self._crew)))
+    def _absent(self) -> dict[str, DeviceError]:
+        """The boards that are left out, and why; who does not answer at the first trial is."""
+        return dict(self._left_out(boards.look(self._crew)))
 
-    def _left_out(self, answers: Mapping[str, object]) -> Iterator[str]:
+    def _left_out(self, answers: Mapping[str, object]) -> Iterator[tuple[str, DeviceError]]:
         for name, answer in answers.items():
             if (error := _unreached(answer)) is not None:
-                reason = error.what.rstrip(".")
-                self._console.note(f"{reason}: left out, and tried by the same command later")
-                yield name
+                self._console.note(f"{_away(error)}: left out, tried by the same command later")
+                yield name, error
 
     def _other(self, name: str, outcome: str | Exception | None) -> Verdict:
         """Return the verdict of a board that measured nothing."""
@@ -138,7 +137,9 @@ class Trials:
             return Verdict(name, REFUSED, error=machine.record(_named(outcome)))
         if isinstance(outcome, str):
             return Verdict(name, PASSED)
-        return Verdict(name, ABSENT if name in self._absent else UNTRIED)
+        if error := self._absent.get(name):
+            return Verdict(name, ABSENT, error=machine.record(error))
+        return Verdict(name, UNTRIED)
 
     def _archive(self, row: Row) -> Path:
         """Return the archive of a point here, brought by the shared cache where there is one."""
@@ -157,6 +158,12 @@ class Trials:
         """Run the command of a point once more, on this machine: nothing is built that is whole."""
         with lifeline() as stdin:
             machine.run(replace(self._jobs[row.point.name], log_name=_LOG), None, stdin)
+
+
+def _away(error: DeviceError) -> str:
+    """Return why a board could not be logged in to, and what to do, in a line."""
+    remedy = f" ({error.remedy})" if error.remedy else ""
+    return error.what.rstrip(".") + remedy
 
 
 def _unreached(answer: object) -> DeviceError | None:

@@ -164,6 +164,10 @@ def test_weights_are_looked_at_before_an_engine_is_asked_until_they_were_exporte
     monkeypatch.setattr(engine, "connect", lambda: pytest.fail("an engine is asked"))
     with pytest.raises(CheckpointError, match=r"norm\.bias has NaN or infinite"):
         tasks._builder(Console(), asked)
+    assert not (tmp_path / "build").exists()
+    # What reads no weights is no matter of theirs: points of a sweep share pictures.
+    with pytest.raises(pytest.fail.Exception, match="an engine is asked"):
+        tasks._builder(Console(), asked, exports=False)
     store = Store(asked.root)
     store.partial("export")
     store.commit("export", "key", {"inputs": {}})

@@ -45,7 +45,7 @@ RUN = {"p50_us": 520.0, "p90_us": 600, "p99_us": 700, "perf": "default", "npu": 
 
 
 def absent(name: str) -> DeviceError:
-    error = DeviceError(f"{name} cannot be reached: no route.")
+    error = DeviceError(f"{name} cannot be reached: no route.", remedy="look at its cable")
     error.is_reached = False
     return error
 
@@ -335,6 +335,8 @@ def test_a_board_that_is_away_is_said_once_and_the_others_go_on(
     rows = run(error="a not reached: not every point was tried on every board")
     assert [states(row)["a"] for row in rows] == ["not reached", "not reached"]
     assert {row["state"] for row in rows} == {"built"}
+    (error,) = (verdict["error"] for verdict in rows[1]["boards"] if verdict["board"] == "a")
+    assert "a cannot be reached" in error["what"] and "cable" in error["remedy"]
     assert fakes.tries[0] == ("b", "int8") and len(fakes.tries) == 6
     # Once before the builds, once after them.
     assert capsys.readouterr().out.count("a cannot be reached") == 2
