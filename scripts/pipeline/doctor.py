@@ -200,12 +200,12 @@ def _pictures(request: Request) -> Iterator[Finding]:
 
 
 def _cache(request: Request) -> list[Finding]:
-    """Whether the shared cache answers; a build does without one that does not."""
+    """Whether the shared cache answers as one does; a build does without one that does not."""
     if not request.cache:
         return []
     notes: list[str] = []
     try:
-        Remote(request.cache, notes.append).has_file(digests.of_bytes(b""))
+        Remote(request.cache, notes.append).result(digests.of_bytes(b""))  # of no stage
     except PipelineError as error:
         return [Finding("cache", False, error.what, error.remedy)]
     if notes:

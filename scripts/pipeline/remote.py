@@ -97,7 +97,7 @@ class Remote:
             wish = {"Accept": _JSON}
             with self._ask("GET", f"/ac/{key}", headers=wish, stream=True) as answer:
                 content = _bounded(answer) if answer.ok else b""
-            if content.lstrip().startswith(b"<"):
+            if content and not content.lstrip().startswith(b"{"):
                 raise _Useless("it answers with a page (a log-in page?)")
             manifest = _manifest(content)
             if answer.ok and not manifest:
@@ -365,6 +365,10 @@ def _reason(error: Exception) -> str:
         return _tls_reason(error)
     if isinstance(error, requests.Timeout):
         return "it does not answer in time"
+    if isinstance(error, requests.exceptions.ContentDecodingError):
+        return "what it answers cannot be unpacked"
+    if isinstance(error, requests.TooManyRedirects | requests.exceptions.InvalidSchema):
+        return "it sends requests elsewhere, and that is no cache"
     if isinstance(error, requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
         return "it does not answer"
     return str(error).splitlines()[0]

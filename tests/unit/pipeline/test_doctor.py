@@ -18,6 +18,7 @@ from scripts.image.image import Image as BuildImage
 from scripts.pipeline import doctor, engine, forecast, hub, request
 from scripts.pipeline.request import Request
 from tests import checkpoints
+from tests.unit.pipeline.test_remote import PAGE, answered, serving
 
 
 def request_for(model: str, weights: str = "random") -> Request:
@@ -243,6 +244,12 @@ def test_a_cache_that_does_not_answer_is_a_warning(capsys: pytest.CaptureFixture
     doctor.show(Console(), [finding])
     out = capsys.readouterr().out
     assert "warn  cache" in out and f"cache: {finding.remedy}" in out
+
+
+def test_a_cache_that_answers_with_pages_is_a_warning() -> None:
+    with serving(answered(PAGE)) as address:
+        (finding,) = doctor._cache(request.make(cache=address))
+    assert finding.warns and "answers with a page" in finding.state
 
 
 def test_a_cache_that_a_build_would_refuse_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

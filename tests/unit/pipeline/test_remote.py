@@ -48,6 +48,24 @@ def answered(content: bytes, status: int = 200, length: int | None = None) -> An
     return answer
 
 
+def redirected(place: str) -> Answer:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", place)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return answer
+
+
+def unpackable(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Encoding", "gzip")
+    handler.send_header("Content-Length", "4")
+    handler.end_headers()
+    handler.wfile.write(b"none")
+
+
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in CERTIFICATES:
@@ -58,8 +76,13 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
     ("answer", "reason"),
     [
         (answered(PAGE), "it answers with a page (a log-in page?)"),
+        (answered(b"please log in"), "it answers with a page (a log-in page?)"),
+        (answered("\ufeff<form>".encode("utf-16")), "it answers with a page (a log-in page?)"),
+        (redirected("ftp://x/"), "it sends requests elsewhere, and that is no cache"),
+        (redirected("/again"), "it sends requests elsewhere, and that is no cache"),
+        (unpackable, "what it answers cannot be unpacked"),
         (answered(b"", 400), "it refuses (400 Bad Request)"),
-        (answered(b"oops"), "no result of a stage under " + "0" * 64),
+        (answered(b'{"outputFiles": ['), "no result of a stage under " + "0" * 64),
         (answered(b"{}"), "no result of a stage under " + "0" * 64),
     ],
 )
