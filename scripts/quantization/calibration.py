@@ -22,8 +22,9 @@ from scripts.metrics import FP16_MAX, Features
 from scripts.quantization import equalise, frailty, narrow, norms
 from scripts.quantization.frailty import Observed
 from scripts.quantization.jury import Jury
+from scripts.quantization.pins import Pins
 from scripts.quantization.scaling import Scaling
-from scripts.quantization.search import Pins, Search
+from scripts.quantization.search import Search
 from scripts.quantization.trial import Trial
 
 # With at least FEW pictures, the last UNSEEN of them are kept from calibration.

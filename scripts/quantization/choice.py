@@ -17,7 +17,8 @@ from scripts.quantization import calibration, forms, narrow
 from scripts.quantization.calibration import Source, Unseen
 from scripts.quantization.forms import Form, Forms
 from scripts.quantization.frontier import Branch, Budget, Frontier
-from scripts.quantization.search import Pins, Search, tensors
+from scripts.quantization.pins import Pins
+from scripts.quantization.search import Search, tensors
 from scripts.quantization.twins import PART, WHOLE, Clock, Simulate
 
 # The share of the gate's loss that quantising may use up; the rest is for other pictures.

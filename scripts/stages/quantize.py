@@ -24,7 +24,7 @@ from scripts.quantization import aimet, calibration, widths
 from scripts.quantization.calibration import Source
 from scripts.quantization.choice import Chooser
 from scripts.quantization.frontier import Budget
-from scripts.quantization.search import Pins
+from scripts.quantization.pins import Pins
 
 
 def main(arguments: argparse.Namespace) -> None:

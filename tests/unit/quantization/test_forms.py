@@ -15,7 +15,8 @@ from scripts.outputs import TOKENS
 from scripts.quantization import calibration, forms, norms, twins, widths
 from scripts.quantization.calibration import Unseen
 from scripts.quantization.forms import Forms
-from scripts.quantization.search import Kind, Pins, kinds
+from scripts.quantization.pins import Pins
+from scripts.quantization.search import Kind, kinds
 from tests.networks import vit
 from tests.unit.quantization.test_equalise import _pictures
 

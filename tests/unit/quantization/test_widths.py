@@ -17,7 +17,8 @@ from scripts.htp import simulation
 from scripts.quantization import calibration, choice, widths
 from scripts.quantization.calibration import Unseen
 from scripts.quantization.jury import Verdict
-from scripts.quantization.search import Group, Pins, Search, tensors
+from scripts.quantization.pins import Pins
+from scripts.quantization.search import Group, Search, tensors
 from scripts.stages import quantize
 from tests.networks import outliers, vit
 from tests.unit.quantization.test_equalise import _features, _pictures
