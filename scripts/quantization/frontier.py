@@ -5,10 +5,11 @@ Cosines are measured, on the pictures that judge every choice (`jury`); times ar
 
 from __future__ import annotations
 
+import itertools
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,11 @@ from scripts.errors import GateError
 from scripts.quantization.forms import Form, Forms
 from scripts.quantization.search import LEAST_COST, Kind, Search, tensors
 from scripts.words import counted
+
+# So many points of a branch that are just exact enough are simulated before a refusal.
+NEAREST = 3
+# Digits of a cosine that a refusal names, where they tell points apart.
+DIGITS = 5
 
 
 @dataclass(frozen=True)
@@ -40,34 +46,57 @@ class Point:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a point may take, in milliseconds, and must reach, in cosine; None sets no limit.
-
-    Points are those of a frontier: in the order of their times, and so of their cosines.
-    """
+    """What a point may take, in milliseconds, and must reach, in cosine; None sets no limit."""
 
     most_ms: float | None = None
     least_cosine: float | None = None
 
-    def choose(self, points: Sequence[Point]) -> Point:
+    def __str__(self) -> str:
+        limits = (("--max-ms", self.most_ms), ("--min-cosine", self.least_cosine))
+        return " ".join(f"{name} {limit}" for name, limit in limits if limit is not None)
+
+    def choose(self, branches: Sequence[Sequence[Point]]) -> Point:
         """Return the most exact point in time, or the fastest that is exact enough.
 
+        Args:
+            branches: the points of each; those of `decisive` are simulated, and where none is
+                within the budget those of `sure`.
+
         Raises:
-            GateError: there is none.
+            GateError: there is none. The budgets that it names are met.
         """
-        first, *others = self.decisive(points)
-        if self._in_time(first) and self._is_exact(first):
+        first, *others = self.decisive(fastest(branches))
+        if self.holds(first):
             return first
-        raise self._refusal(first, others[0] if others else first)
+        raise self._refusal(first, others[0], branches)
 
     def decisive(self, points: Sequence[Point]) -> list[Point]:
-        """Return the point to choose, else the two that come nearest: the faster one is first."""
+        """Return the point of a frontier to choose, else the two that come nearest.
+
+        These are the most exact one in time and the fastest that is exact enough. Where there are
+        none, or no such limit is set, they are the fastest and the most exact one of all.
+        """
         in_time = [point for point in points if self._in_time(point)]
         exact = [point for point in points if self._is_exact(point)]
         if held := [point for point in in_time if point in exact]:
             return [held[0] if self.most_ms is None else held[-1]]
-        if in_time and exact:
-            return [in_time[-1], exact[0]]
-        return [points[0], points[-1]]
+        near = in_time[-1:] if self.most_ms is not None else []
+        enough = exact[:1] if self.least_cosine is not None else []
+        return [*(near or points[:1]), *(enough or points[-1:])]
+
+    def holds(self, point: Point) -> bool:
+        """Tell whether a point is within it."""
+        return self._in_time(point) and self._is_exact(point)
+
+    def sure(self, points: Sequence[Point]) -> list[Point]:
+        """Return which points of a branch are to be simulated before a refusal.
+
+        Cosines are measured, times are estimates. So these are the least exact of those that are
+        exact enough, as a rule the fastest, and the most exact one. They are the same whatever the
+        time: a budget of this cosine and the time of any of them is met.
+        """
+        exact = [point for point in points if self._is_exact(point)]
+        return [*exact[:NEAREST], *exact[NEAREST:][-1:]]
 
     @property
     def reason(self) -> str:
@@ -84,21 +113,59 @@ class Budget:
     def _is_exact(self, point: Point) -> bool:
         return self.least_cosine is None or point.cosine >= self.least_cosine
 
-    def _refusal(self, fast: Point, exact: Point) -> GateError:
-        """Return a refusal that says what comes nearest: one budget holds for each, or neither."""
-        if self._in_time(fast) and self._is_exact(exact):
-            milliseconds = f"{math.ceil(exact.milliseconds * 1000) / 1000:.3f}"
-            cosine = f"{math.floor(fast.cosine * 1e5) / 1e5:.5f}"
-            return GateError(
-                f"No widths of activations hold both budgets: the most exact in time take "
-                f"{fast}, the fastest that are exact enough {exact}.",
-                remedy=f"--max-ms {milliseconds} or --min-cosine {cosine} beside the other one",
-            )
+    def _refusal(self, fast: Point, exact: Point, branches: Sequence[Sequence[Point]]) -> GateError:
+        """Return a refusal that says what comes nearest."""
+        limits = (self.most_ms is not None, self.least_cosine is not None)
+        near = "the most exact in time" if limits[0] and self._in_time(fast) else "the fastest"
+        is_enough = limits[1] and self._is_exact(exact)
+        enough = "the fastest that are exact enough" if is_enough else "the most exact"
+        ways = map(str, self._met(fast, exact, branches))
         return GateError(
-            f"No widths of activations are within the budget: the fastest take {fast}, the most "
-            f"exact {exact}.",
-            remedy="a --max-ms or --min-cosine between these; both may be given together",
+            f"No widths of activations {'hold both budgets' if all(limits) else 'hold the budget'}:"
+            f" {near} take {fast}, {enough} {exact}.",
+            remedy=", or ".join(dict.fromkeys(ways)),
         )
+
+    def _met(
+        self, fast: Point, exact: Point, branches: Sequence[Sequence[Point]]
+    ) -> Iterator[Budget]:
+        """Yield budgets that are met, as near as can be: a cosine has its point among the `sure`.
+
+        One limit stays where there are points within it, else both are those of one point.
+        """
+        enough = [point for points in branches for point in self.sure(points)]
+        if enough and self.most_ms is not None:
+            time = min(point.milliseconds for point in enough)
+            yield replace(self, most_ms=_rounded(time, 3, ROUND_CEILING))
+        if self.least_cosine is not None and self._in_time(fast):
+            reached = fast if self.most_ms is not None else exact
+            yield replace(self, least_cosine=_reached(reached, branches))
+        if not enough and not self._in_time(fast):
+            for point in (fast, exact):
+                time = _rounded(point.milliseconds, 3, ROUND_CEILING)
+                yield Budget(time, _reached(point, branches))
+
+
+def fastest(branches: Iterable[Iterable[Point]]) -> list[Point]:
+    """Return the points that nothing faster is as exact as, the fastest first."""
+    frontier: list[Point] = []
+    every = (point for points in branches for point in points)
+    for point in sorted(every, key=lambda point: (point.milliseconds, -point.cosine)):
+        if not frontier or point.cosine > frontier[-1].cosine:
+            frontier.append(point)
+    return frontier
+
+
+def _reached(point: Point, branches: Iterable[Iterable[Point]]) -> float:
+    """Return a cosine of few digits that a point has, and no point has that is less exact."""
+    less = [other.cosine for points in branches for other in points if other.cosine < point.cosine]
+    cosines = (_rounded(point.cosine, digits, ROUND_FLOOR) for digits in itertools.count(DIGITS))
+    return next(cosine for cosine in cosines if cosine > max(less, default=-1.0) or not less)
+
+
+def _rounded(value: float, digits: int, to: str) -> float:
+    # Of a decimal that a float is written as, one on its side is on that side as a float too.
+    return float(Decimal(str(value)).quantize(Decimal(1).scaleb(-digits), to))
 
 
 class Branch:
@@ -163,22 +230,25 @@ class Frontier:
     @property
     def points(self) -> list[Point]:
         """Return the points, the fastest first."""
-        found: list[Point] = []
-        every = (point for branch in self._branches for point in branch.points)
-        for point in sorted(every, key=lambda point: (point.milliseconds, -point.cosine)):
-            if not found or point.cosine > found[-1].cosine:
-                found.append(point)
-        return found
+        return fastest(self._points)
+
+    @property
+    def _points(self) -> list[list[Point]]:
+        return [branch.points for branch in self._branches]
 
     def choose(self, budget: Budget) -> Choice:
         """Return the form to build; what is chosen is simulated, and must stay in the budget.
 
+        An estimate may be too long. So before it refuses, the nearest points are simulated too.
+
         Raises:
             GateError: no point is within it.
         """
-        while rough := [point for point in budget.decisive(self.points) if not point.simulated]:
-            self._branch(rough[0]).time(rough[0])
-        point = budget.choose(self.points)
+        self._time(lambda: budget.decisive(self.points))
+        if not any(map(budget.holds, self.points)):
+            self._time(lambda: [point for own in self._points for point in budget.sure(own)])
+            self._time(lambda: budget.decisive(self.points))
+        point = budget.choose(self._points)
         say(
             f"  chosen: {point.milliseconds:.3f} ms, worst cosine {point.cosine:.5f}, "
             f"weights of {point.weights} bits; {counted(len(point.kinds), 'kind')} of activations "
@@ -192,6 +262,11 @@ class Frontier:
     def save(self, path: Path) -> None:
         """Write all points as JSON."""
         path.write_text(json.dumps([asdict(point) for point in self.points], indent=1) + "\n")
+
+    def _time(self, needed: Callable[[], Sequence[Point]]) -> None:
+        """Simulate what is needed; each simulation tells anew what that is."""
+        while rough := [point for point in needed() if not point.simulated]:
+            self._branch(rough[0]).time(rough[0])
 
     def _branch(self, point: Point) -> Branch:
         return next(branch for branch in self._branches if point in branch.points)

@@ -27,15 +27,15 @@ POINTS = [
 
 
 def test_a_time_buys_the_most_exact_and_an_accuracy_the_fastest() -> None:
-    assert Budget(most_ms=25.0).choose(POINTS) is POINTS[1]
-    assert Budget(least_cosine=0.985).choose(POINTS) is POINTS[1]
-    assert Budget(most_ms=40.0, least_cosine=0.985).choose(POINTS) is POINTS[2]
+    assert Budget(most_ms=25.0).choose([POINTS]) is POINTS[1]
+    assert Budget(least_cosine=0.985).choose([POINTS]) is POINTS[1]
+    assert Budget(most_ms=40.0, least_cosine=0.985).choose([POINTS]) is POINTS[2]
 
 
 @pytest.mark.parametrize("budget", [Budget(most_ms=19.0), Budget(least_cosine=0.9999)])
 def test_a_budget_out_of_reach_is_refused_with_what_is_in_reach(budget: Budget) -> None:
     with pytest.raises(GateError, match=r"20\.000 ms .* 0\.98.* 30\.000 ms .* 0\.999"):
-        budget.choose(POINTS)
+        budget.choose([POINTS])
 
 
 @pytest.mark.parametrize(
@@ -52,18 +52,82 @@ def test_a_budget_is_the_reason_of_a_choice(budget: Budget, reason: str) -> None
     assert Frontier(branches).choose(budget).facts()["reason"] == reason
 
 
+# Times are what the compiler tells; the points between the ends are expected to take longer.
+REAL = {
+    8: [(0.98, 20.00049), (0.99, 24.0), (0.990001, 23.0), (0.9900011, 29.0), (0.999, 30.00049)],
+    4: [(0.97, 19.00049), (0.995, 26.00049), (0.99501, 25.00049), (0.9951, 25.5), (0.996, 40.0)],
+}
+
+
+def _branches(times: float = 1.5) -> list[Any]:
+    """Return branches whose points are expected to take some times of what they take."""
+    return [Timed(bits, points, times) for bits, points in REAL.items()]
+
+
+class Timed:
+    """A branch with invented points: the compiler simulated its ends, and tells other times."""
+
+    def __init__(self, bits: int, points: list[tuple[float, float]], times: float) -> None:
+        self._real = dict(points)
+        self.points = [Point((), cosine, time * times, weights=bits) for cosine, time in points]
+        for end in (self.points[0], self.points[-1]):
+            self.time(end)
+
+    def time(self, point: Point) -> None:
+        real = replace(point, milliseconds=self._real[point.cosine], simulated=True)
+        self.points[self.points.index(point)] = real
+
+    def form(self, point: Point) -> Point:
+        return point
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        Budget(most_ms=19.0),
+        Budget(least_cosine=0.9995),
+        Budget(19.0, 0.9995),
+        Budget(19.0, 0.98),
+        Budget(22.0, 0.9995),
+        Budget(22.0, 0.995),
+        Budget(23.5, 0.9950001),
+        Budget(24.5, 0.9900005),
+        Budget(25.0, 0.995005),
+    ],
+)
+@pytest.mark.parametrize("times", [0.5, 1.0, 1.5])
+def test_every_budget_that_a_refusal_names_is_met(budget: Budget, times: float) -> None:
+    try:
+        choice = Frontier(_branches(times)).choose(budget)
+    except GateError as refusal:
+        ways = refusal.remedy.split(", or ")
+    else:
+        ways = [str(budget)]
+        assert budget.holds(choice.point)
+    for way in ways:
+        limits = dict(re.findall(r"(--\S+) (\S+)", way))
+        most, least = (limits.get(name) for name in ("--max-ms", "--min-cosine"))
+        other = Budget(most and float(most), least and float(least))
+        assert str(other) == way
+        point = Frontier(_branches(times)).choose(other).point
+        assert point.simulated
+        assert other.holds(point)
+
+
+def test_no_budget_is_refused_that_a_near_point_holds_whose_time_was_expected_to_be_longer() -> (
+    None
+):
+    for budget in (Budget(25.4, 0.995), Budget(23.5, 0.99)):
+        point = Frontier(_branches()).choose(budget).point
+        assert budget.holds(point)
+
+
 def test_budgets_that_hold_for_no_point_together_are_told_the_nearest_ones() -> None:
-    exact = replace(POINTS[2], milliseconds=30.0004)
-    points = [*POINTS[:2], exact]
-    with pytest.raises(GateError, match=r"both budgets: .* 24\.000 ms .* 30\.000 ms") as refusal:
-        Budget(most_ms=25.0, least_cosine=0.995).choose(points)
-    remedy = re.fullmatch(
-        r"--max-ms (\S+) or --min-cosine (\S+) beside the other one", refusal.value.remedy
+    with pytest.raises(GateError, match=r"both budgets: .* 20\.000 ms .* 25\.000 ms") as refusal:
+        Frontier(_branches()).choose(Budget(most_ms=22.0, least_cosine=0.995))
+    assert refusal.value.remedy == (
+        "--max-ms 25.001 --min-cosine 0.995, or --max-ms 22.0 --min-cosine 0.98"
     )
-    assert remedy
-    milliseconds, cosine = map(float, remedy.groups())
-    assert Budget(most_ms=milliseconds, least_cosine=0.995).choose(points) is exact
-    assert Budget(most_ms=25.0, least_cosine=cosine).choose(points) is points[1]
 
 
 def test_a_refusal_names_times_that_were_simulated() -> None:
