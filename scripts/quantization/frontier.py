@@ -31,7 +31,9 @@ DIGITS = 5
 class Point:
     """Kinds of activations at 16 bits, the worst cosine with them, milliseconds an inference.
 
-    `weights` are the bits of weights: 4 are for those of MLPs.
+    `kinds` are those of which some have 16 bits, pinned ones and such as are faster included;
+    `raised` are those that a frontier adds, whole except what is pinned to 8 bits. `weights` are
+    the bits of weights: 4 are for those of MLPs.
     """
 
     kinds: tuple[str, ...]
@@ -39,6 +41,7 @@ class Point:
     milliseconds: float
     simulated: bool = False
     weights: int = recipe.WEIGHT_BITS
+    raised: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.milliseconds:.3f} ms with a cosine of {self.cosine:.5f}"
@@ -183,18 +186,20 @@ class Branch:
         self._costs = {kind.name: max(kind.cost, LEAST_COST) for kind in order}
         self.points: list[Point] = []
         for count in track(range(len(order) + 1), f"choices with weights of {weights} bits"):
-            names = tuple(kind.name for kind in order[:count])
-            cosine = 1 - search.loss(self._tensors(names))
+            raised = tuple(kind.name for kind in order[:count])
+            wide = self._tensors(raised)
+            cosine = 1 - search.loss(wide)
             if not self.points or cosine > self.points[-1].cosine:
-                self.points.append(Point(names, cosine, 0.0, weights=weights))
+                kinds = tuple(search.named(wide))
+                self.points.append(Point(kinds, cosine, 0.0, weights=weights, raised=raised))
         for place in {0, len(self.points) - 1}:
             self.time(self.points[place])
 
     def form(self, point: Point) -> Form:
         """Return the fastest form of a point."""
         count = counted(len(point.kinds), "kind")
-        label = f"{point.weights}-bit weights, {count} of activations at 16 bits"
-        return self.forms.fastest({label: self._tensors(point.kinds)})
+        label = f"{point.weights}-bit weights, activations of {count} at 16 bits"
+        return self.forms.fastest({label: self._tensors(point.raised)})
 
     def time(self, point: Point) -> None:
         """Simulate a point, and tell those that were not from those that were."""
@@ -211,7 +216,7 @@ class Branch:
         ]
 
     def _cost(self, point: Point) -> float:
-        return sum(self._costs[name] for name in point.kinds)
+        return sum(self._costs[name] for name in point.raised)
 
     def _tensors(self, names: Sequence[str]) -> set[str]:
         chosen = tensors(self._kinds[name] for name in names)
@@ -251,7 +256,7 @@ class Frontier:
         point = budget.choose(self._points)
         say(
             f"  chosen: {point.milliseconds:.3f} ms, worst cosine {point.cosine:.5f}, "
-            f"weights of {point.weights} bits; {counted(len(point.kinds), 'kind')} of activations "
+            f"weights of {point.weights} bits; activations of {counted(len(point.kinds), 'kind')} "
             "at 16 bits, named by what writes and what reads them:"
         )
         for name in point.kinds:

@@ -271,7 +271,9 @@ class Search:
     def _result(
         self, start: frozenset[str], wide: frozenset[str], goal: float, reason: str
     ) -> Found:
-        tried = {"reached": wide, "with_8_bits": start, "with_16_bits": frozenset(self.most)}
+        # Neither end has one width alone where some are pinned, or faster with 16 bits.
+        ends = {"with_fewest_16_bits": start, "with_most_16_bits": frozenset(self.most)}
+        tried = {"reached": wide, **ends}
         cosines = {}
         for jury in self._juries:
             losses = {name: self._known(jury.name, choice) for name, choice in tried.items()}

@@ -1,5 +1,6 @@
 import json
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,7 @@ from scripts.quantization import calibration, widths
 from scripts.quantization.calibration import Unseen
 from scripts.quantization.forms import Forms
 from scripts.quantization.frontier import Branch, Budget, Frontier, Point
+from scripts.quantization.pins import Pins
 from tests.networks import vit
 from tests.unit.quantization.test_equalise import _pictures
 from tests.unit.quantization.test_widths import EASY, _int8
@@ -141,7 +143,7 @@ def test_a_refusal_names_times_that_were_simulated() -> None:
 class Invented:
     """A real network with an invented time, told of half of what the search expects."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, wide: Collection[str] = ()) -> None:
         _pictures(folder / "calibration", 10, seed=1)
         _, made = _int8(folder, vit.write(folder, seed=EASY))
         narrow = Encodings(
@@ -151,7 +153,8 @@ class Invented:
         unseen = Unseen.of(network, _pictures(folder / "unseen", 2, seed=3))
         (folder / "scratch").mkdir()
         juries = calibration.juries(unseen, unseen, catalog.precisions()["int8"])[:1]
-        self.search = calibration.search(network, narrow, juries, folder / "scratch")
+        pins = Pins(wide=frozenset(wide))
+        self.search = calibration.search(network, narrow, juries, folder / "scratch", pins)
         plain = {"LayerNormalization": (network, narrow)}
         self.forms = Forms(plain, lambda _, encodings: self.time(encodings))
         self.branch = Branch(self.search, self.forms)
@@ -176,6 +179,23 @@ def test_a_frontier_pays_for_accuracy(invented: Invented, tmp_path: Path) -> Non
     invented.frontier.save(tmp_path / "frontier.json")
     saved = json.loads((tmp_path / "frontier.json").read_text())
     assert [one["cosine"] for one in saved] == [one.cosine for one in points]
+
+
+def test_a_point_has_every_kind_at_16_bits_the_pinned_ones_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kind = "Sigmoid to Mul"
+    kinds = widths.kinds(Network.load(vit.write(tmp_path, seed=EASY)))
+    pinned = Invented(tmp_path, wide=kinds[kind][:1])
+    narrowest, *others = pinned.frontier.points
+    assert narrowest.kinds == (kind,)
+    assert narrowest.raised == ()
+    for point in (narrowest, *others):
+        wide = pinned.branch.form(point).wide
+        assert set(point.kinds) == {name for name in kinds if wide.intersection(kinds[name])}
+    choice = pinned.frontier.choose(Budget(least_cosine=narrowest.cosine))
+    assert choice.form.what == "8-bit weights, activations of 1 kind at 16 bits"
+    assert "activations of 1 kind at 16 bits, named by" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("place", [0, 1, 2, -2, -1])
