@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -33,9 +33,14 @@ def nearest(word: str, names: Iterable[str]) -> str:
 
     Capitals count for nothing: `INT8` is like `int8`.
     """
+    name = closest(word, names)
+    return f"{name} is the nearest; " if name else ""
+
+
+def closest(word: str, names: Iterable[str]) -> str:
+    """Return which of `names` is most like a word, capitals aside; empty where none is."""
     by_fold = {name.casefold(): name for name in names}
-    close = difflib.get_close_matches(word.casefold(), by_fold, n=1)
-    return f"{by_fold[close[0]]} is the nearest; " if close else ""
+    return next((by_fold[fold] for fold in get_close_matches(word.casefold(), by_fold, n=1)), "")
 
 
 def quoted(path: Path) -> str:

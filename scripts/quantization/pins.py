@@ -12,6 +12,7 @@ from openqnn.quantization import sharing
 from scripts import width_pins
 from scripts.errors import UsageError
 from scripts.quantization import widths
+from scripts.words import closest
 
 # So many names of a network does the refusal of another name list.
 SHOWN = 8
@@ -54,7 +55,7 @@ class _Names:
 
     def _tensors(self, kind: str, names: str | Sequence[str]) -> Sequence[str]:
         if kind not in self._kinds:
-            raise _unknown(kind, self._kinds, "kinds")
+            raise self._no_kind(kind, [] if names == width_pins.ALL else names)
         if names == width_pins.ALL:
             return self._kinds[kind]
         for name in names:
@@ -62,12 +63,20 @@ class _Names:
                 raise self._stranger(name, kind)
         return names
 
+    def _no_kind(self, kind: str, names: Sequence[str]) -> UsageError:
+        """Return the refusal of a kind that a network does not have, and under it some tensors."""
+        own = sorted({self._own(name) for name in names if name in self._source})
+        meant = f"its tensors are of the kind {own[0]!r}" if len(own) == 1 else ""
+        return _unknown(kind, self._kinds, "kinds", meant)
+
     def _stranger(self, name: str, kind: str) -> UsageError:
         """Return the refusal of a tensor that is not of the kind under which a file has it."""
         source = self._source.get(name)
         if source is None:
-            return _unknown(name, self._kinds[kind], f"tensors of {kind!r}")
-        own = next(own for own, tensors in self._kinds.items() if source in tensors)
+            near = closest(name, self._source)
+            meant = f"{near!r} under {self._own(near)!r} is the nearest" if near else ""
+            return _unknown(name, self._kinds[kind], f"tensors of {kind!r}", meant)
+        own = self._own(name)
         what = "is" if source == name else f"only moves the values of {source!r}, which is"
         return UsageError(
             f"The file of --widths has {name!r} under {kind!r}: it {what} of the kind {own!r}.",
@@ -75,20 +84,27 @@ class _Names:
             remedy=f"name {source!r} under {own!r}",
         )
 
+    def _own(self, name: str) -> str:
+        """Return the kind of a tensor, or of what it only moves the values of."""
+        return next(kind for kind, tensors in self._kinds.items() if self._source[name] in tensors)
 
-def _unknown(name: str, names: Collection[str], what: str) -> UsageError:
-    """Return the refusal of a name that a network does not have; most like it come first."""
+
+def _unknown(name: str, names: Collection[str], what: str, meant: str) -> UsageError:
+    """Return the refusal of a name that a network does not have; most like it come first.
+
+    `meant` says in words what may have been meant, where that can be told.
+    """
     likeness = difflib.SequenceMatcher(b=name)
 
     def unlike(other: str) -> float:
         likeness.set_seq1(other)
         return -likeness.ratio()
 
-    shown = sorted(names, key=unlike)[:SHOWN]
-    rest = len(names) - len(shown)
+    listed = sorted(names, key=unlike)[:SHOWN]
+    rest = len(names) - len(listed)
     more = f" and {rest} more, all in the widths.json of a build" if rest else ""
     return UsageError(
         f"The file of --widths names {name!r}, which this network does not have.",
-        cause="it is of another network, or of one with another --size or --input",
-        remedy=f"one of its {what}: {', '.join(shown)}{more}",
+        cause="a slip in a file written by hand, or one of another network, --size or --input",
+        remedy=f"{meant}{'; ' if meant else ''}one of its {what}: {', '.join(listed)}{more}",
     )

@@ -180,7 +180,19 @@ def test_pinned_widths_hold_and_are_told(
     ("kind", "tensors", "problem", "remedy"),
     [
         ("Tan to Add", "all", "names 'Tan to Add', which this", "of its kinds: "),
+        (
+            "Softmax to Add",
+            "probability",
+            "names 'Softmax to Add', which this",
+            "its tensors are of the kind 'Softmax to MatMul'; one of",
+        ),
         ("Sigmoid to Mul", ["Sigmid_0"], "names 'Sigmid_0', which this", "of 'Sigmoid to Mul': "),
+        (
+            "Sigmoid to Mul",
+            "like a probability",
+            "which this network does not have",
+            "under 'Softmax to MatMul' is the nearest; one of its tensors of 'Sigmoid to Mul': ",
+        ),
         (
             "Sigmoid to Mul",
             "probability",
@@ -197,6 +209,7 @@ def test_a_pinned_name_that_does_not_fit_is_refused_with_one_that_does(
     source = sharing.quantized_as(network)
     examples = {
         "probability": widths.kinds(network)["Softmax to MatMul"][:1],
+        "like a probability": [f"{widths.kinds(network)['Softmax to MatMul'][0]}_"],
         "moved": [next(name for name in source if source[name] != name)],
     }
     named = examples.get(str(tensors), tensors)
