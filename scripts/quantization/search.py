@@ -237,8 +237,11 @@ class Search:
         return f"a file of --widths pins {file}; the search raised {added} to 16: {reason}"
 
     def _counted(self, names: Collection[str]) -> str:
-        """Return in words how many tensors some are, and of which kinds."""
-        by_kind = [f"{len(own)} of {kind}" for kind, own in self.named(names).items()]
+        """Return in words how many tensors some are, and of which kinds; once if of one kind."""
+        own_kinds = self.named(names)
+        if len(own_kinds) == 1:
+            return f"{counted(len(names), 'tensor')} of {next(iter(own_kinds))}"
+        by_kind = [f"{len(own)} of {kind}" for kind, own in own_kinds.items()]
         rest = len(by_kind) - NAMED
         more = [counted(rest, "more kind")] if rest > 0 else []
         return f"{counted(len(names), 'tensor')} ({', '.join([*by_kind[:NAMED], *more])})"

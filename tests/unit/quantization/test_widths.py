@@ -169,8 +169,8 @@ def test_pinned_widths_hold_and_are_told(
     why = json.loads((tmp_path / artefacts.widths("digits", "int8")).read_text())["why"]
     counts = [len(kinds[kind]) for kind in ("Sigmoid to Mul", "Add to Add and Norm")]
     assert why["reason"] == (
-        f"a file of --widths pins {counts[0]} tensors ({counts[0]} of Sigmoid to Mul) to 16 bits "
-        f"and {counts[1]} tensors ({counts[1]} of Add to Add and Norm) to 8 bits; the search "
+        f"a file of --widths pins {counts[0]} tensors of Sigmoid to Mul to 16 bits "
+        f"and {counts[1]} tensors of Add to Add and Norm to 8 bits; the search "
         "raised nothing more to 16: activations at 8 bits (16 where pinned) are enough"
     )
     assert why["reason"] in capsys.readouterr().out
@@ -231,6 +231,20 @@ def test_a_report_of_widths_pins_the_same_widths(tmp_path: Path) -> None:
     assert second == first
     why = json.loads(report.read_text())["why"]
     assert why["form"] == json.loads(pins.read_text())["why"]["form"] | {"what": "the choice"}
+
+
+def test_a_reason_counts_what_is_pinned_once(tmp_path: Path) -> None:
+    network = Network.load(vit.write(tmp_path))
+    kinds = widths.kinds(network)
+    softmax, gates = kinds["Softmax to MatMul"], kinds["Sigmoid to Mul"]
+    trial: Any = Invented()
+    for wide, words in (
+        (softmax[:1], "pins 1 tensor of Softmax to MatMul to 16 bits;"),
+        (softmax[:2], "pins 2 tensors of Softmax to MatMul to 16 bits;"),
+        ([softmax[0], gates[0]], "pins 2 tensors (1 of "),
+    ):
+        search = Search(network, trial, [], Pins(wide=frozenset(wide)))
+        assert words in search.explained("any", wide)
 
 
 def _searched(folder: Path, network: Path, seed: int) -> Search:
