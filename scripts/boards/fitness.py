@@ -65,7 +65,9 @@ def refusals(device: Device, facts: Facts, manifest: Manifest) -> Iterator[Refus
     """Yield every reason why a package cannot run on a board, disk space apart."""
     target, needs = manifest.facts["target"], manifest.facts["needs"]
     if facts.arch != _ARCH:
-        yield Refusal("architecture", _ARCH, facts.arch or "none it tells", "deploy to a board")
+        yield Refusal(
+            "architecture", _ARCH, facts.arch or "none it tells", "give it the address of a board"
+        )
     yield from declared_soc(device, target["socs"], target["name"])
     yield from soc(facts, target["socs"], target["name"])
     if not facts.glibc or number(facts.glibc) < number(needs["glibc"]):

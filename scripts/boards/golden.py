@@ -20,10 +20,6 @@ MIN_COSINE = 0.999
 # The board ends a run after 300 s by itself.
 _SECONDS = 330.0
 _RUNS = "50"
-_REMEDY = (
-    "`current` was left as it was; see `invoke device.status`, or make the archive again with "
-    "`invoke package`"
-)
 
 
 @dataclass(frozen=True)
@@ -51,8 +47,14 @@ def possible(manifest: Manifest) -> bool:
     return 0 < len(_outputs(manifest)) < len(manifest.role("golden"))
 
 
-async def run(board: Board, release: str, manifest: Manifest) -> Golden:
-    """Run a release's network on its golden input; `release` is below the board's folder.
+async def run(board: Board, release: str, manifest: Manifest, remedy: str) -> Golden:
+    """Run a release's network on its golden input.
+
+    Args:
+        board: what runs it.
+        release: its folder, below that of the board.
+        manifest: of its package.
+        remedy: what to do where the outputs are not those of the package, for who asks for the run.
 
     Raises:
         DeviceError: the network does not run on this board.
@@ -66,7 +68,7 @@ async def run(board: Board, release: str, manifest: Manifest) -> Golden:
     )
     said, outputs = _parts(answer)
     cosines = []
-    for path, actual in _cut(board.device.name, outputs, sizes).items():
+    for path, actual in _cut(board.device.name, outputs, sizes, remedy).items():
         expected = await board.run("read.sh", f"{folder}/{path}", str(sizes[path]), limit=limit)
         cosines.append(_cosine(board.device.name, actual, expected))
     text = shell.printable(said).strip()
@@ -77,7 +79,7 @@ async def run(board: Board, release: str, manifest: Manifest) -> Golden:
             f" against the simulator, {MIN_COSINE} wanted.",
             cause="another skel than the package's was loaded, the NPU is faulty, or the package's"
             " golden output is of another network",
-            remedy=_REMEDY,
+            remedy=remedy,
         )
     return Golden(metrics.rounded(worst), text.rpartition("\n")[0], measured.report(text))
 
@@ -113,7 +115,7 @@ def _parts(answer: bytes) -> tuple[bytes, bytes]:
     return rest[:length], rest[length:]
 
 
-def _cut(device: str, outputs: bytes, sizes: Mapping[str, int]) -> dict[str, bytes]:
+def _cut(device: str, outputs: bytes, sizes: Mapping[str, int], remedy: str) -> dict[str, bytes]:
     """Return what a board gives, output by output.
 
     Raises:
@@ -123,7 +125,7 @@ def _cut(device: str, outputs: bytes, sizes: Mapping[str, int]) -> dict[str, byt
         raise DeviceError(
             f"{device} gives {len(outputs)} bytes of output; the golden output has {total}.",
             cause="the package's golden output or its runner is of another network",
-            remedy=_REMEDY,
+            remedy=remedy,
         )
     parts, start = {}, 0
     for path, size in sizes.items():
@@ -137,7 +139,7 @@ def _cosine(device: str, actual: bytes, expected: bytes) -> float:
         raise DeviceError(
             f"{device} has {len(expected)} bytes of a golden output of {len(actual)}.",
             cause="the file was cut short on the board",
-            remedy="deploy the archive again: only what is damaged is sent",
+            remedy="deploy the archive, or run the sweep, again: only what is damaged is sent",
         )
     ours, simulated = (numpy.frombuffer(raw, "<f4").astype("f8") for raw in (actual, expected))
     with numpy.errstate(invalid="ignore"):

@@ -24,6 +24,15 @@ from scripts.package.package import Unpacked
 
 ATTEMPTS = 4
 SECONDS_BEFORE_RETRY = 2.0
+# What to do where a network gives wrong results: the archive, or the board, is at fault.
+AFTER_DEPLOYMENT = (
+    "the release in use was left as it was; see `invoke device.status`, or make the archive again "
+    "with `invoke package`"
+)
+AFTER_TRIAL = (
+    "the release in use was left as it was; see `invoke device.status`, or run the sweep again "
+    "with another --build-dir, which makes its archives anew"
+)
 Say = Callable[[str], None]
 Work = Callable[[Login, Unpacked, Say, Path], Awaitable[str]]
 
@@ -78,7 +87,7 @@ async def _trial(login: Login, shipment: Unpacked, say: Say, results: Path) -> s
             await _arrive(board, shipment, say, prune=False)
             try:
                 await _link(board, digest, links)
-                tried = await _try(board, shipment, say, results)
+                tried = await _try(board, shipment, say, results, AFTER_TRIAL)
             finally:
                 if not releases.is_of_deployment(there, digest):
                     with suppress(TransferError):  # the next deployment removes it
@@ -92,7 +101,7 @@ async def _install(login: Login, shipment: Unpacked, say: Say, results: Path) ->
         async with locked(board, say):
             await _arrive(board, shipment, say, prune=True)
             await _link(board, shipment.package.digest, links)
-            tried = await _try(board, shipment, say, results)
+            tried = await _try(board, shipment, say, results, AFTER_DEPLOYMENT)
             removed = await _switch(board, shipment.package.digest)
     more = f", {len(removed)} old removed" if removed else ""
     return f"{shipment.package.digest[:12]} is in use{tried}{more}"
@@ -135,12 +144,12 @@ async def _link(board: Board, digest: str, links: dict[str, str]) -> None:
         await board.run("links.sh", f"{board.device.path}/releases/{digest}", orders=orders)
 
 
-async def _try(board: Board, shipment: Unpacked, say: Say, results: Path) -> str:
+async def _try(board: Board, shipment: Unpacked, say: Say, results: Path, remedy: str) -> str:
     manifest, digest = shipment.package.manifest, shipment.package.digest
     if not golden.possible(manifest):
         say("note: the package brings no golden input: not tried on the board")
         return ", not tried"
-    outcome = await golden.run(board, f"releases/{digest}", manifest)
+    outcome = await golden.run(board, f"releases/{digest}", manifest, remedy)
     say(outcome.said)
     measured.keep(results, board.device.name, digest, manifest, outcome.cosine, outcome.report)
     return f", golden cosine {outcome.cosine:.6f}, {outcome.summary}"

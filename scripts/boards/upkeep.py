@@ -18,6 +18,11 @@ from scripts.errors import ArtefactError, DeviceError
 from scripts.package.manifest import MANIFEST, SUMS, Manifest
 from scripts.package.package import Package, from_documents
 
+# What to do where the network in use gives wrong results.
+REMEDY = (
+    "go back to the release before it with `invoke rollback`, or deploy another archive; "
+    "`invoke device.status` shows what is there"
+)
 Say = Callable[[str], None]
 _DOCUMENT_LIMIT = 4 << 20
 STATUS_COLUMNS = (
@@ -63,7 +68,7 @@ async def verify(login: Login, say: Say) -> tuple[str, ...]:
         verdict = f"{_short(digest)} ({package.manifest.name}) is whole"
         if not golden.possible(package.manifest):
             return (f"{verdict}, not tried: it brings no golden input",)
-        outcome = await golden.run(board, f"releases/{digest}", package.manifest)
+        outcome = await golden.run(board, f"releases/{digest}", package.manifest, REMEDY)
         say(outcome.said)
     _note(login.device.name, digest, package.manifest, outcome)
     return (f"{verdict}, golden cosine {outcome.cosine:.6f}, {outcome.summary}",)

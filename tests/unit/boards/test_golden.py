@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from scripts.boards import golden, measured
+from scripts.boards import golden, install, measured, releases, upkeep
+from scripts.boards.login import Login
 from scripts.errors import DeviceError, GateError
 from scripts.package.item import Entry
 from scripts.package.manifest import Manifest
@@ -18,6 +23,7 @@ from tests.unit.boards.local import Local
 
 OUTPUTS = {"cls": [1.0, 2.0, 3.0], "head": [4.0, -1.0], "patches": [0.5] * 5}
 # Gives back the golden outputs as the runner does: of several, each in a file of the folder.
+REMEDY = "what to do"
 TIMES = json.dumps(dict.fromkeys(measured.TIMES, 10))
 RUNNER = f"""#!/bin/sh
 while [ "$1" != --output ]; do shift; done
@@ -47,7 +53,7 @@ def _release(folder: Path, runner: str = RUNNER) -> tuple[Local, Manifest]:
 def _run(folder: Path, runner: str = RUNNER) -> golden.Golden:
     board, manifest = _release(folder, runner)
     assert golden.possible(manifest)
-    return asyncio.run(golden.run(board, "releases/one", manifest))
+    return asyncio.run(golden.run(board, "releases/one", manifest, REMEDY))
 
 
 def test_every_output_is_compared_with_its_own(tmp_path: Path) -> None:
@@ -74,4 +80,47 @@ def test_an_output_less_is_said(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match=r"gives 32 bytes of output; .* has 40") as caught:
         _run(tmp_path, RUNNER.replace("\necho", '\nrm "$2/head.raw"\necho', 1))
     assert "of another network" in caught.value.cause
-    assert "invoke package" in caught.value.remedy
+    assert caught.value.remedy == REMEDY
+
+
+@asynccontextmanager
+async def _open(board: Local, *_: object) -> AsyncIterator[Local]:
+    yield board
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        ("install", ["left as it was", "`invoke package`"]),
+        ("trial", ["left as it was", "run the sweep again"]),
+        ("verify", ["`invoke rollback`", "deploy another archive"]),
+    ],
+)
+def test_what_to_do_about_wrong_results_is_said_for_the_command_that_saw_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str, words: list[str]
+) -> None:
+    wrong = '\nrm "$2/head.raw"; head -c 8 /dev/zero >"$2/head.raw"\necho'
+    board, manifest = _release(tmp_path, RUNNER.replace("\necho", wrong, 1))
+    package = SimpleNamespace(digest="one", manifest=manifest)
+
+    async def nothing(*_: object, **__: object) -> Any:
+        return SimpleNamespace(current="one", releases={"one": 1})
+
+    async def whole(*_: object) -> Any:
+        return package
+
+    for module in (install, upkeep):
+        monkeypatch.setattr(module, "connected", lambda _: _open(board))
+        monkeypatch.setattr(module, "locked", _open)
+        monkeypatch.setattr(module, "survey", nothing)
+    for name in ("_preflight", "_arrive", "_link"):
+        monkeypatch.setattr(install, name, nothing)
+    monkeypatch.setattr(upkeep, "_whole", whole)
+    monkeypatch.setattr(releases, "remove", nothing)
+    monkeypatch.setattr(releases, "is_of_deployment", lambda *_: True)
+    login, shipment, say = Login(board.device), SimpleNamespace(package=package), print
+    arguments: list[Any] = [login, say] if action == "verify" else [login, shipment, say, tmp_path]
+    work: Any = upkeep.verify if action == "verify" else getattr(install, action)
+    with pytest.raises(GateError, match="gets it wrong") as caught:
+        asyncio.run(work(*arguments))
+    assert all(word in caught.value.remedy for word in words)
