@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scripts.boards.devices import Device
+from scripts.boards.devices import FILE, Device
 from scripts.boards.whoami import name_the_nameless
 from scripts.errors import UsageError
 
@@ -49,16 +49,21 @@ def logins(devices: Sequence[Device]) -> list[Login]:
 
 
 def _password(device: Device) -> str | None:
-    for key in filter(None, (device.key, device.jump_key)):
-        if not Path(key).expanduser().is_file():
-            raise UsageError(f"{device.name}: there is no key {key}.")
+    where = f"{FILE.name}: [devices.{device.name}]"
+    for key in ("key", "jump_key"):
+        path = getattr(device, key)
+        if path and not Path(path).expanduser().is_file():
+            raise UsageError(
+                f"{where}: {key} is {path}, and there is no such file.",
+                remedy="give the path of a private key, or leave it out for those of ssh-agent",
+            )
     if device.password_prompt:
         return getpass.getpass(f"password of {device.user} on {device.name}: ")
     if not device.password_env:
         return None
     if device.password_env not in os.environ:
         raise UsageError(
-            f"{device.name}: the variable {device.password_env} is not set.",
+            f"{where}: password_env is {device.password_env}, a variable that is not set.",
             remedy=f"read -rs {device.password_env} && export {device.password_env}",
         )
     return os.environ[device.password_env]

@@ -93,7 +93,7 @@ def load(file: Path, shared: Texts, known: Path = devices.FILE) -> Sweep:
         PipelineError: whatever else a build is refused for, e.g. weights that are damaged.
     """
     tables = _read(file)
-    with _at(file, BOARDS):
+    with at(file, BOARDS):
         boards = tuple(devices.select(tables.boards, known)) if tables.boards else ()
     defaults = {name: values[0] for name, values in tables.defaults.items()}
     texts = [{**defaults, **texts} for axes in tables.grids for texts in _product(axes)]
@@ -195,7 +195,7 @@ def _text(file: Path, table: str, option: Option, value: Any) -> Text:
         needed = "true or false" if is_flag else "text or a number"
         _refuse(file, place, f"is {_as_toml(value)}: it must be {needed}")
     text: Text = value if isinstance(value, bool) else str(value)
-    with _at(file, place):
+    with at(file, place):
         option.value(text)
     return text
 
@@ -255,7 +255,7 @@ def _matches(entry: Axes, texts: Texts) -> bool:
 
 def _point(file: Path, texts: Texts, shared: Texts) -> Point:
     """Return a point, after a look at what is known of its build before any work."""
-    with _at(file, ", ".join(f"{name} = {text}" for name, text in texts.items())):
+    with at(file, ", ".join(f"{name} = {text}" for name, text in texts.items())):
         point = Point.make(file.stem, texts, shared)
         _require_here(point.request)
         plan.stages(point.request)
@@ -287,7 +287,7 @@ def _bounds(within: Axes, points: Iterable[Point]) -> dict[str, tuple[float, ...
 
 
 @contextmanager
-def _at(file: Path, place: str) -> Iterator[None]:
+def at(file: Path, place: str) -> Iterator[None]:
     """Say of a refusal where in the file its reason stands, with the names that the file has."""
     try:
         yield

@@ -25,7 +25,7 @@ from scripts.catalog import Target
 from scripts.console import Console
 from scripts.errors import ArtefactError, DeviceError, HostKeyError, PipelineError
 from scripts.package import package
-from scripts.sweep import machine
+from scripts.sweep import grid, machine
 from scripts.sweep.attached import lifeline
 from scripts.sweep.grid import Sweep
 from scripts.sweep.jobs import Job
@@ -46,6 +46,11 @@ def crew(console: Console, sweep: Sweep) -> list[Login]:
         HostKeyError: a board's host key is unknown or has changed.
         UsageError: a key or a password is missing.
     """
+    with grid.at(sweep.file, grid.BOARDS):
+        return _fitting(console, sweep)
+
+
+def _fitting(console: Console, sweep: Sweep) -> list[Login]:
     targets = {point.request.target.name: point.request.target for point in sweep.points}.values()
     for device, target in product(sweep.boards, targets):
         _refuse(device, target, fitness.declared_soc(device, target.socs, target.name))

@@ -58,7 +58,9 @@ def test_a_variable_that_is_not_set_is_named(
 ) -> None:
     by_password(bench, board)
     monkeypatch.delenv("BENCH_PASSWORD", raising=False)
-    with pytest.raises(UsageError, match="BENCH_PASSWORD is not set"):
+    with pytest.raises(
+        UsageError, match="password_env is BENCH_PASSWORD, a variable that is not set"
+    ):
         deploy.deploy(archive().path, ["bench"], file=bench.file)
 
 

@@ -33,7 +33,11 @@ def test_a_key_file_is_the_only_key_tried(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BENCH", raising=False)
-    with pytest.raises(UsageError, match="BENCH is not set"):
+    with pytest.raises(
+        UsageError, match=r"devices.toml: \[devices\.bench\]: password_env is BENCH"
+    ):
         logins([device(password_env="BENCH")])
-    with pytest.raises(UsageError, match="there is no key"):
+    with pytest.raises(
+        UsageError, match=r"devices.toml: \[devices\.bench\]: key is .*no such file"
+    ):
         logins([device(key=str(tmp_path / "gone"))])

@@ -41,6 +41,8 @@ from tests.unit.sweep.files import built, load
 NAMES = ("a", "b", "c", "d")
 DEVICE = '[devices.{}]\nhost = "h"\nuser = "u"\npath = "/p"\nsoc = "{}"\n'
 TEXT = 'boards = {}\n[grid]\nprecision = ["int8", "fp16"]\n'
+# How a message begins that is about the file of a sweep.
+FILE = r"\S+/mine\.toml"
 RUN = {"p50_us": 520.0, "p90_us": 600, "p99_us": 700, "perf": "default", "npu": 0}
 
 
@@ -203,7 +205,7 @@ def test_boards_without_a_list_of_them_or_in_another_table_are_refused(fakes: Bo
 def test_a_board_of_another_target_is_refused_before_any_look(fakes: Boards) -> None:
     with (fakes.folder / "devices.toml").open("a") as file:
         file.write(DEVICE.format("phone", "SM8650"))
-    with pytest.raises(MismatchError, match="phone, one of the boards") as caught:
+    with pytest.raises(MismatchError, match=f"^{FILE}: boards: phone, one of the boards") as caught:
         trials.crew(Console(), load(fakes.folder, TEXT.format('["a", "phone"]')))
     assert "target iq9075" in caught.value.what and "SM8650 by devices.toml" in caught.value.what
     assert fakes.looks == []
@@ -211,14 +213,27 @@ def test_a_board_of_another_target_is_refused_before_any_look(fakes: Boards) -> 
 
 def test_a_board_that_says_it_is_another_is_refused_before_any_build(fakes: Boards) -> None:
     fakes.facts["b"] = replace(BOARD, socs=("QCS6490",))
-    with pytest.raises(MismatchError, match=r"(?s)b, one of the boards.*the board has QCS6490"):
+    with pytest.raises(
+        MismatchError, match=rf"(?s)^{FILE}: boards: b, one .*the board has QCS6490"
+    ):
         trials.crew(Console(), load(fakes.folder, TEXT.format('["a", "b"]')))
 
 
 def test_a_host_key_that_is_not_pinned_is_refused_before_any_build(fakes: Boards) -> None:
     fakes.facts["b"] = HostKeyError("The host key of b is not known yet.")
-    with pytest.raises(HostKeyError):
+    with pytest.raises(HostKeyError, match=f"^{FILE}: boards: The host key of b"):
         trials.crew(Console(), load(fakes.folder, TEXT.format('["a", "b"]')))
+
+
+def test_a_key_that_is_not_there_is_refused_with_both_places_that_it_stands_in(
+    fakes: Boards,
+) -> None:
+    with (fakes.folder / "devices.toml").open("a") as file:
+        file.write(DEVICE.format("e", "") + 'key = "/not/there"\n')
+    words = rf"^{FILE}: boards: devices.toml: \[devices\.e\]: key is /not/there"
+    with pytest.raises(UsageError, match=words):
+        trials.crew(Console(), load(fakes.folder, TEXT.format('["a", "e"]')))
+    assert fakes.looks == []
 
 
 def test_a_board_that_does_not_answer_does_not_keep_points_from_their_builds(
