@@ -23,6 +23,7 @@ from scripts.pipeline.command import BUILD, OUTPUT, command
 from scripts.pipeline.plan import Stage
 from scripts.pipeline.request import Request
 from scripts.sweep.point import SHARED
+from scripts.words import excerpt
 
 if TYPE_CHECKING:
     from scripts.pipeline.build import Builder
@@ -396,8 +397,8 @@ def _file(text: str | None) -> Path | None:
 def _path(text: str) -> Path:
     try:
         return options.path(text)
-    except ValueError as error:
-        raise UsageError(f"{text[:200]}: {error}.", remedy="check the path") from None
+    except options.NoPathError as error:
+        raise UsageError(f"{excerpt(text)}: {error}.", remedy=error.remedy) from None
 
 
 namespace = Collection(

@@ -22,6 +22,11 @@ def shown(text: str, *, lines: bool = False) -> str:
     return "".join(c if c.isprintable() or c in plain else ascii(c)[1:-1] for c in text)
 
 
+def excerpt(text: str, most: int = 80) -> str:
+    """Return as much of a stranger's text as a message has room for, as it may be shown."""
+    return shown(text if len(text) <= most else f"{text[:most]}...")
+
+
 def headline(text: str) -> str:
     """Return the first line of a text, and the second where the first only leads up to it."""
     first, *rest = (line.strip() for line in text.splitlines() or [""])

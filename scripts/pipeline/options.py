@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 import os
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from scripts.errors import UsageError
+from scripts.words import excerpt, quoted
 
 # What a command line gives: a text, or whether a flag stands there.
 Text = str | bool
@@ -28,10 +30,20 @@ _SHOWN = 200
 _NUMBER = re.compile(r"[0-9.eE+-]+")
 # What a path does not begin with; a folder `https:` would be made of it.
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+# Of addresses that curl fetches as they are.
+_CURL = ("http", "https", "ftp")
 # Bytes of a file that say what it is.
 _BEGINNING = 1024
 # Bytes that Linux takes as the name of a file, and as a path.
 _NAME, _PATH = 255, 4095
+
+
+class NoPathError(ValueError):
+    """A text that is no path here, and what to give in its place."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        self.remedy = remedy
+        super().__init__(reason)
 
 
 @dataclass(frozen=True)
@@ -126,8 +138,9 @@ def checked_text(name: str, text: Text | None, check: Check) -> Any:
     try:
         return None if text is None else check(text)
     except ValueError as error:
-        shown = text if len(str(text)) <= _SHOWN else f"{str(text)[:_SHOWN]}..."
-        raise UsageError(f"{flag(name)} {shown}: {error}.") from None
+        remedy = error.remedy if isinstance(error, NoPathError) else ""
+        what = f"{flag(name)} {excerpt(str(text), _SHOWN)}: {error}."
+        raise UsageError(what, remedy=remedy) from None
 
 
 def _is_utf8(path: Path) -> bool:
@@ -183,7 +196,7 @@ def new_file(name: str, text: str, *, replaces: bytes = b"") -> Path:
         UsageError: it is a folder, is in none, its folder cannot be written to, or another file is
             there.
     """
-    file = path(text)
+    file: Path = checked_text(name, text, path)
     reason = ""
     if file.is_dir():
         reason = "it is a folder"
@@ -215,17 +228,32 @@ def path(text: str | Path) -> Path:
     """Return the absolute path that a user means, `~` expanded.
 
     Raises:
-        ValueError: there is no such user, or no file can have such a name; or it is an address.
+        NoPathError: there is no such user, or no file can have such a name; or it is an address.
     """
     if _ADDRESS.match(os.fspath(text)):
-        raise ValueError("this takes a path on this machine, no address: fetch it first")
+        raise _address(os.fspath(text))
     try:
-        resolved = Path(text).expanduser().resolve()
+        expanded = Path(text).expanduser()
     except RuntimeError:
-        raise ValueError("there is no such user, or the path leads in a circle") from None
+        raise NoPathError("there is no such user", "give the whole path, from / on") from None
+    try:
+        resolved = expanded.resolve()
+    except RuntimeError:
+        raise NoPathError("links lead in a circle", "give the path of the file itself") from None
     longest = max(len(os.fsencode(part)) for part in resolved.parts)
     if longest > _NAME or len(os.fsencode(resolved)) > _PATH:
-        raise ValueError("no path is that long")
+        most = f"a name has {_NAME} bytes at most, a path {_PATH}"
+        raise NoPathError("no path is that long", most)
     if not _is_utf8(resolved):
-        raise ValueError("its name is not UTF-8, and the container engine needs that: rename it")
+        raise NoPathError("its name is not UTF-8", "rename it: the container engine needs that")
     return resolved
+
+
+def _address(text: str) -> NoPathError:
+    """Return the refusal of an address in place of a path."""
+    what = "is an address, and this takes a path on this machine"
+    scheme, _, rest = text.partition(":")
+    if scheme.lower() == "file":
+        return NoPathError(what, f"give {quoted(Path('/', rest.lstrip('/')))}")
+    how = f"with `curl -fLO {shlex.quote(text)}`" if scheme.lower() in _CURL else "to a folder here"
+    return NoPathError(what, f"fetch it first, e.g. {how}, and give the path of the copy")

@@ -48,7 +48,7 @@ def runner(console: Console, **options: str | None) -> Runner:
     if address := said.get("scheduler"):
         return cluster.at(address, console.note)
     if file := said.get("hosts"):
-        return cluster.on(path(file), console.note)
+        return cluster.on(checked_text("hosts", file, path), console.note)
     count = int(checked_text("jobs", said.get("jobs"), number("1 or more, whole", _is_count)) or 0)
     return lambda jobs: local.run(jobs, count or local.at_once(), forecast.available_memory())
 

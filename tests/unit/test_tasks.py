@@ -47,6 +47,23 @@ def test_a_missing_key_is_named_before_the_build(tmp_path: Path) -> None:
     assert "There is no key" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("diff", "http://a.test/x", "b"),
+        ("diff", "README.md", "README.md", "--html", "http://a.test/x"),
+        ("deploy", "--device", "bench", "--archive", "http://a.test/x"),
+        ("inspect", "http://a.test/x"),
+        ("sweep", "http://a.test/x"),
+    ],
+)
+def test_an_address_in_place_of_a_path_is_refused_with_how_to_fetch_it(words: list[str]) -> None:
+    done = invoke(*words)
+    assert (done.returncode, done.stdout) == (UsageError.exit_code, "")
+    assert "http://a.test/x: is an address" in done.stderr
+    assert "what to do:  fetch it first, e.g. with `curl -fLO http://a.test/x`" in done.stderr
+
+
 def test_a_proxy_that_cannot_be_used_is_refused_before_the_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

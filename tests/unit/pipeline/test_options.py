@@ -1,4 +1,6 @@
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,7 +36,7 @@ def test_an_entry_is_all_that_an_option_needs() -> None:
         ({"sugar": "inf"}, "--sugar inf: must be a number above 0."),
         ({"table": "~nobody-of-this-name/x"}, "--table ~nobody-of-this-name/x: there is no such"),
         ({"table": "x" * 256}, f"--table {'x' * 200}...: no path is that long."),
-        ({"table": "\udcff"}, "--table \udcff: its name is not UTF-8"),
+        ({"table": "\udcff"}, "--table \\udcff: its name is not UTF-8"),
     ],
 )
 def test_a_text_without_a_value_is_refused_by_the_options_name(
@@ -79,10 +81,40 @@ def test_a_file_that_cannot_be_written_is_refused_with_its_option(tmp_path: Path
         assert refusal.value.what.startswith(f"--html {place}: {says}")
 
 
-@pytest.mark.parametrize("text", ["https://a.test/x", "S3://bucket/x", "git+ssh://a/b", "file:/x"])
-def test_an_address_is_no_path(text: str) -> None:
-    with pytest.raises(ValueError, match="no address: fetch it first"):
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("https://a.test/x", "`curl -fLO https://a.test/x`"),
+        ("https://a.test/x?a=1&b", "`curl -fLO 'https://a.test/x?a=1&b'`"),
+        ("S3://bucket/x", "to a folder here, and give the path of the copy"),
+        ("git+ssh://a/b", "to a folder here, and give the path of the copy"),
+        ("file:/x", "give /x"),
+        ("file:///opt/my sdk", "give '/opt/my sdk'"),
+    ],
+)
+def test_an_address_is_no_path(text: str, remedy: str) -> None:
+    with pytest.raises(options.NoPathError, match="is an address, and this takes a path") as error:
         options.path(text)
+    assert remedy in error.value.remedy
+    for refused in (partial(options.checked_text, "html", text, options.path), _new(text)):
+        with pytest.raises(UsageError, match="--html") as refusal:
+            refused()
+        assert refusal.value.remedy == error.value.remedy
+
+
+def _new(text: str) -> Callable[[], Path]:
+    return partial(options.new_file, "html", text)
+
+
+def test_what_is_no_path_is_refused_with_what_to_give_in_its_place() -> None:
+    for text, reason, remedy in (
+        ("~nobody-at-all/x", "there is no such user", "give the whole path"),
+        ("a" * 256, "no path is that long", "255 bytes"),
+        ("\udcff", "not UTF-8", "rename it"),
+    ):
+        with pytest.raises(options.NoPathError, match=reason) as error:
+            options.path(text)
+        assert remedy in error.value.remedy
 
 
 @pytest.mark.parametrize("text", ["a:b/c", "C:/x", "./https:/x", "/tmp/https://x"])

@@ -64,14 +64,14 @@ def test_defaults() -> None:
         (
             {"build_dir": "s3://bucket/x"},
             UsageError,
-            "--build-dir s3://bucket/x: this takes a path",
+            "--build-dir s3://bucket/x: is an address",
         ),
-        ({"images": "https://a.test/a.zip"}, UsageError, "no address: fetch it first"),
-        ({"sdk": "file:///opt/qairt"}, UsageError, "no address: fetch it first"),
+        ({"images": "https://a.test/a.zip"}, UsageError, "is an address, and this"),
+        ({"sdk": "file:///opt/qairt"}, UsageError, "is an address, and this"),
         (
             {"outputs": "head=https://a.test/h.safetensors"},
             UsageError,
-            "no address: fetch it first",
+            "is an address, and this",
         ),
         ({"images": "/nowhere"}, CalibrationError, "/nowhere is not there"),
         ({"images": "Makefile"}, CalibrationError, "Makefile is a file"),

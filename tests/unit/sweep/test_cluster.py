@@ -42,6 +42,7 @@ def test_what_is_no_address_of_a_scheduler(address: str) -> None:
     ("options", "words"),
     [
         ({"jobs": "2", "hosts": "x"}, "--jobs and --hosts contradict each other"),
+        ({"hosts": "http://a.test/x"}, "--hosts http://a.test/x: is an address"),
         ({"scheduler": "x", "hosts": "x"}, "--scheduler and --hosts contradict"),
         ({"jobs": "0"}, "--jobs 0: must be 1 or more"),
         ({"jobs": "many"}, "--jobs many: must be 1 or more"),
