@@ -24,11 +24,13 @@ from scripts.sweep.jobs import Job
 from scripts.sweep.machine import Outcome
 from scripts.sweep.table import ABSENT, BUILT, Row, Table, exactness
 from scripts.sweep.trials import Trials
-from scripts.words import counted, headline, quoted
+from scripts.words import counted, excerpt, headline, quoted
 
 _JSON, _PAGE = "sweep.json", "sweep.html"
 # Letters of a reason in a table: all of it is said as a point ends, and on the page.
 _ROOM = 60
+# Letters of a path that a file names which anybody may have written.
+_LONGEST = 200
 
 
 def runner(console: Console, **options: str | None) -> Runner:
@@ -103,9 +105,10 @@ def _claim(folder: Path, table: Table) -> None:
     """
     file, path = table.sweep.file, folder / _JSON
     owner = _owner(path)
-    if owner and owner.is_file() and not owner.samefile(file):
+    if owner and not owner.samefile(file):
         raise UsageError(
-            f"{folder} has the table of {owner}, another file of the same name as {file}.",
+            f"{folder} has the table of {excerpt(str(owner), _LONGEST)}, another file of the same "
+            f"name as {file}.",
             remedy=f"rename {file.name}, or give another --build-dir; to replace that table, "
             f"remove {quoted(path)}",
         )
@@ -115,9 +118,10 @@ def _claim(folder: Path, table: Table) -> None:
 
 
 def _owner(path: Path) -> Path | None:
-    """Return the file that a table is of; None where there is no table, or one of before."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return Path(json.loads(path.read_text())["file"])
+    """Return the file that a table is of; None where it is gone, or the table is none of ours."""
+    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        owner = Path(json.loads(path.read_text())["file"])
+        return owner if owner.is_file() else None
     return None
 
 

@@ -169,6 +169,28 @@ def test_files_of_one_name_do_not_share_a_folder(tmp_path: Path) -> None:
     assert swept(second) == str(second)  # and so is one that was moved
 
 
+def test_a_file_that_a_table_names_is_shown_as_far_as_it_can_be(tmp_path: Path) -> None:
+    other, file = tmp_path / "a\x1b[31m" / "mine.toml", tmp_path / "mine.toml"
+    other.parent.mkdir()
+    for written in (other, file):
+        written.write_text('[grid]\nprecision = "int8"\n')
+    mine = grid.load(file, {"build_dir": str(tmp_path / "build")})
+    table = mine.points[0].folder.parent / "sweep.json"
+    table.parent.mkdir(parents=True)
+    for name in (str(other), f"{other.parent}/{f'../{other.parent.name}/' * 60}mine.toml"):
+        table.write_text(json.dumps({"file": name}))
+        with pytest.raises(UsageError, match="has the table of") as refused:
+            sweep.run(Console(), mine, lambda work: iter(()))
+        assert refused.value.what.isprintable() and r"a\x1b[31m/" in refused.value.what
+        assert len(refused.value.what) < 350 + len(f"{table.parent}{file}")
+
+
+@pytest.mark.parametrize("text", ['{"file": "' + 5000 * "x" + '"}', "[" * 100_000, '{"file": 1}'])
+def test_a_table_that_names_no_file_is_of_nobody(tmp_path: Path, text: str) -> None:
+    (tmp_path / "sweep.json").write_text(text)
+    assert sweep._owner(tmp_path / "sweep.json") is None
+
+
 def test_what_has_ended_is_shown_after_an_interrupt_too(four: Sweep) -> None:
     folder = four.points[0].folder.parent
 
