@@ -15,7 +15,7 @@ from scripts.boards.devices import FILE, Device, select
 from scripts.boards.install import Say, install, trial
 from scripts.boards.login import Login, logins
 from scripts.boards.probe import Facts, probe
-from scripts.console import Console
+from scripts.console import Console, record
 from scripts.errors import KeyFileError, PipelineError
 from scripts.package import package, signature
 from scripts.package.package import Unpacked
@@ -166,7 +166,7 @@ def _each(
     for name, outcome in outcomes.items():
         if isinstance(outcome, Exception):
             failed[name] = outcome
-            records.append({"device": name, "error": headline(outcome)})
+            records.append({"device": name, "error": record(outcome, [])})
             outcome = (f"FAILED: {headline(outcome)}", *("" for _ in columns[1:]))
         else:
             records.append({"device": name, **dict(zip(keys, outcome, strict=True))})

@@ -65,7 +65,10 @@ DOCTOR = {
     "findings": "`part`, `well`, `state`, `remedy` and `warns` of each check; a warning is well: a "
     "build does without"
 }
-BOARDS = {"devices": "`device`, and `outcome`, the columns of `device.status`, or `error`"}
+BOARDS = {
+    "devices": "`device`, and `outcome`, the columns of `device.status`, or `error`, as below, of "
+    "each board"
+}
 ERROR = {
     "class": "the kind of error ([errors.md](errors.md))",
     "exit_code": "that of the command too",

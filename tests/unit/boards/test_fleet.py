@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from scripts.boards import fleet, upkeep
 from scripts.boards.login import Login
-from scripts.console import Console
+from scripts.console import Console, opened
 from scripts.errors import DeviceError
 
 TABLE = '[devices.{}]\nhost = "h"\nuser = "u"\npath = "/p"\n'
@@ -58,7 +60,7 @@ def test_a_program_reads_what_became_of_each_board(
 ) -> None:
     async def action(login: Login, say: object) -> tuple[str, ...]:
         if login.device.name == "ill":
-            raise DeviceError("it is ill")
+            raise DeviceError("it is ill", cause="a cold", remedy="wait")
         return tuple(f"<{name}>" for name in upkeep.STATUS_COLUMNS)
 
     monkeypatch.setattr(upkeep, "status", action)
@@ -68,5 +70,29 @@ def test_a_program_reads_what_became_of_each_board(
     with pytest.raises(DeviceError):
         fleet.status(["ill", "a"], file=file, console=console)
     ill, well = console.document["devices"]
-    assert ill == {"device": "ill", "error": "it is ill"}
+    error = {"class": "DeviceError", "exit_code": 20, "what": "it is ill", "cause": "a cold"}
+    assert ill == {"device": "ill", "error": {**error, "remedy": "wait", "output": []}}
     assert (well["device"], well["in_use"]) == ("a", "<in use>")
+
+
+def test_a_program_gets_one_document_whatever_several_boards_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def action(login: Login, say: Callable[[str], None]) -> tuple[str, ...]:
+        say(f"this is {login.device.name}")
+        if login.device.name == "ill":
+            raise DeviceError("it is ill:\nvery", remedy="wait")
+        return ("is well",)
+
+    monkeypatch.setattr(upkeep, "rollback", action)
+    file = tmp_path / "devices.toml"
+    file.write_text("".join(TABLE.format(name) for name in ("ill", "a", "b")))
+    with pytest.raises(DeviceError), opened(json=True) as console:
+        fleet.rollback(["ill", "a", "b"], file=file, console=console)
+    output, said = capfd.readouterr()
+    document = json.loads(output)
+    assert [entry.get("outcome") for entry in document["devices"]] == [None, "is well", "is well"]
+    assert document["devices"][0]["error"]["remedy"] == "wait"
+    assert document["error"]["what"].startswith("1 of 3 devices failed.")
+    assert said.count("this is ") == 3
+    assert "FAILED: it is ill: very" in said
