@@ -141,14 +141,15 @@ class Console:
         self.line = line
 
     def failed(self, error: BaseException, output: list[str]) -> None:
-        """Add an error to the JSON document, and with --verbose say where it comes from.
-
-        A usage error comes from the command line.
-        """
+        """Add an error to the JSON document, and with --verbose say where it comes from."""
         self._end_fold()
         self.turns.close_all()
         lines = self.last or output
         self.document["error"] = record(error, [as_here(line, self.places) for line in lines])
+        self.traced(error)
+
+    def traced(self, error: BaseException) -> None:
+        """Say with --verbose where an error comes from; a usage error's is the command line."""
         if self.verbose and not isinstance(error, errors.UsageError):
             traceback.print_exception(error)
 

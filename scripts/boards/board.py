@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import asyncssh
@@ -26,6 +27,10 @@ SECONDS_OF_HASHING = 1800.0
 ANSWER_LIMIT = 8 << 20
 _COMPLAINT_LIMIT = 1 << 16
 _CHUNK = 1 << 16
+
+
+# Is told each script that is run, with its arguments; every board that is worked on has its own.
+listener: ContextVar[Callable[[str], None]] = ContextVar("listener", default=lambda _: None)
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class Board:
             DeviceError: the script failed, took too long or said too much.
             TransferError: the connection was lost.
         """
-        script = shell.rendered(name)
+        script = _begun(name, arguments)
         line = command(script, arguments)
         outcome = await self._execute(line, pieces, seconds or SECONDS, limit)
         if outcome.code is None:
@@ -93,7 +98,7 @@ class Board:
     @asynccontextmanager
     async def talk(self, name: str, *arguments: str) -> AsyncIterator[Talk]:
         """Run a script of this folder that answers line by line, for the time of the block."""
-        script = shell.rendered(name)
+        script = _begun(name, arguments)
         with losses(self.device):
             process = await self._connection.create_process(
                 command(script, arguments), encoding=None
@@ -174,6 +179,12 @@ class Talk:
             raise _too_much(self._device, _COMPLAINT_LIMIT)
         self._buffer = rest
         return text
+
+
+def _begun(name: str, arguments: Iterable[str]) -> shell.Script:
+    """Return a script of this folder as it is sent, and tell who listens that it is run now."""
+    listener.get()(shlex.join([name, *arguments]))
+    return shell.rendered(name)
 
 
 def command(script: shell.Script, arguments: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from scripts import words
 from scripts.boards import measured, upkeep
+from scripts.boards.board import listener
 from scripts.boards.connection import connected
 from scripts.boards.devices import FILE, Device, select
 from scripts.boards.install import Say, install, trial
@@ -54,18 +55,24 @@ def deploy(
         _each(devices, action, f"deployment of {shipment.package.manifest.name}", console)
 
 
-def look(all_logins: Sequence[Login]) -> dict[str, Facts | Exception]:
+def look(
+    all_logins: Sequence[Login], console: Console | None = None
+) -> dict[str, Facts | Exception]:
     """Ask devices what they are, side by side; return what each says, or why it does not."""
 
     async def action(login: Login, _say: Say) -> Facts:
         async with connected(login) as board:
             return await probe(board, (), "")
 
-    return _outcomes(all_logins, action)
+    return _outcomes(all_logins, action, console or Console())
 
 
 def try_out(
-    archive: Path, all_logins: Sequence[Login], *, file: Path = FILE
+    archive: Path,
+    all_logins: Sequence[Login],
+    *,
+    file: Path = FILE,
+    console: Console | None = None,
 ) -> dict[str, str | Exception]:
     """Try an archive on devices beside the release in use, wave after wave.
 
@@ -79,6 +86,7 @@ def try_out(
         KeyFileError, SignatureError: it is not signed as it must be.
     """
     outcomes: dict[str, str | Exception] = {}
+    console = console or Console()
     devices = [login.device for login in all_logins]
     with _shipment(archive, devices, file) as shipment:
 
@@ -86,8 +94,11 @@ def try_out(
             return await trial(login, shipment, say, measured.beside(archive))
 
         for wave in waves(all_logins):
-            outcomes |= _outcomes(wave, action)
-            if any(isinstance(outcome, Exception) for outcome in outcomes.values()):
+            outcomes |= _outcomes(wave, action, console)
+            errors = [outcome for outcome in outcomes.values() if isinstance(outcome, Exception)]
+            for error in errors:
+                console.traced(error)
+            if errors:
                 break
     return outcomes
 
@@ -159,8 +170,8 @@ def _each(
     console: Console | None,
     columns: Sequence[str] = ("outcome",),
 ) -> None:
-    outcomes = _outcomes(logins(devices), action)
     console, rows, records = console or Console(), [], []
+    outcomes = _outcomes(logins(devices), action, console)
     keys = [name.replace(" ", "_") for name in columns]
     failed: dict[str, Exception] = {}
     for name, outcome in outcomes.items():
@@ -174,25 +185,34 @@ def _each(
     console.table(title, rows, ("device", *columns))
     console.result(devices=records)
     if failed:
-        raise _summary(failed, len(devices))
+        error = _summary(failed, len(devices))
+        for other in failed.values():
+            if other is not error:  # whoever gets that one says where it comes from
+                console.traced(other)
+        raise error
 
 
-def _outcomes(all_logins: Sequence[Login], action: Action[Result]) -> dict[str, Result | Exception]:
+def _outcomes(
+    all_logins: Sequence[Login], action: Action[Result], console: Console
+) -> dict[str, Result | Exception]:
     """Return what an action comes to on each device, by its name."""
-    results = asyncio.run(_side_by_side(all_logins, action))
+    results = asyncio.run(_side_by_side(all_logins, action, console))
     names = [login.device.name for login in all_logins]
     return dict(zip(names, results, strict=True))
 
 
 async def _side_by_side(
-    all_logins: Sequence[Login], action: Action[Result]
+    all_logins: Sequence[Login], action: Action[Result], console: Console
 ) -> list[Result | Exception]:
     """Bring every board to its own end, whatever goes wrong with another."""
 
     async def outcome(login: Login) -> Result | Exception:
-        def say(text: str) -> None:
-            print(f"  {login.device.name}: {text}", flush=True)
+        name = login.device.name
 
+        def say(text: str) -> None:
+            print(f"  {name}: {text}", flush=True)
+
+        listener.set(lambda script: console.detail(f"{name}: {script}"))
         try:
             return await action(login, say)
         except Exception as error:  # also one of ours: the others are not to suffer for it

@@ -35,7 +35,9 @@ class Output:
     quiet: bool = option(
         False, "print the result alone; of a step that fails, its last lines on stderr"
     )
-    verbose: bool = option(False, "say each step's command line too, and where an error comes from")
+    verbose: bool = option(
+        False, "say what each step, or each board, runs too, and where an error comes from"
+    )
     json: bool = option(False, "print the result as JSON on stdout, and everything else on stderr")
 
 

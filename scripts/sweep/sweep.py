@@ -80,7 +80,7 @@ def run(
             are built.
         UsageError: the table of another file stands in its folder.
     """
-    work, folder = jobs.of(sweep.points), sweep.points[0].folder.parent
+    work, folder = _work(console, sweep), sweep.points[0].folder.parent
     table = _fresh(sweep, work)
     _claim(folder, table)
     console.note(f"{counted(len(sweep.points), 'point')}, {counted(len(work), 'job')}: {folder}")
@@ -96,6 +96,13 @@ def run(
             writing.replace(folder / _PAGE, page.html(table, folder).encode())
     _show(console, table, folder)
     _require_built(table)
+
+
+def _work(console: Console, sweep: Sweep) -> list[Job]:
+    """Return the jobs of a sweep; what is said with --verbose goes to their logs."""
+    work = jobs.of(sweep.points)
+    more = ("--verbose",) if console.verbose else ()
+    return [replace(job, words=(*job.words, *more)) for job in work]
 
 
 def _claim(folder: Path, table: Table) -> None:

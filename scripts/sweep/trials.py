@@ -55,7 +55,7 @@ def _fitting(console: Console, sweep: Sweep) -> list[Login]:
     for device, target in product(sweep.boards, targets):
         _refuse(device, target, fitness.declared_soc(device, target.socs, target.name))
     all_logins = login.logins(sweep.boards)
-    answers = boards.look(all_logins)
+    answers = boards.look(all_logins, console)
     for device in sweep.boards:
         answer = answers[device.name]
         if isinstance(answer, Facts):
@@ -104,6 +104,7 @@ class Trials:
             )
             known = self._known(archive, digest)
         except (PipelineError, OSError) as error:  # of the archive: no board was asked
+            self._console.traced(error)
             outcomes = {_name(member): error for member in self._crew}
         if any(name in known for name in outcomes):
             self._run_here(row)  # its page shows what boards measured
@@ -121,14 +122,14 @@ class Trials:
         crew = [member for member in crew if _name(member) not in self._absent]
         if not crew:
             return {}
-        outcomes = boards.try_out(archive, crew, file=self._file)
+        outcomes = boards.try_out(archive, crew, file=self._file, console=self._console)
         self._absent.update(self._left_out(outcomes))
         return outcomes
 
     @cached_property
     def _absent(self) -> dict[str, DeviceError]:
         """The boards that are left out, and why; who does not answer at the first trial is."""
-        return dict(self._left_out(boards.look(self._crew)))
+        return dict(self._left_out(boards.look(self._crew, self._console)))
 
     def _left_out(self, answers: Mapping[str, object]) -> Iterator[tuple[str, DeviceError]]:
         for name, answer in answers.items():

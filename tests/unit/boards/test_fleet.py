@@ -12,6 +12,7 @@ from scripts.boards import fleet, upkeep
 from scripts.boards.login import Login
 from scripts.console import Console, opened
 from scripts.errors import DeviceError
+from tests.unit.boards.local import Local
 
 TABLE = '[devices.{}]\nhost = "h"\nuser = "u"\npath = "/p"\n'
 
@@ -96,3 +97,28 @@ def test_a_program_gets_one_document_whatever_several_boards_say(
     assert document["error"]["what"].startswith("1 of 3 devices failed.")
     assert said.count("this is ") == 3
     assert "FAILED: it is ill: very" in said
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_what_boards_run_and_where_errors_come_from_is_said_with_verbose_alone(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    verbose: bool,
+) -> None:
+    async def action(login: Login, say: Callable[[str], None]) -> tuple[str, ...]:
+        board = Local(tmp_path)
+        await board.run("read.sh", str(tmp_path / login.device.name), "9")
+        return ("is well",)
+
+    monkeypatch.setattr(upkeep, "rollback", action)
+    file = tmp_path / "devices.toml"
+    file.write_text("".join(TABLE.format(name) for name in ("a", "b", "c")))
+    (tmp_path / "a").write_text("it is")
+    with pytest.raises(DeviceError, match="2 of 3 devices failed"):
+        fleet.rollback(["a", "b", "c"], file=file, console=Console(verbose=verbose))
+    output, errors = capsys.readouterr()
+    lines = [line for line in output.splitlines() if line.endswith(" 9")]
+    assert [f"{name}: read.sh {tmp_path}/{name} 9" in output for name in "abc"] == 3 * [verbose]
+    assert len(lines) == 3 * verbose
+    assert errors.count("Traceback") == 2 * verbose

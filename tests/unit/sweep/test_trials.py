@@ -15,6 +15,7 @@ import pytest
 
 from scripts import digests
 from scripts.boards import fitness, fleet, measured
+from scripts.boards.board import listener
 from scripts.boards.devices import Device
 from scripts.boards.install import Say
 from scripts.boards.login import Login
@@ -82,6 +83,7 @@ class Boards:
     async def trial(self, login: Login, shipment: Unpacked, say: Say, results: Path) -> str:
         (point,) = (name for name in ("int8", "fp16") if f"digits-{name}" in str(results))
         self.tries.append((login.device.name, point))
+        listener.get()("check.sh releases/new")
         if error := self.fails.get((login.device.name, point)):
             raise error
         package = shipment.package
@@ -119,7 +121,9 @@ Run = Callable[..., Sequence[dict[str, Any]]]
 def run(tmp_path: Path, fakes: Boards, ran_here: list[Job]) -> Run:
     """Run a sweep of two points that are built; return the rows of its `sweep.json`."""
 
-    def all_of(names: Sequence[str] = NAMES, *, error: str = "", seed: str = "") -> Any:
+    def all_of(
+        names: Sequence[str] = NAMES, *, error: str = "", seed: str = "", verbose: bool = False
+    ) -> Any:
         mine = load(tmp_path, TEXT.format(list(names)))
         outcomes = {point.name: packed(mine, point.name, seed) for point in mine.points}
 
@@ -127,14 +131,15 @@ def run(tmp_path: Path, fakes: Boards, ran_here: list[Job]) -> Run:
             for job in work:
                 yield job, outcomes[job.point] if job.point else built(None, 1)
 
-        crew = trials.crew(Console(), mine)
+        console = Console(verbose=verbose)
+        crew = trials.crew(console, mine)
         fakes.looks.clear()
         fakes.tries.clear()
         if error:
             with pytest.raises(SweepError, match=error):
-                sweep.run(Console(), mine, runner, crew, tmp_path / "devices.toml")
+                sweep.run(console, mine, runner, crew, tmp_path / "devices.toml")
         else:
-            sweep.run(Console(), mine, runner, crew, tmp_path / "devices.toml")
+            sweep.run(console, mine, runner, crew, tmp_path / "devices.toml")
         folder = mine.points[0].folder.parent
         return json.loads((folder / "sweep.json").read_text())["rows"]
 
@@ -297,6 +302,22 @@ def test_each_reason_of_each_board_and_what_mends_it_reach_table_and_page(
     assert all(page.count(fix) == 2 for fix in fixes)
     said, _, shown = capsys.readouterr().out.partition("\nsweep mine")
     assert all(fix in said for fix in fixes) and "What to do" not in shown
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_verbose_reaches_trials_and_the_commands_of_points(
+    fakes: Boards,
+    ran_here: list[Job],
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+    verbose: bool,
+) -> None:
+    fakes.fails["a", "int8"] = GateError("a gets it wrong.")
+    run(error="failed on boards", verbose=verbose)
+    output, errors = capsys.readouterr()
+    assert ("b: check.sh releases/new" in output) == verbose
+    assert errors.count("GateError: a gets it wrong.") == verbose
+    assert {job.words[-1] == "--verbose" for job in ran_here} == {verbose}
 
 
 def test_a_later_wave_that_fails_is_the_last_one(fakes: Boards, run: Run) -> None:
