@@ -67,14 +67,14 @@ def required(key: Path) -> Signer:
     Raises:
         KeyFileError: the key cannot be used, or is not in the file.
     """
-    found = signer(key)
-    if found is None:
+    own = signer(key)
+    if own is None:
         raise KeyFileError(
             f"{key} holds no private key that signs attestations.",
             cause="the key is in an agent or a security token, which sign archives only",
             remedy="give the file of a private Ed25519 key",
         )
-    return found
+    return own
 
 
 def envelope(content: Mapping[str, Any], signer: Signer) -> bytes:

@@ -14,9 +14,9 @@ Show = Callable[[Piece], None]
 
 @dataclass(eq=False)
 class Block:
-    """What one program prints; `kept` is what waits to be shown."""
+    """What one program prints; `waiting` is what waits to be shown."""
 
-    kept: list[Piece] = field(default_factory=list)
+    waiting: list[Piece] = field(default_factory=list)
 
 
 class Turns:
@@ -49,7 +49,7 @@ class Turns:
             if self.is_shown(block):
                 self._show(piece)
             else:
-                block.kept.append(piece)
+                block.waiting.append(piece)
 
     def close(self, block: Block) -> None:
         """End a block; nothing happens to one that has ended."""
@@ -88,8 +88,8 @@ class Turns:
 
     def _pass_on(self) -> None:
         for block in (*self._ended, *self._open[:1]):
-            while block.kept:
-                self._show(block.kept.pop(0))
+            while block.waiting:
+                self._show(block.waiting.pop(0))
         self._ended.clear()
 
 

@@ -174,8 +174,8 @@ class Talk:
                 self._buffer += piece
                 if not piece or len(self._buffer) > _COMPLAINT_LIMIT:
                     break
-        text, found, rest = self._buffer.partition(mark)
-        if not found and len(text) > _COMPLAINT_LIMIT:
+        text, separator, rest = self._buffer.partition(mark)
+        if not separator and len(text) > _COMPLAINT_LIMIT:
             raise _too_much(self._device, _COMPLAINT_LIMIT)
         self._buffer = rest
         return text

@@ -128,12 +128,12 @@ def links(facts: Facts, manifest: Manifest) -> dict[str, str]:
     Where a library is there under its numbered name alone, e.g. `libcdsprpc.so.1`, programs look
     for the other name in the release's own `lib` first.
     """
-    found = {}
+    targets = {}
     for name in manifest.facts["needs"]["libraries"]:
         numbered = sorted(other for other in facts.libraries if other.startswith(f"{name}."))
         if name.endswith(".so") and name not in facts.libraries and numbered:
-            found[f"lib/{name}"] = facts.libraries[numbered[0]]
-    return {path: target for path, target in found.items() if shell.is_plain(target[1:])}
+            targets[f"lib/{name}"] = facts.libraries[numbered[0]]
+    return {path: target for path, target in targets.items() if shell.is_plain(target[1:])}
 
 
 def _library(name: str) -> Refusal:

@@ -371,16 +371,16 @@ def look(path: Path) -> Contents:
     """
     if not path.is_dir():
         files.require_whole(path)
-    found = tuple(files.weight_files(path) if path.is_dir() else [path])
+    shards = tuple(files.weight_files(path) if path.is_dir() else [path])
     tensors: dict[str, Tensor] = {}
-    for file in found:
+    for file in shards:
         header = tensors_of(file)
         if twice := sorted(header.keys() & tensors):
             raise CheckpointError(
                 f"{file} holds {twice[0]} once more.", remedy="give the shards of one model"
             )
         tensors |= header
-    contents = Contents(path, found, names.backbone(path, tensors))
+    contents = Contents(path, shards, names.backbone(path, tensors))
     names.refuse_lora(contents.place, contents.backbone.tensors)
     contents.config  # noqa: B018, a wrong one is refused now
     if contents.directory:

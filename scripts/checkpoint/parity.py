@@ -132,8 +132,8 @@ def compare(onnx_file: Path, network: Torch, pictures: Sequence[Values]) -> Pari
 
 def run_onnx(onnx_file: Path, pictures: Sequence[Values]) -> dict[str, NDArray[np.float32]]:
     """Return ONNX Runtime's outputs by name, [pictures, ...] each."""
-    found = observe.outputs(Network.load(onnx_file), pictures, "ONNX Runtime")
-    return {name: np.concatenate(values) for name, values in found.items()}
+    outputs = observe.outputs(Network.load(onnx_file), pictures, "ONNX Runtime")
+    return {name: np.concatenate(values) for name, values in outputs.items()}
 
 
 def _keep(

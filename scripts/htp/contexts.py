@@ -76,8 +76,8 @@ def check_target(context: Path, target: Target) -> None:
     }
     actual = target_of(context)
     if actual != expected:
-        built, wanted = in_words(actual), in_words(expected)
-        raise CompileError(f"The compiler built for {built}, not for {wanted}.")
+        built, needed = in_words(actual), in_words(expected)
+        raise CompileError(f"The compiler built for {built}, not for {needed}.")
 
 
 def _save_estimate(root: sdk.Sdk, context: Path) -> None:

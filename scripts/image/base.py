@@ -116,8 +116,8 @@ def installed(tar: Path) -> dict[str, str]:
 def _stanzas(text: str) -> list[dict[str, str]]:
     """Return name, version and, where there is one, hash of each stanza of Debian's format."""
     pattern = re.compile(r"^(Package|Version|SHA256): (.+)$", re.MULTILINE)
-    found = (dict(pattern.findall(stanza)) for stanza in text.split("\n\n"))
-    return [stanza for stanza in found if stanza]
+    stanzas = (dict(pattern.findall(stanza)) for stanza in text.split("\n\n"))
+    return [stanza for stanza in stanzas if stanza]
 
 
 def command(lane: Lane, pins: Mapping[str, str], work: Path, *, sources: bool = False) -> list[str]:
@@ -212,7 +212,7 @@ def _had(work: Path) -> tuple[dict[str, str], dict[str, str]]:
         if "SHA256" in stanza and stanza["Version"] == versions.get(name):
             hashes.setdefault(name, set()).add(stanza["SHA256"])
     # Two archives that have other bytes under one version: neither is to be trusted.
-    return versions, {name: " or ".join(sorted(found)) for name, found in hashes.items()}
+    return versions, {name: " or ".join(sorted(sums)) for name, sums in hashes.items()}
 
 
 def _require(

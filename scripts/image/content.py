@@ -60,16 +60,16 @@ def listing(stream: IO[bytes]) -> Listing:
     return descriptions
 
 
-def configuration(config: Mapping[str, Any], told: Iterable[str]) -> Listing:
+def configuration(config: Mapping[str, Any], descriptive: Iterable[str]) -> Listing:
     """Return how an image is started, and its labels of ours, as a listing beside that of files.
 
     Args:
         config: the image's configuration, as an engine has it.
-        told: labels that say what an image is, and so cannot be part of what it is.
+        descriptive: labels that say what an image is, and so cannot be part of what it is.
     """
     values = {key: config.get(key) for key in _CONFIGURATION}
     labels = config.get("Labels") or {}
-    ours = (key for key in labels if key.startswith(_LABELS) and key not in told)
+    ours = (key for key in labels if key.startswith(_LABELS) and key not in descriptive)
     values |= {f"label {key}": labels[key] for key in ours}
     # An engine says "nothing" in several ways, another in none.
     return {

@@ -46,8 +46,8 @@ def packages(lane: Lane) -> Packages:
     lines = _read(lane, "packages.txt").splitlines()
     (date,) = (line.removeprefix(_AS_OF) for line in lines if line.startswith(_AS_OF))
     pins = [_PIN.fullmatch(line) for line in lines if not line.startswith("#")]
-    found = [pin.groups() for pin in pins if pin]
-    return Packages(date, {n: v for n, v, _ in found}, {n: h for n, _, h in found})
+    groups = [pin.groups() for pin in pins if pin]
+    return Packages(date, {n: v for n, v, _ in groups}, {n: h for n, _, h in groups})
 
 
 def python(lane: Lane) -> Path:
@@ -86,11 +86,11 @@ def _refresh_packages(client: docker.DockerClient, lane: Lane, log: BuildLog) ->
     return write_packages(lane, base.newest(client, lane, log))
 
 
-def write_packages(lane: Lane, found: Packages) -> Path:
+def write_packages(lane: Lane, packages: Packages) -> Path:
     """Lock Debian packages."""
-    pins = sorted(found.versions.items())
-    lines = (f"{name}={version} sha256:{found.hashes[name]}\n" for name, version in pins)
-    return _write(lane.lock("packages.txt"), (f"{_AS_OF}{found.date}\n", *lines))
+    pins = sorted(packages.versions.items())
+    lines = (f"{name}={version} sha256:{packages.hashes[name]}\n" for name, version in pins)
+    return _write(lane.lock("packages.txt"), (f"{_AS_OF}{packages.date}\n", *lines))
 
 
 def _refresh_python(lane: Lane, log: BuildLog) -> Path:
@@ -101,11 +101,11 @@ def _refresh_python(lane: Lane, log: BuildLog) -> Path:
 
 def _refresh_qairt(log: BuildLog) -> Path:
     log.say("resolving the wheels of Qualcomm's libraries")
-    wanted = [tomllib.loads(SDK.read_text())["wheel"]]
+    requirements = [tomllib.loads(SDK.read_text())["wheel"]]
     pins = [
         pin
         for machine in ("x86_64", "aarch64")
-        for pin in wheels.resolve(wanted, qairt(machine), deps=False)
+        for pin in wheels.resolve(requirements, qairt(machine), deps=False)
     ]
     return _write(QAIRT, (pin.line() for pin in merged(pins)))
 
@@ -152,7 +152,7 @@ def merged(pins: Iterable[Pin]) -> list[Pin]:
     hashes: dict[tuple[str, str], set[str]] = {}
     for pin in pins:
         hashes.setdefault((pin.name, pin.version), set()).update(pin.hashes)
-    return sorted(Pin(*key, tuple(sorted(found))) for key, found in hashes.items())
+    return sorted(Pin(*key, tuple(sorted(sums))) for key, sums in hashes.items())
 
 
 def recorded(lane: Lane) -> Mapping[str, Any]:
@@ -200,10 +200,10 @@ def licences(lane: Lane) -> Mapping[str, Mapping[str, str]]:
     return tomllib.loads(_read(lane, "licences.toml"))
 
 
-def write_licences(lane: Lane, found: Mapping[str, Mapping[str, str]]) -> Path:
+def write_licences(lane: Lane, licences: Mapping[str, Mapping[str, str]]) -> Path:
     """Lock what the packages of a lane say of their licences."""
     lines = []
-    for kind, texts in sorted(found.items()):
+    for kind, texts in sorted(licences.items()):
         lines.append(f"\n[{kind}]\n")
         lines += [f"{json.dumps(name)} = {json.dumps(texts[name])}\n" for name in sorted(texts)]
     return _write(lane.lock("licences.toml"), lines)

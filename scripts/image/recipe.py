@@ -81,8 +81,8 @@ def _context(lane: Lane, log: BuildLog) -> builder.Context:
     python = locks.python(lane)
     folders = [wheels.download(python, locks.image_platform(lane), log)]
     folders += [wheels.download(locks.QAIRT, locks.qairt(m), log) for m in ("x86_64", "aarch64")]
-    found = {f"wheels/{path.name}": path for folder in folders for path in folder.iterdir()}
-    return {**sources(lane), **found}
+    files = {f"wheels/{path.name}": path for folder in folders for path in folder.iterdir()}
+    return {**sources(lane), **files}
 
 
 def sources(lane: Lane) -> dict[str, Path]:

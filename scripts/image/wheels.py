@@ -81,13 +81,13 @@ def resolve(requirements: Iterable[str], platform: Platform, *, deps: bool = Tru
     Raises:
         ImageBuildError: pip cannot satisfy them.
     """
-    wanted = list(requirements)
+    specifiers = list(requirements)
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch) / "report.json"
         command = [*pip_settings.command("install"), "--dry-run", "--ignore-installed"]
         command += ["--quiet", "--report", str(report), "--target", scratch]
-        command += [*([] if deps else ["--no-deps"]), *platform.options(), *wanted]
-        for settings in _places(wanted):
+        command += [*([] if deps else ["--no-deps"]), *platform.options(), *specifiers]
+        for settings in _places(specifiers):
             done = subprocess.run(
                 command, env=settings, capture_output=True, text=True, check=False
             )
@@ -95,8 +95,8 @@ def resolve(requirements: Iterable[str], platform: Platform, *, deps: bool = Tru
                 break
         else:
             raise ImageBuildError(f"pip cannot resolve the lock:\n{done.stderr.strip()}")
-        chosen = json.loads(report.read_text())["install"]
-    return sorted(_pin(item) for item in chosen)
+        items = json.loads(report.read_text())["install"]
+    return sorted(_pin(item) for item in items)
 
 
 def _places(requirements: Sequence[str]) -> Iterator[Mapping[str, str]]:

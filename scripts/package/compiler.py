@@ -18,14 +18,14 @@ def build_id_of(sdk: Path) -> str:
         SdkError: the compiler is missing or carries no build id.
     """
     compiler = sdk / COMPILER
-    found = build_id.find(compiler) if compiler.is_file() else None
-    if found is None:
+    name = build_id.find(compiler) if compiler.is_file() else None
+    if name is None:
         raise SdkError(
             f"{compiler} is missing or carries no build id.",
             cause="--sdk is not the root of an SDK",
             remedy="give the folder that holds bin/, lib/ and sdk.yaml",
         )
-    return found
+    return name
 
 
 def named(sdk: Path) -> dict[str, str]:

@@ -55,10 +55,10 @@ def _kind(name: str) -> str:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
+    values = dict(pairs)
+    if len(values) != len(pairs):
         raise Unfit("a name is there twice")
-    return made
+    return values
 
 
 def _printable(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

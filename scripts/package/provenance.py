@@ -38,16 +38,16 @@ def make(
     facts: Mapping[str, Any], host: Mapping[str, Any], entries: Iterable[Entry]
 ) -> dict[str, Any]:
     """Return the statement about `entries`, from the manifest's facts and those of the host."""
-    subjects = sorted(entries, key=lambda one: one.path)
-    asked = {name: facts[name]["name"] for name in ("model", "precision", "target")}
+    subjects = sorted(entries, key=lambda entry: entry.path)
+    names = {name: facts[name]["name"] for name in ("model", "precision", "target")}
     return {
         "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{"name": one.path, "digest": {"sha256": one.sha256}} for one in subjects],
+        "subject": [{"name": entry.path, "digest": {"sha256": entry.sha256}} for entry in subjects],
         "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
-                "externalParameters": {**asked, **host.get("parameters", {})},
+                "externalParameters": {**names, **host.get("parameters", {})},
                 "resolvedDependencies": [*dependencies(facts), *host.get("materials", ())],
             },
             "runDetails": {"builder": {"id": BUILDER}},

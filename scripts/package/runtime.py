@@ -24,8 +24,8 @@ def libraries(sdk: Path, target: Target) -> list[Item]:
     stub = f"{_BOARD}/libQnnHtp{arch}Stub.so"
     skel = f"lib/hexagon-{target.arch}/unsigned/libQnnHtp{arch}Skel.so"
     expected = compiler.build_id_of(sdk)
-    made = [_library(sdk / path, "aarch64", expected) for path in (*host, stub)]
-    return [*made, _library(sdk / skel, "hexagon", expected)]
+    libraries = [_library(sdk / path, "aarch64", expected) for path in (*host, stub)]
+    return [*libraries, _library(sdk / skel, "hexagon", expected)]
 
 
 def needs(items: list[Item], target: Target) -> dict[str, str | list[str]]:
@@ -35,9 +35,9 @@ def needs(items: list[Item], target: Target) -> dict[str, str | list[str]]:
         ElfError: one needs a newer glibc than the target's images have.
     """
     files = [item.source for item in items if item.mode == PROGRAM or item.path.endswith(".so")]
-    found = {path: elf.read(path) for path in files if isinstance(path, Path)}
-    facts = {path: one for path, one in found.items() if one.machine == "aarch64"}
-    versions = {path: one.versions.get("GLIBC", "0") for path, one in facts.items()}
+    headers = {path: elf.read(path) for path in files if isinstance(path, Path)}
+    facts = {path: header for path, header in headers.items() if header.machine == "aarch64"}
+    versions = {path: header.versions.get("GLIBC", "0") for path, header in facts.items()}
     for path, version in versions.items():
         if elf.number(version) > elf.number(target.glibc):
             raise ElfError(
@@ -46,17 +46,17 @@ def needs(items: list[Item], target: Target) -> dict[str, str | list[str]]:
                 remedy="build it in the image: invoke build",
             )
     shipped = {PurePosixPath(item.path).name for item in items}
-    wanted = {name for one in facts.values() for name in one.needed} - shipped
+    libraries = {name for header in facts.values() for name in header.needed} - shipped
     glibc = max(versions.values(), key=elf.number, default="0")
-    return {"glibc": glibc, "libraries": sorted(wanted)}
+    return {"glibc": glibc, "libraries": sorted(libraries)}
 
 
 def _library(path: Path, machine: str, expected: str) -> Item:
     if not path.is_file():
         raise SdkError(f"The SDK has no {path}.", cause="the SDK was installed without this board")
-    found = elf.read(path).machine
-    if found != machine:
-        raise SdkError(f"{path} is a library for {found}, not for {machine}.")
+    actual = elf.read(path).machine
+    if actual != machine:
+        raise SdkError(f"{path} is a library for {actual}, not for {machine}.")
     if not build_id.carried(path, expected):
         raise SdkError(
             f"{path} is of build {build_id.find(path)}, the compiler of build {expected}.",

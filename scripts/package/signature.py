@@ -124,10 +124,10 @@ def _signer(archive: Path, signers: Path) -> str:
         with signers.open("rb") as file:
             own = _copied(file, folder / "list", rule.MAX_DOCUMENT)
         options = ["-f", str(own), "-s", str(path_of(archive))]
-        found = _ssh_keygen(["-Y", "find-principals", *options], archive)
-        who = found.stdout.decode(errors="replace").partition("\n")[0]
-        told = ["-Y", "verify", *options, "-I", who, "-n", NAMESPACE]
-        if found.returncode or not who or _ssh_keygen(told, archive).returncode:
+        principals = _ssh_keygen(["-Y", "find-principals", *options], archive)
+        who = principals.stdout.decode(errors="replace").partition("\n")[0]
+        verify = ["-Y", "verify", *options, "-I", who, "-n", NAMESPACE]
+        if principals.returncode or not who or _ssh_keygen(verify, archive).returncode:
             raise SignatureError(
                 f"{archive.name} is not signed by anybody in {signers}, or was changed since.",
                 cause="another key signed it, or the archive was rebuilt without signing it again",

@@ -28,19 +28,19 @@ KINDS = (
 )
 
 
-def facts(model: Model, given: str) -> dict[str, Any]:
+def facts(model: Model, place: str) -> dict[str, Any]:
     """Return what is known of the weights: source, licence, SHA-256 of each file.
 
-    `given` is a directory or `random[:SEED]`. The source is `random[:SEED]`, `builtin`, or a
+    `place` is a directory or `random[:SEED]`. The source is `random[:SEED]`, `builtin`, or a
     repository of the hub with its `commit` where `invoke fetch` noted both and the files are still
-    those. Else it is `given`: a directory may hold anything.
+    those. Else it is `place`: a directory may hold anything.
 
     Raises:
         CheckpointError: the directory holds no weights.
     """
-    if given.partition(":")[0] == "random":
-        return {**_FACTS, "source": given, "licence": "none: random numbers", "synthetic": True}
-    folder = Path(given)
+    if place.partition(":")[0] == "random":
+        return {**_FACTS, "source": place, "licence": "none: random numbers", "synthetic": True}
+    folder = Path(place)
     hashes = _hashes(folder)
     if not hashes:
         raise CheckpointError(f"{folder} holds no weights.", remedy="give the checkpoint's folder")
@@ -49,18 +49,18 @@ def facts(model: Model, given: str) -> dict[str, Any]:
     return {**_FACTS, **known, **_source(model, folder, hashes)}
 
 
-def licences(model: Model, given: str) -> list[Item]:
+def licences(model: Model, place: str) -> list[Item]:
     """Return the licence texts that must go with weights that are not of this project.
 
     Raises:
         ArtefactError: the model is one of Meta's, and the folder holds no licence text.
     """
-    if given.partition(":")[0] == "random":
+    if place.partition(":")[0] == "random":
         return []
-    items = [Item(f"licences/dinov3/{text.name}", text, "licence") for text in texts(Path(given))]
+    items = [Item(f"licences/dinov3/{text.name}", text, "licence") for text in texts(Path(place))]
     if not items and _is_metas(model):
         raise ArtefactError(
-            f"{given} holds no LICENSE, and the DINOv3 License asks for a copy with all that is"
+            f"{place} holds no LICENSE, and the DINOv3 License asks for a copy with all that is"
             " derived from the weights.",
             cause="the weights were copied without the rest of their repository",
             remedy="put LICENSE.md from the model's page on the hub beside model.safetensors",

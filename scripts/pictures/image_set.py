@@ -159,10 +159,10 @@ class HeldOut:
         Raises:
             CalibrationError: it was made for another one.
         """
-        made = PictureSize(**self.manifest["size"])
-        if made != size:
+        own = PictureSize(**self.manifest["size"])
+        if own != size:
             raise CalibrationError(
-                f"{self.folder} holds pictures of {made} pixels, the network takes {size}.",
+                f"{self.folder} holds pictures of {own} pixels, the network takes {size}.",
                 remedy=f"run `invoke calibrate --size {size}`, or export that size again",
             )
 

@@ -30,7 +30,7 @@ class Passing:
 def line(request: Request) -> str:
     """Return what to say of a network that missed its gate, nothing where there is no way on."""
     store = Store(request.root)
-    passing = sorted(_passing(request, store), key=lambda one: one.milliseconds or 0.0)
+    passing = sorted(_passing(request, store), key=lambda build: build.milliseconds or 0.0)
     if passing:
         return str(passing[0])
     untried = _more_exact(request)

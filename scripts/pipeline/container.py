@@ -157,8 +157,10 @@ def run(
 
 def sweep(client: docker.DockerClient) -> None:
     """Remove the containers of processes that were killed before they could clean up."""
-    found = client.api.containers(all=True, filters={"label": owner.LABEL})
-    labels = {str(container["Id"]): str(container["Labels"][owner.LABEL]) for container in found}
+    containers = client.api.containers(all=True, filters={"label": owner.LABEL})
+    labels = {
+        str(container["Id"]): str(container["Labels"][owner.LABEL]) for container in containers
+    }
     gone = {label for label in labels.values() if owner.is_gone(label)}
     for container, label in labels.items():
         if label in gone:

@@ -71,8 +71,8 @@ def connect(*, start: bool = True) -> docker.DockerClient:
 
 def is_local() -> bool:
     """Tell whether the engine sees this machine's files; elsewhere they are copied both ways."""
-    if chosen := os.environ.get(MOUNTS_VARIABLE):
-        return chosen == "bind"
+    if mounts := os.environ.get(MOUNTS_VARIABLE):
+        return mounts == "bind"
     return not _host() or _host().startswith("unix://")
 
 
@@ -92,7 +92,7 @@ def read_traits(info: Mapping[str, Any], version: Mapping[str, Any]) -> Traits:
         for option in info.get("SecurityOptions") or []
     }
     podman = any("Podman" in part.get("Name", "") for part in version.get("Components") or [])
-    found = Traits(
+    traits = Traits(
         name=f"{'Podman' if podman else 'Docker'} {version.get('Version', '')}",
         memory=int(info["MemTotal"]),
         podman=podman,
@@ -102,8 +102,8 @@ def read_traits(info: Mapping[str, Any], version: Mapping[str, Any]) -> Traits:
         selinux="selinux" in options,
         limits_memory=bool(info.get("MemoryLimit", True)),
     )
-    _require_usable(found, str(info.get("Architecture", "")))
-    return found
+    _require_usable(traits, str(info.get("Architecture", "")))
+    return traits
 
 
 def describe(traits: Traits) -> str:
@@ -118,15 +118,15 @@ def describe(traits: Traits) -> str:
     return "; ".join([traits.name, *(text for text, holds in ways.items() if holds)])
 
 
-def _require_usable(found: Traits, architecture: str) -> None:
+def _require_usable(traits: Traits, architecture: str) -> None:
     if architecture not in ("x86_64", "amd64"):
         raise EngineError(
             f"The engine runs on {architecture}; Qualcomm's compilers are for x86_64.",
             remedy="set DOCKER_HOST to the engine of an x86_64 machine, e.g. ssh://user@host",
         )
-    if found.podman and not is_local():
+    if traits.podman and not is_local():
         raise EngineError(
-            f"{found.name} elsewhere does not take a seccomp profile from here.",
+            f"{traits.name} elsewhere does not take a seccomp profile from here.",
             cause="it wants a file on its own machine, where Docker wants the text",
             remedy="use Docker there, or run this on that machine",
         )

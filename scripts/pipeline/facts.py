@@ -37,14 +37,14 @@ def gather(
 
     `revision` is that of the sources where it is known already.
     """
-    given = {name: path for name, path in deciding(request).items() if isinstance(path, Path)}
-    given |= request.outputs.heads
+    paths = {name: path for name, path in deciding(request).items() if isinstance(path, Path)}
+    paths |= request.outputs.heads
     return {
         "image": {"digest": image.content_digest, "bom": _bill(image)},
         "source": {"digest": revision or source.revision()},
         "parameters": _parameters(request, image),
         "materials": [
-            {"name": name, "digest": {"sha256": digest(path)}} for name, path in given.items()
+            {"name": name, "digest": {"sha256": digest(path)}} for name, path in paths.items()
         ],
     }
 
@@ -61,8 +61,8 @@ def _parameters(request: Request, image: Image) -> dict[str, Any]:
     """Return what was asked for; what is a path is named by its content, among the materials."""
     words = {name: _in_words(value) for name, value in deciding(request).items()}
     usual = {"images": f"{BUILT_IN}{request.model.images}", "sdk": EMBEDDED}
-    asked = {name: word for name, word in words.items() if word not in ("", None)}
-    return {**usual, **asked, "lane": image.lane}
+    parameters = {name: word for name, word in words.items() if word not in ("", None)}
+    return {**usual, **parameters, "lane": image.lane}
 
 
 def deciding(request: Request) -> dict[str, Any]:

@@ -28,8 +28,8 @@ def token() -> str:
     That is `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, then the file at `HF_TOKEN_PATH`, by default
     `token` in `HF_HOME`, by default `huggingface` in `XDG_CACHE_HOME` or `~/.cache`.
     """
-    given = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN") or ""
-    return _clean(given) or _stored()
+    token = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN") or ""
+    return _clean(token) or _stored()
 
 
 def require_ways() -> None:

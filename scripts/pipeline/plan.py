@@ -103,11 +103,11 @@ def up_to(request: Request, verb: str) -> list[Stage]:
 
 def places(request: Request, stage: Stage) -> dict[str, Path]:
     """Return what a user calls the files that a stage sees, by the stage's own names for them."""
-    seen = {mount.target: mount.source for mount in stage.mounts}
+    sources = {mount.target: mount.source for mount in stage.mounts}
     if not (path := request.weights_path):
-        return seen
+        return sources
     # Each file of the weights has a mount; where they are links, a user knows those.
-    others = {name: place for name, place in seen.items() if not name.startswith(f"{WEIGHTS}/")}
+    others = {name: place for name, place in sources.items() if not name.startswith(f"{WEIGHTS}/")}
     return {**others, WEIGHTS: path if path.is_dir() else path.parent}
 
 
@@ -165,8 +165,8 @@ def _export(request: Request) -> list[Stage]:
     network = ("--model", request.model.name, "--size", str(request.size))
     arguments: tuple[str, ...] = (*network, "--weights", weights.argument)
     if not request.outputs.is_usual:
-        seen = {name: Path(mount.target) for name, mount in heads.items()}
-        arguments += ("--outputs", str(request.outputs.at(seen)))
+        files = {name: Path(mount.target) for name, mount in heads.items()}
+        arguments += ("--outputs", str(request.outputs.at(files)))
     arguments += ("--check", _at(_heldout_set()))
     mounts = (*weights.mounts, *heads.values())
     onnx = artefacts.eager_onnx(request.model.name)
@@ -303,10 +303,10 @@ def _verify(request: Request) -> list[Stage]:
         *(() if request.gate else ("--no-gate",)),
     )
     files = (context, network, *_network_files(source), *quantised, _heldout_set(), *inputs)
-    seen = mounts + weights.mounts
+    mounted = mounts + weights.mounts
     golden = artefacts.golden_outputs(precision, request.outputs.names)
     outputs = (artefacts.verify_report(precision), artefacts.features(precision), *golden)
-    return [Stage(f"verify-{precision}", "verify", arguments, files, seen, outputs, judges=True)]
+    return [Stage(f"verify-{precision}", "verify", arguments, files, mounted, outputs, judges=True)]
 
 
 def _report(request: Request) -> list[Stage]:
@@ -462,8 +462,8 @@ def _image_stage(request: Request, part: str, count: int, extra: tuple[str, ...]
     arguments += ("--count", str(count), *extra, *weights.preprocessor)
     excluded = (_calibration_set(),) if "--exclude" in extra else ()
     files = (*inputs, *excluded)
-    outputs, seen = (artefacts.image_set(part),), mounts + weights.mounts
-    return Stage(f"calibrate-{part}", "calibrate", arguments, files, seen, outputs)
+    outputs, mounted = (artefacts.image_set(part),), mounts + weights.mounts
+    return Stage(f"calibrate-{part}", "calibrate", arguments, files, mounted, outputs)
 
 
 def _pictures(

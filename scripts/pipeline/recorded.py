@@ -32,8 +32,8 @@ Digests = Mapping[str, str]
 def artefacts(request: Request, steps: Sequence[Done]) -> dict[str, str]:
     """Return the SHA-256 of every artefact that is recorded, by name, in the order of the chain."""
     outputs = (item for step in steps for item in step.manifest["outputs"].items())
-    found = {name: file["sha256"] for name, file in outputs if name.startswith(_FOLDERS)}
-    return {**found, **_package(request.archive)}
+    digests = {name: file["sha256"] for name, file in outputs if name.startswith(_FOLDERS)}
+    return {**digests, **_package(request.archive)}
 
 
 def verdict(image: Image, request: Request, steps: Sequence[Done]) -> str:
@@ -54,20 +54,20 @@ def verdict(image: Image, request: Request, steps: Sequence[Done]) -> str:
         )
     if request.precision.name not in known:
         return f"nothing is recorded for {request.precision.name}: `invoke image.record`"
-    found = artefacts(request, steps)
-    if name := difference(known[request.precision.name], found):
+    actual = artefacts(request, steps)
+    if name := difference(known[request.precision.name], actual):
         return (
             f"{name} differs from what is recorded: a stage was edited since, or this machine"
             " computes otherwise (`invoke reproduce` tells whether it repeats itself)."
             " After an edit on purpose: `invoke image.record`"
         )
-    return f"as recorded: the image and all {len(found)} artefacts"
+    return f"as recorded: the image and all {len(actual)} artefacts"
 
 
-def difference(known: Digests, found: Digests) -> str:
+def difference(known: Digests, actual: Digests) -> str:
     """Return the name of the first artefact that differs, or that one side alone has."""
-    names = [*found, *(name for name in known if name not in found)]
-    return next((name for name in names if known.get(name) != found.get(name)), "")
+    names = [*actual, *(name for name in known if name not in actual)]
+    return next((name for name in names if known.get(name) != actual.get(name)), "")
 
 
 def record(builder: Builder, build_dir: Path) -> Path:

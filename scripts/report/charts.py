@@ -119,7 +119,7 @@ def shares(parts_of: Mapping[str, float], title: str, shown: Callable[[float], s
     return _svg(8 + 34 * len(parts_of), title, parts)
 
 
-def frontier(points: Sequence[Mapping[str, Any]], chosen: float) -> Markup:
+def frontier(points: Sequence[Mapping[str, Any]], milliseconds: float) -> Markup:
     """Return exactness against time; the point of this build, by its milliseconds, is marked."""
     plane = _Plane.of(points)
     spots = [plane.spot(point) for point in points]
@@ -130,7 +130,7 @@ def frontier(points: Sequence[Mapping[str, Any]], chosen: float) -> Markup:
         parts.append(_square(spot, kind) if is_few else _dot(spot, kind))
     nearest = min(
         range(len(points)),
-        key=lambda i: (not points[i]["simulated"], abs(points[i]["milliseconds"] - chosen)),
+        key=lambda i: (not points[i]["simulated"], abs(points[i]["milliseconds"] - milliseconds)),
     )
     x, y = spots[nearest]
     anchor = "end" if x > WIDTH / 2 else "start"

@@ -91,21 +91,21 @@ def load(path: Path) -> dict[str, Any]:
             the folder is of a build that missed its gate.
     """
     data = _page_of_archive(path) if path.name.endswith(".tar.gz") else _page(path)
-    found = _RECORD.search(data)
-    if not found:
+    match = _RECORD.search(data)
+    if not match:
         raise ArtefactError(
             f"{path} holds no report.",
             cause="it was built before there were reports, or is no page of ours",
             remedy="build it again with `invoke build`",
         )
-    record = document.load(found[1], _RECORD_NAME, {"schema": int})
+    record = document.load(match[1], _RECORD_NAME, {"schema": int})
     if record["schema"] != figures.SCHEMA:
         raise ArtefactError(
             f"The report of {path} has schema {record['schema']}; this program knows"
             f" {figures.SCHEMA}.",
             remedy="compare it with the release that made it",
         )
-    return document.load(found[1], _RECORD_NAME, _SHAPE)
+    return document.load(match[1], _RECORD_NAME, _SHAPE)
 
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:

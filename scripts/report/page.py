@@ -289,8 +289,8 @@ def _frontier(report: Report) -> Markup | str:
     if not report.frontier:
         return ""
     # Without an estimate of the SoC's own, the frontier has the times of the target in its stead.
-    chosen = report.profile["milliseconds"] or report.widths["why"]["form"]["milliseconds"]
-    return charts.frontier(report.frontier, chosen)
+    milliseconds = report.profile["milliseconds"] or report.widths["why"]["form"]["milliseconds"]
+    return charts.frontier(report.frontier, milliseconds)
 
 
 def _build(report: Report) -> dict[str, Any]:

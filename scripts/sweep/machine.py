@@ -60,8 +60,8 @@ def run(job: Job, before: Outcome | None, lifeline: int) -> Outcome:
         document = _run(job, lifeline)
     except (PipelineError, OSError) as error:
         document = {"error": record(error)}
-    kept = {name: document[name] for name in _KEPT if name in document}
-    return Outcome(socket.gethostname(), round(time.monotonic() - started, 1), kept)
+    useful = {name: document[name] for name in _KEPT if name in document}
+    return Outcome(socket.gethostname(), round(time.monotonic() - started, 1), useful)
 
 
 def lost(error: PipelineError) -> Outcome:
