@@ -30,21 +30,21 @@ def python(folder: Path) -> Path:
 
     The test is skipped where that cannot be had: by another Python, or without an index.
     """
-    made, whole = folder / "aimet" / "bin" / "python", folder / "aimet" / LOCK.name
+    python, whole = folder / "aimet" / "bin" / "python", folder / "aimet" / LOCK.name
     if whole.exists() and whole.read_bytes() == LOCK.read_bytes():
-        return made
+        return python
     if f"{sys.version_info[0]}.{sys.version_info[1]}" != PLATFORM.python:
         pytest.skip(f"the lock is for Python {PLATFORM.python}")
     try:
-        found = wheels.download(LOCK, PLATFORM, BuildLog(folder / "fetch.log"))
+        folder_of_wheels = wheels.download(LOCK, PLATFORM, BuildLog(folder / "fetch.log"))
     except ImageBuildError as error:
         pytest.skip(f"no AIMET: {error}")
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder / "aimet")], check=True)
-    command = [str(made), "-I", "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
-    command += ["--require-hashes", "--find-links", str(found), "-r", str(LOCK)]
+    command = [str(python), "-I", "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    command += ["--require-hashes", "--find-links", str(folder_of_wheels), "-r", str(LOCK)]
     subprocess.run(command, check=True, env=pip_settings.FIXED)
     whole.write_bytes(LOCK.read_bytes())
-    return made
+    return python
 
 
 def _lock() -> None:

@@ -35,11 +35,17 @@ def surroundings(folder: Path) -> dict[str, str]:
         return dict(os.environ)
     here = Platform(".".join(platform.python_version_tuple()[:2]), platform.machine(), "2.28")
     try:
-        found = wheels.download(locks.CLUSTER, here, BuildLog(folder / "fetch.log"))
+        folder_of_wheels = wheels.download(locks.CLUSTER, here, BuildLog(folder / "fetch.log"))
     except ImageBuildError as error:
         pytest.skip(f"no Dask: {error}")
     command = [sys.executable, "-I", "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
-    command += ["--require-hashes", "--find-links", str(found), "--target", str(folder / "dask")]
+    command += [
+        "--require-hashes",
+        "--find-links",
+        str(folder_of_wheels),
+        "--target",
+        str(folder / "dask"),
+    ]
     command += ["-r", str(locks.CLUSTER)]
     subprocess.run(command, check=True, env=pip_settings.FIXED)
     return {**os.environ, "PYTHONPATH": str(folder / "dask")}

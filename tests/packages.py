@@ -117,10 +117,10 @@ def build(folder: Path, build_id: str = BUILD_ID, size: int = 1000, seed: str = 
     )
 
 
-def pack(made: Build, path: Path) -> Path:
+def pack(source: Build, path: Path) -> Path:
     """Write the archive of a build; its libraries of headers only need what real ones do."""
     with mock.patch.object(runtime, "needs", return_value=NEEDS):
-        archive.write(path, made.name, items(made))
+        archive.write(path, source.name, items(source))
     return path
 
 
@@ -133,14 +133,14 @@ def package(
     takes: PictureInput = PLANES,
 ) -> Path:
     """Write an archive in one go; with a `runner`, it also holds a golden input and output."""
-    made = dataclasses.replace(build(folder, size=size, seed=seed), takes=takes)
-    describe(made.sdk, takes)
+    source = dataclasses.replace(build(folder, size=size, seed=seed), takes=takes)
+    describe(source.sdk, takes)
     if runner:
-        _written(made.runner, runner)
-        one = _written(folder / f"input{takes.suffix}", struct.pack("<4f", 1, 2, 3, 4))
+        _written(source.runner, runner)
+        picture = _written(folder / f"input{takes.suffix}", struct.pack("<4f", 1, 2, 3, 4))
         other = _written(folder / "output.raw", struct.pack("<4f", 4, 3, 2, 1))
-        made = dataclasses.replace(made, golden=(one, other))
-    return pack(made, folder / f"{made.name}.tar.gz")
+        source = dataclasses.replace(source, golden=(picture, other))
+    return pack(source, folder / f"{source.name}.tar.gz")
 
 
 def _written(path: Path, content: bytes) -> Path:

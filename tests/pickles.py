@@ -43,8 +43,10 @@ def _opcodes(value: Any, storages: list[bytes]) -> bytes:
         case np.ndarray():
             return _tensor(value, storages)
         case Made():
-            made = _called(value.function, _tuple(value.arguments, storages))
-            return made if value.state is None else made + _opcodes(value.state, storages) + b"b"
+            result = _called(value.function, _tuple(value.arguments, storages))
+            return (
+                result if value.state is None else result + _opcodes(value.state, storages) + b"b"
+            )
         case Mapping():
             pairs = (part for pair in value.items() for part in pair)
             return b"}(" + b"".join(_opcodes(part, storages) for part in pairs) + b"u"

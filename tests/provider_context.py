@@ -47,20 +47,22 @@ def check_target(context: Path, settings: provider.Settings) -> None:
     Raises:
         CompileError: the file is for another chip, or another size of VTCM.
     """
-    known = [one for one in catalog.targets().values() if one.soc_model == settings.soc_model]
+    known = [
+        target for target in catalog.targets().values() if target.soc_model == settings.soc_model
+    ]
     if not known:
         raise UsageError(
             f"No target in the catalog has the SoC number {settings.soc_model}.",
             remedy="add it to scripts/catalog/targets.toml",
         )
-    wanted = {
+    expected = {
         "soc_type": known[0].soc_name,
         "arch": known[0].arch.removeprefix("v"),
         "vtcm_size": str(settings.vtcm_mb * 2**20),
     }
-    found = contexts.target_of(context)
-    if found != wanted:
-        words = [contexts.in_words(settings) for settings in (found, wanted)]
+    actual = contexts.target_of(context)
+    if actual != expected:
+        words = [contexts.in_words(settings) for settings in (actual, expected)]
         raise CompileError(f"The context binary is for {words[0]}, not for {words[1]}.")
 
 

@@ -76,57 +76,57 @@ def network(name: str, root: Path) -> Network:
     of = ("--model", name, *size)
     stage("calibrate", root, *of, "--images", pictures, "--set", "calibration")
     stage("export", root, *of[:4], "--weights", WEIGHTS[name])
-    made = Network(name, root)
+    exported = Network(name, root)
     calibration = root / artefacts.image_set("calibration")
     for precision in PRECISIONS:
         names = ("--model", name, "--precision", precision)
-        stage("lower", root, *names, "--onnx", made.eager)
+        stage("lower", root, *names, "--onnx", exported.eager)
         lowered = root / artefacts.lowered_onnx(name, precision)
         if precision != "fp16":
             how = ("--calibration", calibration, "--target", TARGET.name)
             stage("quantize", root, *names, "--onnx", lowered, *how)
-    return made
+    return exported
 
 
-def libraries(made: Network, precision: str, out: Path) -> dict[str, Path]:
+def libraries(exported: Network, precision: str, out: Path) -> dict[str, Path]:
     """Convert and compile; return the model library of each target."""
-    names = ("--model", made.name, "--precision", precision)
+    names = ("--model", exported.name, "--precision", precision)
     board = ("--target", TARGET.name)
-    stage("convert", out, *names, *board, *onnx_options(made, precision))
-    cpp = out / artefacts.model_cpp(made.name, precision)
+    stage("convert", out, *names, *board, *onnx_options(exported, precision))
+    cpp = out / artefacts.model_cpp(exported.name, precision)
     stage("compile", out, *names, "--cpp", cpp, "--bin", cpp.with_suffix(".bin"))
     return {
-        target: out / artefacts.model_library(made.name, precision, target)
+        target: out / artefacts.model_library(exported.name, precision, target)
         for target in (sdk.HOST, sdk.DEVICE)
     }
 
 
-def context(made: Network, precision: str, out: Path) -> Path:
+def context(exported: Network, precision: str, out: Path) -> Path:
     """Build a context binary through the SDK's own commands."""
-    library = libraries(made, precision, out)[sdk.HOST]
+    library = libraries(exported, precision, out)[sdk.HOST]
     arguments = ("--precision", precision, "--library", library, "--target", TARGET.name)
     stage("context", out, *arguments)
     return out / artefacts.context_binary(precision)
 
 
-def reference(made: Network, precision: str, out: Path) -> Path:
+def reference(exported: Network, precision: str, out: Path) -> Path:
     """Build the context binary of the QNN execution provider, which nothing of ours is part of."""
     soc = ("--soc-model", str(TARGET.soc_model), "--vtcm-mb", str(TARGET.vtcm_mb))
-    arguments = ("--precision", precision, *onnx_options(made, precision), *soc)
+    arguments = ("--precision", precision, *onnx_options(exported, precision), *soc)
     program("tests.provider_context", out, *arguments)
     return out / artefacts.context_binary(precision)
 
 
-def onnx_options(made: Network, precision: str) -> tuple[str | Path, ...]:
-    model, encodings = made.source(precision)
+def onnx_options(exported: Network, precision: str) -> tuple[str | Path, ...]:
+    model, encodings = exported.source(precision)
     return ("--onnx", model, *(("--encodings", encodings) if encodings else ()))
 
 
-def run(made: Network, binary: Path, count: int) -> list[Any]:
+def run(exported: Network, binary: Path, count: int) -> list[Any]:
     """Return the simulator's outputs for some pictures."""
-    output, shape = made.output()
+    output, shape = exported.output()
     with scratch(binary.parent) as folder:
-        runs = simulator.run(binary, made.pictures()[:count], {output: shape}, folder)
+        runs = simulator.run(binary, exported.pictures()[:count], {output: shape}, folder)
         return [values[output] for values in runs]
 
 
@@ -139,5 +139,5 @@ def cost(binary: Path) -> dict[str, int]:
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as made:
-        yield Path(made)
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        yield Path(name)

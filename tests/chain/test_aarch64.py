@@ -23,15 +23,15 @@ def composer(folder: Path, compiler: str) -> Path:
     sources = [
         jni / name for name in ("QnnModel.cpp", "QnnWrapperUtils.cpp", "linux/QnnModelPal.cpp")
     ]
-    made = folder / "compose"
+    program = folder / "compose"
     command = [
         *compiler.split(),
         *("-std=c++17", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"),
         *("-isystem", root / "include/QNN", "-isystem", jni, "-static-libstdc++"),
-        *(HERE / "compose.cpp", *sources, "-ldl", "-o", made),
+        *(HERE / "compose.cpp", *sources, "-ldl", "-o", program),
     ]
-    subprocess.run([str(one) for one in command], check=True)
-    return made
+    subprocess.run([str(word) for word in command], check=True)
+    return program
 
 
 def saved(folder: Path, target: str, library: Path) -> dict[str, bytes]:

@@ -19,14 +19,14 @@ PICTURES = {"digits": 8, "vits16": 1}
 def test_outputs_are_equal_to_the_bit_and_cost_the_same(
     network: Callable[[str], Network], tmp_path: Path, model: str, precision: str
 ) -> None:
-    made = network(model)
-    ours = building.context(made, precision, tmp_path)
-    theirs = building.reference(made, precision, tmp_path / "provider")
+    exported = network(model)
+    ours = building.context(exported, precision, tmp_path)
+    theirs = building.reference(exported, precision, tmp_path / "provider")
     assert building.cost(ours) == building.cost(theirs)
     count = PICTURES[model]
     pairs = zip(
-        building.run(made, ours, count),
-        building.run(made, theirs, count),
+        building.run(exported, ours, count),
+        building.run(exported, theirs, count),
         strict=True,
     )
     for mine, other in pairs:
@@ -40,16 +40,18 @@ def test_outputs_are_equal_to_the_bit_and_cost_the_same(
 def test_the_simulator_computes_what_the_integers_do_on_the_cpu(
     network: Callable[[str], Network], tmp_path: Path, precision: str, closeness: float
 ) -> None:
-    made = network("digits")
-    model, encodings = made.source(precision)
+    exported = network("digits")
+    model, encodings = exported.source(precision)
     assert encodings is not None
     integers = tmp_path / "integers.onnx"
     qdq.insert(model, encodings, integers)
-    found = np.concatenate(building.run(made, building.context(made, precision, tmp_path), 8))
+    outputs_here = np.concatenate(
+        building.run(exported, building.context(exported, precision, tmp_path), 8)
+    )
     on_the_cpu = onnx_network.Network.load(integers)
-    (values,) = observe.outputs(on_the_cpu, made.pictures()[:8], "integers").values()
+    (values,) = observe.outputs(on_the_cpu, exported.pictures()[:8], "integers").values()
     expected = np.concatenate(values)
-    cosines = metrics.cosine(expected, found)
+    cosines = metrics.cosine(expected, outputs_here)
     assert cosines.mean() > closeness
     # In 8 bits, a sum that one of them rounds up and the other down moves a token.
     assert cosines.min() > 1 - 10 * (1 - closeness)

@@ -37,30 +37,30 @@ def converted(
 def test_the_first_tensor_has_the_range_of_all_samples(
     network: Callable[[str], Network], tmp_path: Path, bits: int, datatype: int
 ) -> None:
-    made = network("digits")
-    tensors = converted(tmp_path / "a", made.eager, made.pictures(), bits)
-    quantised = [one for one in tensors.values() if one["is_quantizable"]]
-    activations = [one for one in quantised if one["type"] == qnn.NATIVE]
+    exported = network("digits")
+    tensors = converted(tmp_path / "a", exported.eager, exported.pictures(), bits)
+    quantised = [tensor for tensor in tensors.values() if tensor["is_quantizable"]]
+    activations = [tensor for tensor in quantised if tensor["type"] == qnn.NATIVE]
     assert tensors["pixel_values.q"]["data_type"] == datatype
-    assert sum(one["data_type"] == datatype for one in activations) > 0.9 * len(activations)
-    values = np.concatenate([np.fromfile(path, np.float32) for path in made.pictures()])
-    found = tensors["pixel_values.q"]["quant_params"]["scale_offset"]
+    assert sum(tensor["data_type"] == datatype for tensor in activations) > 0.9 * len(activations)
+    values = np.concatenate([np.fromfile(path, np.float32) for path in exported.pictures()])
+    grid = tensors["pixel_values.q"]["quant_params"]["scale_offset"]
     # Scales are rounded up to a few bits, and the range shifts by a step so that zero is exact.
     slack = 0.02 * float(np.ptp(values))
-    assert found["minimum"] == pytest.approx(values.min(), abs=slack)
-    assert found["maximum"] == pytest.approx(values.max(), abs=slack)
+    assert grid["minimum"] == pytest.approx(values.min(), abs=slack)
+    assert grid["maximum"] == pytest.approx(values.max(), abs=slack)
 
 
 def test_same_samples_same_bytes_others_others(
     network: Callable[[str], Network], tmp_path: Path
 ) -> None:
-    made = network("digits")
+    exported = network("digits")
     for name, samples in (
-        ("a", made.pictures()),
-        ("b", made.pictures()),
-        ("c", made.pictures()[:1]),
+        ("a", exported.pictures()),
+        ("b", exported.pictures()),
+        ("c", exported.pictures()[:1]),
     ):
-        converted(tmp_path / name, made.eager, samples, 8)
+        converted(tmp_path / name, exported.eager, samples, 8)
     sources = [(tmp_path / name / "m.cpp").read_bytes() for name in "abc"]
     assert sources[0] == sources[1] != sources[2]
 
@@ -69,12 +69,14 @@ def test_same_samples_same_bytes_others_others(
 def test_weights_get_four_bits(
     network: Callable[[str], Network], tmp_path: Path, bits: int
 ) -> None:
-    made = network("digits")
-    tensors = converted(tmp_path / "a", made.eager, made.pictures()[:2], bits, weight_bits=4)
+    exported = network("digits")
+    tensors = converted(
+        tmp_path / "a", exported.eager, exported.pictures()[:2], bits, weight_bits=4
+    )
     of_rows = [
-        one["quant_params"]["axis_scale_offset"]
-        for one in tensors.values()
-        if "axis_scale_offset" in one["quant_params"]
+        tensor["quant_params"]["axis_scale_offset"]
+        for tensor in tensors.values()
+        if "axis_scale_offset" in tensor["quant_params"]
     ]
     assert len(of_rows) > 20
-    assert {one["bitwidth"] for one in of_rows} == {4, 32}  # those of weights, and of biases
+    assert {tensor["bitwidth"] for tensor in of_rows} == {4, 32}  # those of weights, and of biases

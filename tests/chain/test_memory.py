@@ -34,7 +34,7 @@ def _deep(path: Path) -> None:
             source = f"{block - 1}.{RELUS - 1}" if block else "x"
             graph.node.append(helper.make_node("MatMul", [source, f"w{block}"], [names[0]]))
             graph.node.extend(
-                helper.make_node("Relu", [one], [other]) for one, other in pairwise(names)
+                helper.make_node("Relu", [before], [other]) for before, other in pairwise(names)
             )
     graph.node.append(helper.make_node("Relu", [f"{BLOCKS - 1}.{RELUS - 1}"], ["y"]))
     opset = helper.make_opsetid("", 21)

@@ -27,11 +27,11 @@ FACTS = {
 def test_outputs_are_those_of_net_run_to_the_bit(
     network: Callable[[str], Network], tmp_path: Path, precision: str
 ) -> None:
-    made = network("vits16")
-    context = building.context(made, precision, tmp_path)
+    exported = network("vits16")
+    context = building.context(exported, precision, tmp_path)
     interface = Interface.read(sdk.in_force().root, context)
     model = context.with_name(Path(epcontext.path(interface)).name)
     model.write_bytes(epcontext.dump(interface, context.name, FACTS))
-    (expected,) = building.run(made, context, 1)
-    (found,) = onnx_client.outputs(model, made.pictures()[0]).values()
-    assert np.array_equal(found, expected)
+    (expected,) = building.run(exported, context, 1)
+    (actual,) = onnx_client.outputs(model, exported.pictures()[0]).values()
+    assert np.array_equal(actual, expected)

@@ -43,9 +43,9 @@ def source(libraries: Libraries, precision: str) -> Path:
 
 
 def changed(path: Path, folder: Path, change: Callable[[bytearray], bytearray]) -> Path:
-    made = folder / path.name
-    made.write_bytes(change(bytearray(path.read_bytes())))
-    return made
+    changed = folder / path.name
+    changed.write_bytes(change(bytearray(path.read_bytes())))
+    return changed
 
 
 def flip(data: bytearray) -> bytearray:
@@ -56,7 +56,9 @@ def flip(data: bytearray) -> bytearray:
     return data
 
 
-def generate(folder: Path, cpp: Path, archive: Path, target: str = sdk.HOST, **given: str) -> str:
+def generate(
+    folder: Path, cpp: Path, archive: Path, target: str = sdk.HOST, **settings: str
+) -> str:
     return refused(
         folder,
         "qnn-model-lib-generator",
@@ -68,7 +70,7 @@ def generate(folder: Path, cpp: Path, archive: Path, target: str = sdk.HOST, **g
         target,
         "-o",
         folder,
-        **given,
+        **settings,
     )
 
 

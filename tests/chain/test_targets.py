@@ -45,12 +45,12 @@ def held_out(
     network: Callable[[str], Network], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], HeldOut]:
     def make(name: str) -> HeldOut:
-        made, model, root = network(name), catalog.models()[name], tmp_path_factory.mktemp(name)
+        exported, model, root = network(name), catalog.models()[name], tmp_path_factory.mktemp(name)
         of = ("--model", name, "--size", str(model.image_size), "--count", str(PICTURES[name]))
-        pictures = made.root / f"images/{model.images}/heldout"
+        pictures = exported.root / f"images/{model.images}/heldout"
         building.stage("calibrate", root, *of, "--images", pictures, "--set", "heldout")
         files = sorted((root / artefacts.image_set("heldout")).glob("*.raw"))
-        outputs = observe.outputs(Exported.load(made.eager), files, "float32")
+        outputs = observe.outputs(Exported.load(exported.eager), files, "float32")
         return HeldOut(files, {name: np.concatenate(rows) for name, rows in outputs.items()})
 
     return cache(make)
@@ -63,13 +63,13 @@ def compiled(library: Path, precision: str, target: Target, folder: Path) -> Pat
     return context
 
 
-def require_faithful(made: Network, held_out: HeldOut, context: Path) -> None:
+def require_faithful(exported: Network, held_out: HeldOut, context: Path) -> None:
     """Hold a context's features, in the simulator, against the gate of int8."""
-    takes = PictureInput.load(made.source("int8")[0])
-    eager = Exported.load(made.eager)
+    takes = PictureInput.load(exported.source("int8")[0])
+    eager = Exported.load(exported.eager)
     built = features.of_context(context, eager, held_out.files, takes)
     rows, columns = PictureSize(*eager.shapes()[features.INPUT][-2:]).patches(
-        catalog.models()[made.name].patch_size
+        catalog.models()[exported.name].patch_size
     )
     figures = by_output.figures(held_out.reference, built, rows * columns)
     assert figures
@@ -112,10 +112,10 @@ def test_it_lacks_no_other_precision(
 def test_what_v68_lacks_is_refused_by_the_converter_as_well(
     network: Callable[[str], Network], tmp_path: Path
 ) -> None:
-    target, made = ARCHS["v68"], network("digits")
-    conversion.convert(*made.source("int8"), tmp_path / "int8.cpp", target)
+    target, exported = ARCHS["v68"], network("digits")
+    conversion.convert(*exported.source("int8"), tmp_path / "int8.cpp", target)
     with pytest.raises(ConversionError, match="the HTP backend does not take"):
-        conversion.convert(*made.source("fp16"), tmp_path / "fp16.cpp", target)
+        conversion.convert(*exported.source("fp16"), tmp_path / "fp16.cpp", target)
 
 
 @pytest.mark.slow
@@ -126,7 +126,7 @@ def test_vits16_is_faithful_on_it(
     tmp_path: Path,
     name: str,
 ) -> None:
-    made, target = network("vits16"), catalog.targets()[name]
-    library = building.libraries(made, "int8", tmp_path)[sdk.HOST]
+    exported, target = network("vits16"), catalog.targets()[name]
+    library = building.libraries(exported, "int8", tmp_path)[sdk.HOST]
     context = compiled(library, "int8", target, tmp_path / "context")
-    require_faithful(made, held_out("vits16"), context)
+    require_faithful(exported, held_out("vits16"), context)

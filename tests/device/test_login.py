@@ -126,14 +126,14 @@ def test_trust_shows_the_fingerprint_and_writes_it(
     board: boards.Board, bench: Bench, archive: Make
 ) -> None:
     bench.write(bench=bench.device(board, host_key=None))
-    asked: list[str] = []
+    prompts: list[str] = []
 
     def yes(question: str) -> bool:
-        asked.append(question)
+        prompts.append(question)
         return True
 
     assert deploy.trust("bench", yes, file=bench.file) == board.host_key
-    assert board.host_key in asked[0]
+    assert board.host_key in prompts[0]
     deploy.deploy(archive().path, ["bench"], file=bench.file)
     assert board.current == archive().digest
 

@@ -47,11 +47,11 @@ MISMATCHES: dict[str, tuple[Change, str, str]] = {
 def test_mismatches_are_refused_before_a_byte_is_sent(
     board: boards.Board, bench: Bench, archive: Make, name: str
 ) -> None:
-    change, package, found = MISMATCHES[name]
+    change, package, actual = MISMATCHES[name]
     change(board)
     with pytest.raises(MismatchError) as caught:
         deploy.deploy(archive().path, ["bench"], file=bench.file)
-    for part in (package, found):
+    for part in (package, actual):
         assert part in caught.value.what
     assert caught.value.remedy
     assert not list(board.data.iterdir())

@@ -34,8 +34,8 @@ def image(client: docker.DockerClient, lane: Lane) -> Image:
 @pytest.fixture(scope="session")
 def host(client: docker.DockerClient, image: Image) -> Iterator[Host]:
     """The image as a stage sees it, idle, with this repository at /src."""
-    with idle(client, image) as made:
-        yield made
+    with idle(client, image) as container:
+        yield container
 
 
 @pytest.fixture(scope="session")

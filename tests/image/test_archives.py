@@ -75,16 +75,16 @@ def key(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def debs(folder: Path) -> Path:
     """Every `.deb` of the essential packages, as the distribution's mirror has them."""
-    kept = folder / "debs"
-    kept.mkdir()
+    copies = folder / "debs"
+    copies.mkdir()
     run(
         *("mmdebstrap", "--variant=essential", "--architectures=amd64", "--format=null"),
         *("--skip=essential/unlink", '--aptopt=APT::Keep-Downloaded-Packages "true"'),
-        f"--customize-hook=sync-out /var/cache/apt/archives {kept}",
+        f"--customize-hook=sync-out /var/cache/apt/archives {copies}",
         *("bookworm", "/dev/null"),
     )
-    assert len(list(kept.glob("*.deb"))) > 20
-    return kept
+    assert len(list(copies.glob("*.deb"))) > 20
+    return copies
 
 
 @pytest.fixture(scope="module")

@@ -36,8 +36,8 @@ def test_image_is_free_of(listing: content.Listing, what: str) -> None:
 
 
 def test_home_of_root_has_only_what_debian_puts_there(listing: content.Listing) -> None:
-    found = {path for path in listing if path.startswith("root/")}
-    assert found == {"root/.bashrc", "root/.profile"}
+    of_root = {path for path in listing if path.startswith("root/")}
+    assert of_root == {"root/.bashrc", "root/.profile"}
 
 
 def test_all_below_opt_belongs_to_root_and_only_root_may_write(listing: content.Listing) -> None:

@@ -71,8 +71,8 @@ def test_clang_has_its_unversioned_names(host: Host, lane: Lane, name: str) -> N
 
 @pytest.mark.parametrize("folder", LIBRARIES)
 def test_qualcomms_libraries_are_in_the_sdks_layout(host: Host, folder: str) -> None:
-    found = host.file(f"/opt/openqnn/lib/{folder}").listdir()
-    ours = {name for name in found if name.startswith("libQnn")}
+    names = host.file(f"/opt/openqnn/lib/{folder}").listdir()
+    ours = {name for name in names if name.startswith("libQnn")}
     assert ours == {f"libQnn{name}.so" for name in LIBRARIES[folder]}
 
 

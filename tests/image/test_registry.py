@@ -90,7 +90,7 @@ def logged_in(
 
 
 @pytest.fixture
-def made(
+def base(
     logged_in: docker.DockerClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[images.Image]:
     """A small image with labels of ours, and its digests recorded."""
@@ -107,9 +107,9 @@ def made(
     recorded = {"inputs": INPUTS, "content": digest}
     monkeypatch.setattr(locks, "recorded", lambda lane: recorded)
     monkeypatch.setattr(source, "revision", lambda: {"gitCommit": f"{7:040x}"})
-    found = images.find(client, DEFAULT)
-    assert found
-    yield found
+    default = images.find(client, DEFAULT)
+    assert default
+    yield default
     for image in client.images.list(filters={"label": f"{images.LABEL_INPUTS}={INPUTS}"}):
         client.images.remove(str(image.id), force=True)
 
@@ -128,13 +128,13 @@ def pulled(
 def test_what_is_pushed_is_pulled_by_its_digest(
     registry: str,
     logged_in: docker.DockerClient,
-    made: images.Image,
+    base: images.Image,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reference = publication.push(logged_in, DEFAULT, f"{registry}/image:today")
     assert reference.startswith(f"{registry}/image@sha256:")
     again = pulled(logged_in, reference, monkeypatch)
-    assert (again.content_digest, again.inputs_digest) == (made.content_digest, INPUTS)
+    assert (again.content_digest, again.inputs_digest) == (base.content_digest, INPUTS)
 
 
 def fetched(registry: str, path: str) -> requests.Response:
@@ -166,7 +166,7 @@ def attached(registry: str, reference: str, kind: str) -> tuple[dict[str, str], 
 
 
 def test_the_bill_of_materials_stands_beside_what_is_pushed(
-    registry: str, logged_in: docker.DockerClient, made: images.Image, tmp_path: Path
+    registry: str, logged_in: docker.DockerClient, base: images.Image, tmp_path: Path
 ) -> None:
     reference = publication.push(logged_in, DEFAULT, f"{registry}/billed")
     layer, document = attached(registry, reference, "sbom")
@@ -184,7 +184,7 @@ def test_the_bill_of_materials_stands_beside_what_is_pushed(
 
 
 def test_signed_provenance_stands_beside_what_is_pushed_with_a_key(
-    registry: str, logged_in: docker.DockerClient, made: images.Image, tmp_path: Path
+    registry: str, logged_in: docker.DockerClient, base: images.Image, tmp_path: Path
 ) -> None:
     key = new_key(tmp_path / "key")
     reference = publication.push(logged_in, DEFAULT, f"{registry}/signed", key)
@@ -203,7 +203,7 @@ def test_signed_provenance_stands_beside_what_is_pushed_with_a_key(
 
 
 def test_nothing_is_pushed_where_the_key_is_none(
-    registry: str, logged_in: docker.DockerClient, made: images.Image, certificate: Path
+    registry: str, logged_in: docker.DockerClient, base: images.Image, certificate: Path
 ) -> None:
     with pytest.raises(KeyFileError, match="no private key"):
         publication.push(logged_in, DEFAULT, f"{registry}/keyless", certificate)
@@ -214,7 +214,7 @@ def test_nothing_is_pushed_where_the_key_is_none(
 def test_a_certificate_that_only_the_engine_believes_is_named(
     registry: str,
     logged_in: docker.DockerClient,
-    made: images.Image,
+    base: images.Image,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
@@ -225,7 +225,7 @@ def test_a_certificate_that_only_the_engine_believes_is_named(
 
 def test_a_registry_that_does_not_know_us_is_named(
     registry: str,
-    made: images.Image,
+    base: images.Image,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -248,13 +248,13 @@ def test_a_registry_that_does_not_know_us_is_named(
 def test_an_image_with_our_labels_that_is_another_is_refused(
     registry: str,
     logged_in: docker.DockerClient,
-    made: images.Image,
+    base: images.Image,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     line: str,
 ) -> None:
-    files: builder.Context = {"Dockerfile": f"FROM {made.tag}\n{line}\n".encode()}
-    builder.build(logged_in, files, BuildLog(tmp_path / "log"), tag=made.tag)
+    files: builder.Context = {"Dockerfile": f"FROM {base.tag}\n{line}\n".encode()}
+    builder.build(logged_in, files, BuildLog(tmp_path / "log"), tag=base.tag)
     reference = publication.push(logged_in, DEFAULT, f"{registry}/forged:x")
     with pytest.raises(ImageBuildError, match="changed after the build"):
         pulled(logged_in, reference, monkeypatch)

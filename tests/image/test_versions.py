@@ -43,9 +43,9 @@ def test_debian_packages_are_the_locked_ones(host: Host, lane: Lane) -> None:
 
 def test_python_packages_are_the_locked_ones(host: Host, lane: Lane) -> None:
     listed = json.loads(host.check_output("python -m pip list --format json"))
-    found = {re.sub(r"[-_.]+", "-", p["name"]).lower(): p["version"] for p in listed}
+    installed = {re.sub(r"[-_.]+", "-", p["name"]).lower(): p["version"] for p in listed}
     lock = re.findall(r"^(\S+)==(\S+)", locks.python(lane).read_text(), re.MULTILINE)
-    assert found == dict(lock)
+    assert installed == dict(lock)
 
 
 def test_python_packages_fit_together(host: Host) -> None:

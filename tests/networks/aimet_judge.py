@@ -57,7 +57,7 @@ WAYS: dict[str, tuple[int, Any]] = {
 
 
 def _outputs(session: Any, inputs: Inputs) -> Any:
-    return np.concatenate([session.run(None, one)[0] for one in inputs])
+    return np.concatenate([session.run(None, feed)[0] for feed in inputs])
 
 
 def _inputs(folder: str, value: onnx.ValueInfoProto) -> Inputs:

@@ -39,14 +39,14 @@ def main(arguments: argparse.Namespace) -> None:
     )
     source = arguments.out / f"{arguments.network}-{PRECISION}"
     path = source / artefacts.quantized_onnx(model, PRECISION)
-    made = Encodings.load(source / artefacts.encodings(model, PRECISION))
+    encodings = Encodings.load(source / artefacts.encodings(model, PRECISION))
     with tempfile.TemporaryDirectory(dir=arguments.out) as folder:
         for file in (path, path.with_suffix(".onnx_data")):
             shutil.copy(file, Path(folder) / file.name)
         network, started = Network.load(Path(folder) / path.name), time.monotonic()
         pictures, _ = calibration.split(calibrated)
         if arguments.how == GPTQ:
-            narrow.narrowed(network, made, pictures, arguments.bits, arguments.linears)
+            narrow.narrowed(network, encodings, pictures, arguments.bits, arguments.linears)
         else:
             _round(network, arguments)
         seconds = round(time.monotonic() - started, 1)

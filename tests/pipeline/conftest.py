@@ -40,18 +40,18 @@ def build_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def ask(build_dir: Path) -> Callable[..., Request]:
-    def make(**given: str | float) -> Request:
+    def make(**options: str | float) -> Request:
         defaults = {"model": "digits", "precision": "int8", "target": "iq9075"}
-        return request.make(**{**defaults, "build_dir": str(build_dir), **given})
+        return request.make(**{**defaults, "build_dir": str(build_dir), **options})
 
     return make
 
 
 @pytest.fixture(scope="session")
 def build(builder: Builder, ask: Callable[..., Request]) -> Callable[..., list[Done]]:
-    def run(**given: str | float) -> list[Done]:
-        asked = ask(**given)
-        return builder.build(asked, plan.stages(asked))
+    def run(**options: str | float) -> list[Done]:
+        build_request = ask(**options)
+        return builder.build(build_request, plan.stages(build_request))
 
     return run
 

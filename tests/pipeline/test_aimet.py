@@ -29,9 +29,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
     return run
 
 
-def loss(one: Path, other: Path) -> float:
+def loss(file: Path, other: Path) -> float:
     """How far the tokens of two outputs are apart: 1 less the mean cosine."""
-    one_tokens, other_tokens = (np.fromfile(f, np.float32).reshape(-1, 96) for f in (one, other))
+    one_tokens, other_tokens = (np.fromfile(f, np.float32).reshape(-1, 96) for f in (file, other))
     return float(1 - cosine(one_tokens, other_tokens).mean())
 
 

@@ -34,9 +34,9 @@ def archive(build: Callable[..., list[Done]], ask: Callable[..., Request]) -> Pa
 def board(tmp_path: Path) -> Iterator[boards.Board]:
     system.ready()
     userland = arm64.userland(tmp_path)
-    with boards.board(tmp_path / "board", userland=userland, emulated=bool(userland)) as made:
-        _put_libraries(made)
-        yield made
+    with boards.board(tmp_path / "board", userland=userland, emulated=bool(userland)) as board:
+        _put_libraries(board)
+        yield board
 
 
 def _put_libraries(board: boards.Board) -> None:
@@ -63,20 +63,20 @@ exec /usr/bin/timeout "$@"
 @pytest.fixture
 def simulating(builder: Builder, tmp_path: Path) -> Iterator[boards.Board]:
     """A board that runs a release's network by the image's own runner, on the simulator."""
-    with boards.board(tmp_path / "simulating", userland=system.debian()) as made:
-        _put_libraries(made)
+    with boards.board(tmp_path / "simulating", userland=system.debian()) as board:
+        _put_libraries(board)
         (tmp_path / "image").mkdir()
         script = ["sh", "-ec", f"cd /out; {COPY}"]
         program = Program(script, [Mount(tmp_path / "image", "/out", writable=True)])
         assert run(builder.client, builder.image.id, program).exit_code == 0
-        shutil.copytree(tmp_path / "image", made.root, dirs_exist_ok=True)
-        made.fake("timeout", SIMULATES)
+        shutil.copytree(tmp_path / "image", board.root, dirs_exist_ok=True)
+        board.fake("timeout", SIMULATES)
         # The runner looks for its libraries by the name that /proc has for it.
-        subprocess.run(["mount", "-t", "proc", "proc", str(made.root / "proc")], check=True)
+        subprocess.run(["mount", "-t", "proc", "proc", str(board.root / "proc")], check=True)
         try:
-            yield made
+            yield board
         finally:
-            subprocess.run(["umount", "--lazy", str(made.root / "proc")], check=True)
+            subprocess.run(["umount", "--lazy", str(board.root / "proc")], check=True)
 
 
 def _devices(file: Path, **servers: boards.Board) -> Path:

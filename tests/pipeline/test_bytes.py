@@ -26,7 +26,7 @@ BUILT_ANEW = [
 
 
 @pytest.fixture(scope="module")
-def asked(
+def build_request(
     build: Callable[..., list[Done]],
     ask: Callable[..., Request],
     tmp_path_factory: pytest.TempPathFactory,
@@ -41,38 +41,41 @@ def asked(
 
 
 @pytest.fixture(scope="module")
-def done(builder: Builder, asked: Request) -> list[Done]:
-    return builder.build(asked, plan.stages(asked))
+def done(builder: Builder, build_request: Request) -> list[Done]:
+    return builder.build(build_request, plan.stages(build_request))
 
 
 @pytest.fixture
-def in_another_order(asked: Request, done: list[Done]) -> Iterator[None]:
+def in_another_order(build_request: Request, done: list[Done]) -> Iterator[None]:
     """Blue first, as some cameras give it."""
-    folder, size = asked.root / artefacts.image_set("heldout"), asked.model.image_size
-    kept = {path: path.read_bytes() for path in folder.glob("*.rgb")}
-    for path, data in kept.items():
+    folder, size = (
+        build_request.root / artefacts.image_set("heldout"),
+        build_request.model.image_size,
+    )
+    contents = {path: path.read_bytes() for path in folder.glob("*.rgb")}
+    for path, data in contents.items():
         pixels = np.frombuffer(data, np.uint8).reshape(size, size, 3)
         path.write_bytes(pixels[..., ::-1].tobytes())
     yield
-    for path, data in kept.items():
+    for path, data in contents.items():
         path.write_bytes(data)
 
 
 def test_only_what_differs_is_built_anew(done: list[Done]) -> None:
-    assert [one.stage.verb for one in done if one.ran] == BUILT_ANEW
+    assert [step.stage.verb for step in done if step.ran] == BUILT_ANEW
 
 
-def test_it_takes_bytes_as_they_are(asked: Request, done: list[Done]) -> None:
-    cpp = asked.root / artefacts.model_cpp("digits", "int8")
+def test_it_takes_bytes_as_they_are(build_request: Request, done: list[Done]) -> None:
+    cpp = build_request.root / artefacts.model_cpp("digits", "int8")
     tensors = json.loads(cpp.with_name(f"{cpp.stem}_net.json").read_text())["graph"]["tensors"]
-    (taken,) = [one for one in tensors.values() if one["type"] == netjson.APP_WRITE]
+    (taken,) = [tensor for tensor in tensors.values() if tensor["type"] == netjson.APP_WRITE]
     assert (taken["data_type"], taken["dims"]) == (netjson.UFIXED_POINT_8, [1, 32, 32, 3])
     grid = taken["quant_params"]["scale_offset"]
     assert (grid["scale"], grid["offset"]) == (1, 0)
 
 
-def test_it_passes_its_gate(asked: Request, done: list[Done]) -> None:
-    report = json.loads((asked.root / artefacts.verify_report("int8")).read_text())
+def test_it_passes_its_gate(build_request: Request, done: list[Done]) -> None:
+    report = json.loads((build_request.root / artefacts.verify_report("int8")).read_text())
     assert report["input"] == "uint8"
     for figure, bound in catalog.precisions()["int8"].gate.items():
         assert report["figures"][figure] >= bound
@@ -80,16 +83,16 @@ def test_it_passes_its_gate(asked: Request, done: list[Done]) -> None:
 
 
 @pytest.mark.usefixtures("in_another_order")
-def test_another_colour_order_misses_the_gate(builder: Builder, asked: Request) -> None:
-    verify = next(one for one in plan.stages(asked) if one.verb == "verify")
+def test_another_colour_order_misses_the_gate(builder: Builder, build_request: Request) -> None:
+    verify = next(stage for stage in plan.stages(build_request) if stage.verb == "verify")
     with pytest.raises(GateError):
-        builder.build(asked, [verify])
+        builder.build(build_request, [verify])
 
 
 def test_the_packages_runner_takes_a_picture(
-    builder: Builder, asked: Request, done: list[Done], tmp_path: Path
+    builder: Builder, build_request: Request, done: list[Done], tmp_path: Path
 ) -> None:
-    with package.unpacked(asked.archive) as unpacked:
+    with package.unpacked(build_request.archive) as unpacked:
         facts = unpacked.package.manifest.facts
         (context,) = unpacked.package.manifest.role("context binary")
         program = Program(
@@ -107,8 +110,8 @@ def test_the_packages_runner_takes_a_picture(
 
 
 def test_onnx_runtime_takes_a_picture_too(
-    asked: Request, done: list[Done], onnx_runtime: Callable[[Unpacked], dict[str, bytes]]
+    build_request: Request, done: list[Done], onnx_runtime: Callable[[Unpacked], dict[str, bytes]]
 ) -> None:
-    with package.unpacked(asked.archive) as unpacked:
+    with package.unpacked(build_request.archive) as unpacked:
         expected = (unpacked.folder / "golden/output.raw").read_bytes()
         assert onnx_runtime(unpacked) == {"last_hidden_state": expected}

@@ -313,15 +313,15 @@ def test_a_build_of_nothing_but_the_cache(
     build()
     written = build(cache=server.url, cache_write=True)
     assert not any(done.is_new for done in written)
-    asked = ask(cache=server.url, build_dir=str(tmp_path))
-    taken = builder.build(asked, plan.stages(asked))
+    build_request = ask(cache=server.url, build_dir=str(tmp_path))
+    taken = builder.build(build_request, plan.stages(build_request))
     assert all(done.restored for done in taken)
     assert "taken from the shared cache" in capsys.readouterr().out
     stages = [done.stage.name for done in taken]
     assert [done.manifest["outputs"] for done in taken] == [
         done.manifest["outputs"] for done in written
     ], stages
-    assert set(digests(asked.root).items()) <= set(digests(ask().root).items())
+    assert set(digests(build_request.root).items()) <= set(digests(ask().root).items())
 
 
 TAKE = """

@@ -23,16 +23,19 @@ from scripts.source import ROOT
 pytestmark = pytest.mark.image
 
 
-def run(builder: Builder, code: str, **given: object) -> Outcome:
+def run(builder: Builder, code: str, **settings: object) -> Outcome:
     command = ["python", "-c", code]
-    mounts = [Mount(ROOT / "scripts", "/src/scripts"), *given.pop("mounts", [])]  # type: ignore[misc]
-    program = Program(command=command, mounts=mounts, **given)  # type: ignore[arg-type]
+    mounts = [Mount(ROOT / "scripts", "/src/scripts"), *settings.pop("mounts", [])]  # type: ignore[misc]
+    program = Program(command=command, mounts=mounts, **settings)  # type: ignore[arg-type]
     return container.run(builder.client, builder.image.id, program)
 
 
 def containers_of(builder: Builder, label: str) -> list[str]:
     filters = {"label": f"{owner.LABEL}={label}"}
-    return [str(found["Id"]) for found in builder.client.api.containers(all=True, filters=filters)]
+    return [
+        str(container["Id"])
+        for container in builder.client.api.containers(all=True, filters=filters)
+    ]
 
 
 @contextmanager

@@ -62,8 +62,8 @@ def test_a_build_with_nothing_to_do_runs_nothing_and_asks_the_engine_little(
 
     monkeypatch.setattr(requests.Session, "send", counted)
     monkeypatch.setattr(DigestCache, "_read", lambda cache, file: pytest.fail(f"reads {file}"))
-    asked = ask()
-    steps = session.builder().build(asked, plan.stages(asked))
+    build_request = ask()
+    steps = session.builder().build(build_request, plan.stages(build_request))
     assert not any(done.is_new for done in steps)
     # Its version, whether it answers, the image, and what killed builds left; each build beside is
     # one more.
@@ -133,9 +133,9 @@ def test_a_stages_refusal_is_said_with_the_users_paths(
 ) -> None:
     for red in range(9):
         Image.new("RGB", (64, 64), (red * 20, 0, 0)).save(tmp_path / f"{red}.png")
-    asked = ask(images=str(tmp_path))
+    build_request = ask(images=str(tmp_path))
     with pytest.raises(CalibrationError, match=f"^calibrate-calibration: {tmp_path} ") as refusal:
-        builder.build(asked, plan.up_to(asked, "calibrate"))
+        builder.build(build_request, plan.up_to(build_request, "calibrate"))
     assert refusal.value.cause and refusal.value.remedy
 
 
@@ -144,28 +144,28 @@ def test_a_gate_that_is_missed_fails_the_build_and_keeps_what_was_built(
 ) -> None:
     """Feed the context pictures in the wrong colour order, as the one public peer does."""
     build()
-    asked = ask()
-    raws = asked.root / artefacts.image_set("heldout")
-    kept = {path: path.read_bytes() for path in raws.glob("*.raw")}
-    size = asked.model.image_size
+    build_request = ask()
+    raws = build_request.root / artefacts.image_set("heldout")
+    contents = {path: path.read_bytes() for path in raws.glob("*.raw")}
+    size = build_request.model.image_size
     try:
-        for path, data in kept.items():
+        for path, data in contents.items():
             plane = 4 * size * size
             path.write_bytes(data[2 * plane :] + data[plane : 2 * plane] + data[:plane])
-        verify = next(one for one in plan.stages(asked) if one.verb == "verify")
+        verify = next(stage for stage in plan.stages(build_request) if stage.verb == "verify")
         with pytest.raises(GateError) as missed:
-            session.run(builder, asked, [verify])
+            session.run(builder, build_request, [verify])
     finally:
-        for path, data in kept.items():
+        for path, data in contents.items():
             path.write_bytes(data)
-    assert (asked.root / artefacts.context_binary("int8")).is_file()
+    assert (build_request.root / artefacts.context_binary("int8")).is_file()
     folder = missed.value.measured
-    assert folder == asked.root / artefacts.failed(verify.name)
+    assert folder == build_request.root / artefacts.failed(verify.name)
     figures = json.loads((folder / artefacts.verify_report("int8")).read_text())["figures"]
     assert f"cls_mean is {figures['cls_mean']:.6f}" in missed.value.what
     document = builder.console.document  # what a program is told: a sweep, for one
     assert document["verify"]["figures"] == figures and document["profile"]["milliseconds"]
     assert "cls_mean" in comparison.load(folder / artefacts.PAGE)["missed"]
     # It counts for nothing: what was judged before is whole.
-    assert not builder.build(asked, [verify])[0].ran
+    assert not builder.build(build_request, [verify])[0].ran
     assert not folder.exists()

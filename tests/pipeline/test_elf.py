@@ -36,8 +36,8 @@ def host(
         folder.chmod(0o755)
     (inside,) = package.iterdir()
     ask().root.parent.chmod(0o755)
-    with idle(builder.client, builder.image, build=ask().root, package=inside) as made:
-        yield made
+    with idle(builder.client, builder.image, build=ask().root, package=inside) as container:
+        yield container
 
 
 def _library(target: str) -> str:
@@ -62,10 +62,10 @@ def test_a_library_is_for_its_target_and_exports_a_model(host: Host, target: str
 @pytest.mark.parametrize("target", sorted(MACHINES))
 def test_a_library_needs_no_newer_runtime_than_its_target_has(host: Host, target: str) -> None:
     abi = toml.load(TOOLCHAINS / FOLDERS[target] / "abi.toml")
-    wanted = host.check_output("readelf --version-info %s", _library(target))
-    found = re.findall(r"Name: (GLIBC|GLIBCXX|CXXABI)_([\d.]+)", wanted)
-    assert found
-    for name, version in found:
+    versions = host.check_output("readelf --version-info %s", _library(target))
+    symbols = re.findall(r"Name: (GLIBC|GLIBCXX|CXXABI)_([\d.]+)", versions)
+    assert symbols
+    for name, version in symbols:
         assert _parts(version) <= _parts(abi["ceilings"][name]), f"{name}_{version}"
     dynamic = host.check_output("readelf --dynamic %s", _library(target))
     assert set(re.findall(r"\(NEEDED\).*\[(.+)\]", dynamic)) <= set(abi["needed"])
@@ -73,8 +73,8 @@ def test_a_library_needs_no_newer_runtime_than_its_target_has(host: Host, target
 
 
 def test_all_that_a_board_gets_is_for_the_board_or_its_dsp(host: Host) -> None:
-    found = host.check_output("find /package -type f").splitlines()
-    elves = [path for path in found if host.file(path).content[:4] == b"\x7fELF"]
+    files = host.check_output("find /package -type f").splitlines()
+    elves = [path for path in files if host.file(path).content[:4] == b"\x7fELF"]
     machines = {Path(path).name: _header(host, path)["Machine"] for path in elves}
     dsp = {name for name, machine in machines.items() if machine == "QUALCOMM DSP6 Processor"}
     assert dsp == {"libQnnHtpV73Skel.so"}

@@ -68,7 +68,7 @@ def test_token_and_certificates_of_this_machine_reach_the_hub(
 
 def fetch(builder: Builder, folder: Path, trusted: bool) -> list[str]:
     """Run the stage, and return what the engine says of its container meanwhile."""
-    asked = request.make(weights=hub.REPO, build_dir=str(folder / "build"))
+    build_request = request.make(weights=hub.REPO, build_dir=str(folder / "build"))
     configurations: list[str] = []
     ended = threading.Event()
 
@@ -85,12 +85,12 @@ def fetch(builder: Builder, folder: Path, trusted: bool) -> list[str]:
     looking = threading.Thread(target=look)
     looking.start()
     try:
-        known = session.fetched(builder, asked)
+        known = session.fetched(builder, build_request)
     except CheckpointError:
         assert not trusted
     else:
         assert trusted
-        assert (known.model.name, known.weights_path) == ("digits", asked.root / "weights")
+        assert (known.model.name, known.weights_path) == ("digits", build_request.root / "weights")
         record = facts.gather(known, builder.image, digests.DigestCache(Path("none")).tree)
         assert record["parameters"]["weights"] == f"hf://{hub.REPO}@{hub.COMMIT}"
     finally:

@@ -66,13 +66,13 @@ def changed(path: Path, folder: Path) -> Path:
 
 
 def test_a_package_is_rebuilt_and_a_changed_file_is_seen(published: Path, tmp_path: Path) -> None:
-    asked = request.make(build_dir=str(tmp_path / "build"))
+    build_request = request.make(build_dir=str(tmp_path / "build"))
     forged = changed(published, tmp_path / "forged")
     with pytest.raises(ReproducibilityError, match=f"{CONTEXT} differs"):
-        rebuild.run(Console(), asked, forged, [])
+        rebuild.run(Console(), build_request, forged, [])
     # The stages that were built for it stand: the one that was published is their very result.
     console = Console()
-    rebuild.run(console, asked, published, [])
+    rebuild.run(console, build_request, published, [])
     assert console.document["equal"] is True
     assert set(console.document["files"].values()) == {"equal"}
     assert not list((tmp_path / "build").glob("rebuild-*"))

@@ -24,12 +24,12 @@ pytestmark = pytest.mark.pipeline
 def in_another_layout(request: Request) -> Iterator[None]:
     """Held-out pictures as NHWC, to a network that takes NCHW."""
     folder, size = request.root / artefacts.image_set("heldout"), request.model.image_size
-    kept = {path: path.read_bytes() for path in folder.glob("*.raw")}
-    for path, data in kept.items():
+    contents = {path: path.read_bytes() for path in folder.glob("*.raw")}
+    for path, data in contents.items():
         planes = np.frombuffer(data, np.float32).reshape(3, size, size)
         path.write_bytes(planes.transpose(1, 2, 0).tobytes())
     yield
-    for path, data in kept.items():
+    for path, data in contents.items():
         path.write_bytes(data)
 
 

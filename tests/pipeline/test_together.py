@@ -104,13 +104,13 @@ def test_a_stage_waits_for_all_that_made_what_it_reads(
     build: Callable[..., list[Done]], ask: Callable[..., Request], precision: str
 ) -> None:
     """By what they say that they make; their manifests have what they made."""
-    made = {done.stage.name: done.manifest["outputs"] for done in build(precision=precision)}
-    tasks = graph.tasks(asked := ask(precision=precision), plan.stages(asked))
+    by_stage = {done.stage.name: done.manifest["outputs"] for done in build(precision=precision)}
+    tasks = graph.tasks(build_request := ask(precision=precision), plan.stages(build_request))
     names = {task.key: task.stage.name for task in tasks}
     for task in tasks:
         read = {
             maker
-            for maker, outputs in made.items()
+            for maker, outputs in by_stage.items()
             for path in task.stage.inputs
             if any(PurePosixPath(output).is_relative_to(path) for output in outputs)
         }

@@ -98,8 +98,8 @@ def test_in_totos_own_types_take_the_statements(archive: Path, key: Path) -> Non
     path = attest.attest(archive, key)
     assert path
     image = Image("id", "tag", "bookworm", f"sha256:{1:064x}", f"sha256:{2:064x}", 0)
-    made = provenance.make(image, lanes.load("bookworm"), PULLED_BY)
-    for content in (payload(path.read_bytes()), made):
+    statement = provenance.make(image, lanes.load("bookworm"), PULLED_BY)
+    for content in (payload(path.read_bytes()), statement):
         parsed = json_format.ParseDict(content, statement_pb2.Statement())
         Statement.copy_from_pb(parsed).validate()
 

@@ -141,9 +141,9 @@ def test_nothing_is_remembered_once_the_clock_went_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A stamp can come again then: here the file gets back the very one that it had."""
-    path, kept = tmp_path / "a", tmp_path / "digests.json"
+    path, cache = tmp_path / "a", tmp_path / "digests.json"
     path.write_bytes(b"0")
-    first = DigestCache(kept)
+    first = DigestCache(cache)
     before, stamp = first.file(path), digests._stamp(path)
     first.save()
     path.write_bytes(b"1")
@@ -151,7 +151,7 @@ def test_nothing_is_remembered_once_the_clock_went_back(
     an_hour_ago = time.time() - 3600
     monkeypatch.setattr("time.time", lambda: an_hour_ago)
     assert first.file(path) != before
-    assert DigestCache(kept).file(path) != before
+    assert DigestCache(cache).file(path) != before
 
 
 def test_loops_through_two_links_end(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from scripts.errors import PipelineError
 
 
 def subclasses(cls: type[PipelineError]) -> set[type[PipelineError]]:
-    return {found for sub in cls.__subclasses__() for found in {sub} | subclasses(sub)}
+    return {kind for sub in cls.__subclasses__() for kind in {sub} | subclasses(sub)}
 
 
 def test_every_cause_has_an_exit_code_of_its_own() -> None:

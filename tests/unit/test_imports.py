@@ -20,19 +20,19 @@ def names(memory: imports.Memory) -> imports.Names:
 
 
 def test_imports_and_names_of_files_are_told_wherever_they_stand(tmp_path: Path) -> None:
-    told = names(imports.Memory(tmp_path / "kept"))
-    assert {"scripts.two", "json", "scripts.data", "scripts.data.thing"} <= {*told.modules}
-    assert told.files == ("abi.toml",)
+    first = names(imports.Memory(tmp_path / "kept"))
+    assert {"scripts.two", "json", "scripts.data", "scripts.data.thing"} <= {*first.modules}
+    assert first.files == ("abi.toml",)
 
 
 def test_a_text_is_parsed_once_for_all_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = imports.Memory(tmp_path / "kept")
-    told = names(before)
+    first = names(before)
     before.save()
     monkeypatch.setattr("ast.parse", lambda text: pytest.fail("it is parsed again"))
-    assert names(imports.Memory(tmp_path / "kept")) == told
+    assert names(imports.Memory(tmp_path / "kept")) == first
 
 
 @pytest.mark.parametrize(
@@ -48,10 +48,10 @@ def test_a_text_is_parsed_once_for_all_runs(
 def test_what_is_damaged_or_older_is_parsed_again(tmp_path: Path, damage: object) -> None:
     assert callable(damage)
     before, file = imports.Memory(tmp_path / "kept"), tmp_path / "kept"
-    told = names(before)
+    first = names(before)
     before.save()
     file.write_text(damage(file.read_text()))
-    assert names(imports.Memory(file)) == told
+    assert names(imports.Memory(file)) == first
 
 
 def test_where_nothing_can_be_kept_everything_is_parsed(tmp_path: Path) -> None:

@@ -41,9 +41,9 @@ GUARDED = {"scripts/toml.py", "docker/lay_out_sdk.py"}
 def sources() -> list[Path]:
     """Every file that a stage imports, and those that the image is made with."""
     stages = (source.ROOT / "scripts/stages").glob("*.py")
-    found = {path for stage in stages for path in source.closure(f"scripts.stages.{stage.stem}")}
+    paths = {path for stage in stages for path in source.closure(f"scripts.stages.{stage.stem}")}
     commands = (source.ROOT / "toolchains/openqnn/lib").rglob("*.py")
-    return sorted(found | set(commands) | {source.ROOT / "docker/lay_out_sdk.py"})
+    return sorted(paths | set(commands) | {source.ROOT / "docker/lay_out_sdk.py"})
 
 
 def newer(tree: ast.AST) -> Iterator[str]:
@@ -80,10 +80,10 @@ def test_the_oldest_python_of_a_lane_is_the_one_meant_here() -> None:
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(source.ROOT)))
 def test_source_is_read_by_the_oldest_python(path: Path) -> None:
     tree = ast.parse(path.read_text(), feature_version=OLDEST)
-    found = set(newer(tree))
+    names = set(newer(tree))
     if str(path.relative_to(source.ROOT)) in GUARDED:
-        found = {one for one in found if not one.startswith("tomllib")}
-    assert not found
+        names = {name for name in names if not name.startswith("tomllib")}
+    assert not names
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ def passed(config: Path) -> Passed:
     machines = pip_settings.environment("install").items()
 
     def added(verb: str = "install") -> dict[str, str]:
-        found = dict(pip_settings.environment(verb).items() - machines)
-        return {name: value for name, value in found.items() if name.startswith("PIP_")}
+        settings = dict(pip_settings.environment(verb).items() - machines)
+        return {name: value for name, value in settings.items() if name.startswith("PIP_")}
 
     return added
 
@@ -98,10 +98,10 @@ def test_one_index_in_place_of_all_places(config: Path) -> None:
     config.write_text(
         "[global]\nextra-index-url = https://a.test\nfind-links = /x\nproxy = http://p.test\n"
     )
-    found = pip_settings.environment("install", index="https://b.test")
-    assert found["PIP_INDEX_URL"] == "https://b.test"
-    assert found["PIP_PROXY"] == "http://p.test"
-    assert not {"PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"} & found.keys()
+    settings = pip_settings.environment("install", index="https://b.test")
+    assert settings["PIP_INDEX_URL"] == "https://b.test"
+    assert settings["PIP_PROXY"] == "http://p.test"
+    assert not {"PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX"} & settings.keys()
 
 
 def test_settings_that_pip_cannot_read_are_pips_to_explain(config: Path) -> None:

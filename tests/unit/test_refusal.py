@@ -102,10 +102,10 @@ def build_with(
     weights.mkdir()
     for file in request.BUILTIN_WEIGHTS.glob("*.*"):
         (weights / file.name).symlink_to(file)
-    asked = request.make(weights=str(weights), build_dir=str(tmp_path / "build"), **options)
-    export = next(stage for stage in plan.stages(asked) if stage.verb == "export")
+    build_request = request.make(weights=str(weights), build_dir=str(tmp_path / "build"), **options)
+    export = next(stage for stage in plan.stages(build_request) if stage.verb == "export")
     image = mock.Mock(content_digest="sha256:0", id="id")
-    Builder(client=mock.Mock(), image=image, console=Console()).build(asked, [export])
+    Builder(client=mock.Mock(), image=image, console=Console()).build(build_request, [export])
 
 
 def test_a_stages_refusal_is_the_builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

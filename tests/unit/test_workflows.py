@@ -20,14 +20,14 @@ def names(path: Path) -> str:
 
 def faults(text: str) -> list[str]:
     """What of a workflow is not pinned, allowed more than it needs, or open to injection."""
-    found = [
+    steps = [
         use for use, rest in USES.findall(text) if not (PINNED.fullmatch(use) and "# v" in rest)
     ]
     if text.count("actions/checkout@") != text.count("persist-credentials: false"):
-        found.append("persist-credentials")
+        steps.append("persist-credentials")
     if "\npermissions: {}\n" not in text or re.search(r": write(-all)?$", text, re.MULTILINE):
-        found.append("permissions")
-    return found + re.findall(r"run: .*\$\{\{.*", text)
+        steps.append("permissions")
+    return steps + re.findall(r"run: .*\$\{\{.*", text)
 
 
 @pytest.mark.parametrize("path", workflows.GITHUB, ids=names)

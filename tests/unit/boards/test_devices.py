@@ -32,9 +32,9 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_names_and_groups_select_each_device_once(file: Path) -> None:
-    chosen = devices.select(["one", "all"], file)
-    assert [device.name for device in chosen] == ["one", "two"]
-    assert (chosen[1].port, chosen[1].keep, chosen[0].port) == (2222, 1, 22)
+    selected = devices.select(["one", "all"], file)
+    assert [device.name for device in selected] == ["one", "two"]
+    assert (selected[1].port, selected[1].keep, selected[0].port) == (2222, 1, 22)
 
 
 def test_the_committed_example_is_understood() -> None:

@@ -49,10 +49,10 @@ def test_runs_are_kept_by_package_and_found_by_release(tmp_path: Path) -> None:
         measured.keep(folder, "bench", DIGEST, manifest("int8"), 0.9999, RUN | {"p50_us": time})
     file = folder / "boards/bench.json"
     assert json.loads(file.read_text()).keys() == {"fp16", "int8"}
-    found = measured.find("bench", DIGEST, tmp_path)
-    assert found is not None
-    assert found[0] == folder
-    assert (found[1]["measured"]["p50_us"], found[1]["simulated"]) == (
+    run = measured.find("bench", DIGEST, tmp_path)
+    assert run is not None
+    assert run[0] == folder
+    assert (run[1]["measured"]["p50_us"], run[1]["simulated"]) == (
         530.0,
         {"milliseconds": 0.51},
     )

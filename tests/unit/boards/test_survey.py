@@ -72,11 +72,11 @@ def test_a_part_that_is_no_beginning_is_dropped(shipment: Unpacked, change: obje
 
 def test_what_a_release_has_is_linked(shipment: Unpacked) -> None:
     skel = entry(shipment, "lib/libQnnHtpV73Skel.so")
-    found = Survey("", (), {"old": {"lib/other.so": skel.sha256}}, ("old",), {}, "")
-    todo = survey.plan(shipment, found)
+    there = Survey("", (), {"old": {"lib/other.so": skel.sha256}}, ("old",), {}, "")
+    todo = survey.plan(shipment, there)
     assert todo.link == (("old/lib/other.so", skel.path),)
     assert skel not in {entry for entry, _ in todo.send}
-    assert survey.plan(shipment, found, link=False).link == ()
+    assert survey.plan(shipment, there, link=False).link == ()
 
 
 A, B = 64 * "a", 64 * "b"

@@ -52,9 +52,9 @@ def snapshot(folder: Path) -> Path:
 
 def test_links_of_a_snapshot_are_seen_as_the_files_that_they_lead_to(tmp_path: Path) -> None:
     taken = snapshot(tmp_path)
-    seen = contents.seen(taken)
-    assert set(seen) == {file.name for file in taken.iterdir()}
-    assert all(path.parent == tmp_path / "blobs" and path.is_file() for path in seen.values())
+    pattern = contents.seen(taken)
+    assert set(pattern) == {file.name for file in taken.iterdir()}
+    assert all(path.parent == tmp_path / "blobs" and path.is_file() for path in pattern.values())
     assert same(read(taken), VALUES)
 
 
@@ -110,9 +110,9 @@ def test_a_backbone_is_found_in_what_wraps_it(tmp_path: Path, prefix: str) -> No
     other = {"head.weight": np.ones((10, 32), np.float32), "head.bias": np.ones(10, np.float32)}
     checkpoints.write_safetensors(tmp_path / "whole.safetensors", wrapped | other)
     assert same(read(tmp_path), VALUES)
-    found = contents.look(tmp_path)
-    assert found.remainder == "left out: 2 tensors (head.bias, head.weight)"
-    assert found.backbone.prefix == prefix
+    look = contents.look(tmp_path)
+    assert look.remainder == "left out: 2 tensors (head.bias, head.weight)"
+    assert look.backbone.prefix == prefix
 
 
 @pytest.mark.parametrize(
@@ -245,9 +245,9 @@ def test_shards_under_another_name_are_read_by_their_list(tmp_path: Path) -> Non
 
 def test_a_directory_with_one_ckpt_is_read(tmp_path: Path) -> None:
     file = pickles.write(tmp_path / "last.ckpt", {"state_dict": VALUES, "epoch": 3})
-    found = contents.look(tmp_path)
-    assert found.files == (file,)
-    assert found.backbone.prefix == "state_dict."
+    look = contents.look(tmp_path)
+    assert look.files == (file,)
+    assert look.backbone.prefix == "state_dict."
 
 
 @pytest.mark.parametrize("config", [checkpoints.CONFIG, PLAIN], ids=["gated", "plain"])
@@ -277,13 +277,13 @@ def test_the_family_is_told_by_its_shapes(tmp_path: Path, name: str) -> None:
     folder = "sat493m" if name.endswith("-sat") else "lvd1689m"
     (tmp_path / folder).mkdir()
     file = checkpoints.of_model(tmp_path / folder / "some.safetensors", name)
-    found = contents.look(file)
-    assert found.model().name == name
+    look = contents.look(file)
+    assert look.model().name == name
     # Less the mask token, which the exported network does not have.
     model = catalog.models()[name]
-    assert found.parameters in (model.parameters, model.parameters + model.hidden_size)
-    assert f"({name})" in found.summary(found.model())
-    assert "float32, Hugging Face names, some.safetensors" in found.summary(found.model())
+    assert look.parameters in (model.parameters, model.parameters + model.hidden_size)
+    assert f"({name})" in look.summary(look.model())
+    assert "float32, Hugging Face names, some.safetensors" in look.summary(look.model())
 
 
 def test_satellites_are_told_by_their_colours(tmp_path: Path) -> None:

@@ -62,8 +62,8 @@ def test_timm_s_own_networks_give_timm_s_own_features(tmp_path: Path, name: str)
 
     network = stirred(timm.create_model(name, num_classes=0, dynamic_img_size=True))
     timm.models.save_for_hf(network, tmp_path, safe_serialization=True)
-    found = contents.look(tmp_path)
-    assert (found.model().name, found.backbone.convention.name) == (TIMM[name], "timm")
+    look = contents.look(tmp_path)
+    assert (look.model().name, look.backbone.convention.name) == (TIMM[name], "timm")
     for size in SIZES:
         with torch.no_grad():
             theirs = network.forward_features(torch.from_numpy(picture(size))).numpy()
@@ -91,8 +91,8 @@ def test_meta_s_names_give_the_features_of_transformers(tmp_path: Path, name: st
     torch.save(
         {key: torch.from_numpy(value) for key, value in conventions.meta(values).items()}, file
     )
-    found = contents.look(file)
-    assert (found.model().name, found.backbone.convention.name) == (name, "Meta's original")
+    look = contents.look(file)
+    assert (look.model().name, look.backbone.convention.name) == (name, "Meta's original")
     size = SIZES[0]
     with torch.no_grad():
         theirs = network(torch.from_numpy(picture(size))).last_hidden_state.numpy()

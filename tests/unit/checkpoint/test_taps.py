@@ -69,14 +69,14 @@ def _expected(checkpoint: Path, head: Path) -> dict[str, np.ndarray]:
     linear = torch.nn.Linear(HIDDEN, CLASSES)
     linear.load_state_dict(load_file(head))
     with torch.no_grad():
-        made = network(torch.from_numpy(PICTURE), output_hidden_states=True)
-        tokens = made.last_hidden_state
-        normed = {k: network.norm(made.hidden_states[k + 1])[:, 5:] for k in (0, 2)}
+        expected = network(torch.from_numpy(PICTURE), output_hidden_states=True)
+        tokens = expected.last_hidden_state
+        normed = {k: network.norm(expected.hidden_states[k + 1])[:, 5:] for k in (0, 2)}
 
         def picture(rows: torch.Tensor) -> torch.Tensor:
             return rows.transpose(1, 2).reshape(1, -1, SIDE, SIDE)
 
-        found = {
+        actual = {
             "layer_0": picture(normed[0]),
             "layer_2": picture(normed[2]),
             "cls": tokens[:, 0],
@@ -86,7 +86,7 @@ def _expected(checkpoint: Path, head: Path) -> dict[str, np.ndarray]:
             "head": linear(tokens[:, 0]),
             "patch_head": picture(linear(tokens[:, 5:])),
         }
-    return {name: value.numpy() for name, value in found.items()}
+    return {name: value.numpy() for name, value in actual.items()}
 
 
 def _same(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:

@@ -67,13 +67,13 @@ def test_the_report(tmp_path: Path, estimate: Estimate) -> None:
 
 def test_a_profile_may_have_no_estimate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "profile.csv").write_text("\n".join(PROFILE.splitlines()[:2]))
-    found = read_profile(tmp_path / "profile.csv")
-    assert found is None
+    estimated = read_profile(tmp_path / "profile.csv")
+    assert estimated is None
     with pytest.raises(CompileError, match="no estimate for this SoC"):
-        estimates.required(found)
+        estimates.required(estimated)
     context = tmp_path / "c.serialized.bin"
     context.write_bytes(HEAD + TAIL)
-    estimates.save(found, context)
+    estimates.save(estimated, context)
     Timeline().save(context)
     assert estimates.load(context) is None
     profile.main(Namespace(precision="int8", context=context, out=tmp_path))

@@ -79,7 +79,7 @@ TRACE = [
 
 
 @pytest.fixture
-def given(tmp_path: Path) -> Timeline:
+def activity(tmp_path: Path) -> Timeline:
     return read(tmp_path, {"traceEvents": TRACE, "Hextimate Configuration": CONFIGURATION})
 
 
@@ -90,13 +90,13 @@ def read(folder: Path, trace: Any) -> Timeline:
     return timeline.read(log, schematic)
 
 
-def test_reads_units_names_and_bytes_out_of_the_compilers_log(given: Timeline) -> None:
-    assert (given.megahertz, given.ddr, given.cycles) == (1000, 43.2, 1000)
-    assert given.tracks == ("main, HMX", "HVX 1", "HVX 2", "DMA")
-    assert given.vtcm == ((0, 2048), (400, 512))
+def test_reads_units_names_and_bytes_out_of_the_compilers_log(activity: Timeline) -> None:
+    assert (activity.megahertz, activity.ddr, activity.cycles) == (1000, 43.2, 1000)
+    assert activity.tracks == ("main, HMX", "HVX 1", "HVX 2", "DMA")
+    assert activity.vtcm == ((0, 2048), (400, 512))
     rows = [
-        (given.nodes[event.node], UNITS[event.unit], event.start, event.dram_bytes)
-        for event in given.events
+        (activity.nodes[event.node], UNITS[event.unit], event.start, event.dram_bytes)
+        for event in activity.events
     ]
     up = Node("layer.10.mlp.up_proj", "FullyConnected")
     assert rows == [
@@ -106,7 +106,7 @@ def test_reads_units_names_and_bytes_out_of_the_compilers_log(given: Timeline) -
         (Node("layer.2.attention.Softmax", "Softmax"), HVX, 500, 0),
         (Node("", ""), HVX, 950, 0),
     ]
-    assert [event.vtcm_bytes for event in given.events] == [0, 7, 7, 7, 7]
+    assert [event.vtcm_bytes for event in activity.events] == [0, 7, 7, 7, 7]
 
 
 @pytest.mark.parametrize("content", [b"", b"binary", None])
@@ -118,14 +118,14 @@ def test_a_log_without_a_trace_is_an_empty_timeline(tmp_path: Path, content: byt
 
 
 def test_it_is_kept_beside_the_context_with_the_same_bytes_every_time(
-    tmp_path: Path, given: Timeline
+    tmp_path: Path, activity: Timeline
 ) -> None:
     context = tmp_path / "c.serialized.bin"
-    given.save(context)
+    activity.save(context)
     first = timeline.path_beside(context).read_bytes()
-    given.save(context)
+    activity.save(context)
     assert timeline.path_beside(context).read_bytes() == first
-    assert Timeline.load(context) == given
+    assert Timeline.load(context) == activity
     assert timeline.path_beside(Path(artefacts.context_binary("int8"))) == Path(
         artefacts.timeline("int8")
     )
@@ -139,9 +139,9 @@ def test_a_damaged_timeline_is_named(tmp_path: Path, content: bytes) -> None:
         Timeline.load(context)
 
 
-def test_time_is_divided_among_what_is_at_work_and_adds_up(given: Timeline) -> None:
+def test_time_is_divided_among_what_is_at_work_and_adds_up(activity: Timeline) -> None:
     """HMX and HVX are both at work from 500 to 800; from 900 to 950 nothing is."""
-    divided = Attribution.of(given)
+    divided = Attribution.of(activity)
     shares = divided.by(attribution.name)
     microseconds = {name: share.microseconds for name, share in shares.items()}
     assert microseconds == pytest.approx(
@@ -159,8 +159,8 @@ def test_time_is_divided_among_what_is_at_work_and_adds_up(given: Timeline) -> N
     assert (up["dram_bytes"], up["vtcm_bytes"]) == (120, 14)
 
 
-def test_busy_shares_and_bounds(given: Timeline) -> None:
-    divided = Attribution.of(given)
+def test_busy_shares_and_bounds(activity: Timeline) -> None:
+    divided = Attribution.of(activity)
     assert divided.busy() == {HMX: 0.4, HVX: (0.4 + 0.05) / 2, DMA: 0.3, SCALAR: 0.1}
     assert divided.bounds() == {"ddr": round(120 / 43.2 / 1e6, 4), "matrix_unit": 0.0004}
 
@@ -176,10 +176,10 @@ class _Counted(tuple[Event, ...]):
 
 
 def test_a_report_goes_through_the_events_a_few_times_however_many_they_are(
-    given: Timeline,
+    activity: Timeline,
 ) -> None:
-    events = _Counted(given.events * 50)
-    breakdown.report(Attribution.of(replace(given, events=events)))
+    events = _Counted(activity.events * 50)
+    breakdown.report(Attribution.of(replace(activity, events=events)))
     assert events.rounds < 20
 
 
@@ -212,9 +212,9 @@ def run_profile(folder: Path, known: Timeline) -> dict[str, Any]:
 
 
 def test_the_report_has_layers_kinds_and_the_slowest_operators(
-    tmp_path: Path, given: Timeline
+    tmp_path: Path, activity: Timeline
 ) -> None:
-    report = run_profile(tmp_path, given)
+    report = run_profile(tmp_path, activity)
     assert [row["name"] for row in report["layers"]] == ["layer 2", "layer 10", attribution.OUTSIDE]
     assert [row["name"] for row in report["kinds"]] == [
         *("FullyConnected", "Softmax"),
@@ -237,17 +237,19 @@ def test_the_report_does_without_a_timeline(tmp_path: Path) -> None:
     assert not (tmp_path / artefacts.trace("int8")).exists()
 
 
-def test_the_trace_is_chromes_in_microseconds(tmp_path: Path, given: Timeline) -> None:
-    run_profile(tmp_path, given)
+def test_the_trace_is_chromes_in_microseconds(tmp_path: Path, activity: Timeline) -> None:
+    run_profile(tmp_path, activity)
     trace = json.loads((tmp_path / artefacts.trace("int8")).read_text())["traceEvents"]
     complete = [row for row in trace if row["ph"] == "X"]
     assert all({"name", "ts", "dur", "pid", "tid", "cat"} <= set(row) for row in complete)
     (matrix,) = (row for row in complete if row["cat"] == HMX)
     assert (matrix["name"], matrix["ts"], matrix["dur"]) == ("layer.10.mlp.up_proj", 0.4, 0.4)
     assert [row["args"]["bytes"] for row in trace if row["ph"] == "C"] == [2048, 512]
-    assert {row["args"]["name"] for row in trace if row["name"] == "thread_name"} == {*given.tracks}
+    assert {row["args"]["name"] for row in trace if row["name"] == "thread_name"} == {
+        *activity.tracks
+    }
 
 
-def test_events_of_a_length_come_in_order(given: Timeline) -> None:
-    assert all(isinstance(event, Event) and event.length for event in given.events)
-    assert [event.start for event in given.events] == sorted(e.start for e in given.events)
+def test_events_of_a_length_come_in_order(activity: Timeline) -> None:
+    assert all(isinstance(event, Event) and event.length for event in activity.events)
+    assert [event.start for event in activity.events] == sorted(e.start for e in activity.events)

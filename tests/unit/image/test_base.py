@@ -69,9 +69,9 @@ class Mirror:
 
 @pytest.fixture
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Mirror:
-    made = Mirror()
-    monkeypatch.setattr(mmdebstrap, "run", made.run)
-    return made
+    server = Mirror()
+    monkeypatch.setattr(mmdebstrap, "run", server.run)
+    return server
 
 
 def make(log: BuildLog, lane: Lane = BOOKWORM, *, fresh: bool = False) -> Path:
@@ -122,7 +122,7 @@ def test_a_base_that_was_touched_is_made_again(log: BuildLog, mirror: Mirror, ha
 
 
 @pytest.mark.parametrize(
-    ("found", "named"),
+    ("reported", "named"),
     [
         ({"libc6": "2.36-10", "make": "4.3-4.1"}, "libc6"),
         ({"libc6": "2.36-9"}, "make"),
@@ -130,9 +130,9 @@ def test_a_base_that_was_touched_is_made_again(log: BuildLog, mirror: Mirror, ha
     ],
 )
 def test_any_other_package_is_refused_by_name(
-    log: BuildLog, mirror: Mirror, found: dict[str, str], named: str, cache: Path
+    log: BuildLog, mirror: Mirror, reported: dict[str, str], named: str, cache: Path
 ) -> None:
-    mirror.packages = found
+    mirror.packages = reported
     with pytest.raises(ImageBuildError, match=f"not what is locked: {named}\\."):
         make(log)
     assert not list(cache.glob("*"))
@@ -185,8 +185,8 @@ def test_a_full_disk_is_no_reason_to_go_to_the_past(log: BuildLog, mirror: Mirro
 def test_what_the_archive_has_now_is_what_a_lock_is_made_of(
     log: BuildLog, mirror: Mirror, cache: Path
 ) -> None:
-    found = base.newest(None, BOOKWORM, log)  # type: ignore[arg-type]
-    assert (found.versions, found.hashes) == (PINS, HASHES)
+    newest = base.newest(None, BOOKWORM, log)  # type: ignore[arg-type]
+    assert (newest.versions, newest.hashes) == (PINS, HASHES)
     assert not list(cache.glob("*"))
 
 

@@ -53,8 +53,8 @@ def test_the_same_locks_give_the_same_bytes(seed: str, zone: str) -> None:
 def test_every_locked_file_is_in_it_with_its_hash(document: Any) -> None:
     hashes = {item["content"] for part in document["components"] for item in part.get("hashes", ())}
     pins = [*wheels.parse(locks.python(LANE).read_text()), *wheels.parse(locks.QAIRT.read_text())]
-    wanted = {digest for pin in pins for digest in pin.hashes}
-    assert hashes == wanted | set(locks.packages(LANE).hashes.values())
+    expected = {digest for pin in pins for digest in pin.hashes}
+    assert hashes == expected | set(locks.packages(LANE).hashes.values())
 
 
 def test_every_package_says_its_licence_and_no_other_does(document: Any) -> None:

@@ -59,8 +59,8 @@ def test_a_context_depends_on_names_bytes_and_the_owners_right_to_run(
     build(second, dict(reversed(files.items())), log)
     assert first.context == second.context
     with tarfile.open(fileobj=io.BytesIO(first.context)) as archive:
-        found = {member.name: (member.mode, member.uid, member.mtime) for member in archive}
-    assert found == {"a": (0o644, 0, 0), "b/run": (0o755, 0, 0)}
+        members = {member.name: (member.mode, member.uid, member.mtime) for member in archive}
+    assert members == {"a": (0o644, 0, 0), "b/run": (0o755, 0, 0)}
 
 
 def test_a_failed_step_shows_the_last_lines(log: BuildLog) -> None:

@@ -55,24 +55,24 @@ class Engine:
             image.LABEL_INPUTS: inputs,
             image.LABEL_CONTENT: "sha256:c",
         }
-        found = SimpleNamespace(id=f"id-{inputs}", labels=labels, attrs={"Size": 7})
-        found.tag = lambda repository, tag: self.present.update({f"{repository}:{tag}": found})
-        return found
+        present = SimpleNamespace(id=f"id-{inputs}", labels=labels, attrs={"Size": 7})
+        present.tag = lambda repository, tag: self.present.update({f"{repository}:{tag}": present})
+        return present
 
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
-    made = Engine()
+    daemon = Engine()
     listings: Iterator[dict[str, str]] = iter([LISTING, LISTING])
 
     def build(client: Engine, lane: object, log: object, *, no_cache: bool) -> str:
-        made.built.append("anew" if no_cache else "cached")
+        daemon.built.append("anew" if no_cache else "cached")
         return "unlabelled"
 
     def label(client: Any, of: str, labels: dict[str, str], tag: str, log: object) -> None:
-        found = made.holds(labels[image.LABEL_INPUTS])
-        found.labels = labels
-        made.present[tag] = found
+        present = daemon.holds(labels[image.LABEL_INPUTS])
+        present.labels = labels
+        daemon.present[tag] = present
 
     monkeypatch.setattr(recipe, "build", build)
     monkeypatch.setattr(recipe, "label", label)
@@ -80,10 +80,10 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(image, "contents", lambda *_: next(listings))
     monkeypatch.setattr(image, "CACHE", tmp_path)
     monkeypatch.setattr(locks, "recorded", lambda lane: {})
-    monkeypatch.setattr(locks, "record", lambda lane, *digests: made.recorded.append(digests))
+    monkeypatch.setattr(locks, "record", lambda lane, *digests: daemon.recorded.append(digests))
     monkeypatch.setattr("scripts.image.buildlog.PATH", tmp_path / "image.log")
     monkeypatch.delenv(image.REFERENCE_VARIABLE, raising=False)
-    return made
+    return daemon
 
 
 def ensure(engine: Engine) -> image.Image:
@@ -92,8 +92,8 @@ def ensure(engine: Engine) -> image.Image:
 
 def test_an_image_of_these_files_is_taken_as_it_is(engine: Engine) -> None:
     engine.present["dinov3-qnn:bookworm"] = engine.holds(INPUTS)
-    found = ensure(engine)
-    assert (found.id, found.size, found.content_digest) == (f"id-{INPUTS}", 7, "sha256:c")
+    present = ensure(engine)
+    assert (present.id, present.size, present.content_digest) == (f"id-{INPUTS}", 7, "sha256:c")
     assert engine.built == []
 
 
@@ -251,8 +251,8 @@ def test_tests_pages_and_what_tools_leave_behind_are_not(
     monkeypatch.setattr(recipe, "ROOT", tmp_path)
     monkeypatch.setattr(recipe, "_TOOLCHAINS", tmp_path)
     lane = lanes.load(LANE)
-    found = {name for name, path in recipe.sources(lane).items() if path.is_relative_to(tmp_path)}
-    assert found == {"Makefile", "lib/a.py"}
+    names = {name for name, path in recipe.sources(lane).items() if path.is_relative_to(tmp_path)}
+    assert names == {"Makefile", "lib/a.py"}
 
 
 FULL = "ApplyLayer exit status 1: write /usr/lib/x.so: no space left on device"

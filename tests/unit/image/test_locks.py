@@ -23,9 +23,9 @@ def pins(path: Path) -> list[tuple[str, str, list[str]]]:
 
 @pytest.mark.parametrize("name", ["host.txt", "cluster.txt", "qairt.txt", "bookworm.python.txt"])
 def test_every_python_package_is_pinned_by_hash(name: str) -> None:
-    found = pins(LOCKS / name)
-    assert found
-    for package, version, hashes in found:
+    locked = pins(LOCKS / name)
+    assert locked
+    for package, version, hashes in locked:
         assert re.fullmatch(r"[0-9][0-9a-z.+]*", version), package
         assert hashes, package
         for text in hashes:

@@ -55,10 +55,10 @@ def log(tmp_path: Path) -> Log:
 @pytest.fixture
 def tools(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The programs that this machine seems to have."""
-    found: set[str] = set()
-    monkeypatch.setattr("shutil.which", lambda name: name if name in found else None)
+    names: set[str] = set()
+    monkeypatch.setattr("shutil.which", lambda name: name if name in names else None)
     monkeypatch.setattr(Path, "exists", lambda path: True)
-    return found
+    return names
 
 
 def run(log: Log, tmp_path: Path) -> int:

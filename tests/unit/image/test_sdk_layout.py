@@ -73,8 +73,8 @@ def lay_out(module: ModuleType, folder: Path, archs: str = "73") -> Path:
 
 
 def files(root: Path) -> set[str]:
-    found = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    return {str(path) for path in found if "elsewhere" not in path.parts}
+    paths = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+    return {str(path) for path in paths if "elsewhere" not in path.parts}
 
 
 @pytest.mark.usefixtures("package")

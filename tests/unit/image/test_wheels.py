@@ -38,9 +38,9 @@ def lock(tmp_path: Path, *pins: Pin) -> Path:
 
 def test_what_is_asked_for_is_resolved_with_all_that_it_needs(folder: Path) -> None:
     needed = wheel(folder, "small")
-    wanted = wheel(folder, "big", tag="cp311-cp311-manylinux_2_28_x86_64", needs="small")
+    big = wheel(folder, "big", tag="cp311-cp311-manylinux_2_28_x86_64", needs="small")
     assert wheels.resolve(["big"], PLATFORM) == [
-        Pin("big", "1.0", (wanted,)),
+        Pin("big", "1.0", (big,)),
         Pin("small", "1.0", (needed,)),
     ]
 

@@ -35,7 +35,9 @@ def _operators(path: Path) -> Counter[str]:
 def test_every_precision_has_its_rewrites() -> None:
     """One that is not listed would be lowered by none, without a word."""
     precisions = catalog.precisions().values()
-    assert set(rewrites.EVERY) == {one.lowered_as or one.name for one in precisions}
+    assert set(rewrites.EVERY) == {
+        precision.lowered_as or precision.name for precision in precisions
+    }
 
 
 @pytest.mark.parametrize("gated", [True, False])

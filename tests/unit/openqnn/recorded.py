@@ -15,7 +15,7 @@ BIAS = np.array([0.1, 0.2, 0.3], np.float32)
 PERM = np.array([1, 0], np.uint32)
 
 
-def tensor(number: int, name: str, kind: int, dims: list[int], **given: Any) -> dict[str, Any]:
+def tensor(number: int, name: str, kind: int, dims: list[int], **fields: Any) -> dict[str, Any]:
     return {
         "call": "tensor",
         "id": number,
@@ -26,7 +26,7 @@ def tensor(number: int, name: str, kind: int, dims: list[int], **given: Any) -> 
         "quantization": None,
         "dims": dims,
         "bytes": 0,
-        **given,
+        **fields,
     }
 
 

@@ -24,7 +24,7 @@ def write(
 
 def members(path: Path) -> dict[str, bytes]:
     with tarfile.open(path) as tar:
-        return {one.name: (tar.extractfile(one) or io.BytesIO()).read() for one in tar}
+        return {member.name: (tar.extractfile(member) or io.BytesIO()).read() for member in tar}
 
 
 def test_holds_each_weight_once(tmp_path: Path) -> None:
@@ -38,9 +38,9 @@ def test_holds_each_weight_once(tmp_path: Path) -> None:
 
 def test_only_matrices_are_halved(tmp_path: Path) -> None:
     path, contents = write(tmp_path, 16)
-    found = members(path)
-    assert found["fc_weight.raw"] == recorded.WEIGHT.astype(np.float16).tobytes()
-    assert found["fc_bias.raw"] == recorded.BIAS.tobytes()
+    packed = members(path)
+    assert packed["fc_weight.raw"] == recorded.WEIGHT.astype(np.float16).tobytes()
+    assert packed["fc_bias.raw"] == recorded.BIAS.tobytes()
     assert [contents.weights[number].is_half for number in (2, 3)] == [True, False]
 
 
@@ -76,11 +76,11 @@ def test_encodings_along_an_axis_are_kept_as_qnn_has_them(tmp_path: Path) -> Non
 def test_scales_keep_every_bit(tmp_path: Path) -> None:
     lines = recorded.calls()
     scales = np.array([0.1, 1e-45, 3.4028234e38], np.float32)
-    value = {"axis": 0, "scales": [float(f"{one:.9g}") for one in scales], "offsets": [0, 0, 0]}
+    value = {"axis": 0, "scales": [float(f"{scale:.9g}") for scale in scales], "offsets": [0, 0, 0]}
     lines[3]["quantization"] = {"encoding": qnn.AXIS_SCALE_OFFSET, "value": value}
     path, _ = write(tmp_path, 32, lines=lines)
-    kept = np.frombuffer(members(path)["encodings_per_axis.raw"], np.float32)
-    assert kept[::2].tobytes() == scales.tobytes()
+    saved = np.frombuffer(members(path)["encodings_per_axis.raw"], np.float32)
+    assert saved[::2].tobytes() == scales.tobytes()
 
 
 def test_a_weight_may_have_the_name_of_the_encodings(tmp_path: Path) -> None:

@@ -25,9 +25,9 @@ def test_min_max_keeps_the_range(spiked: Histogram) -> None:
 
 @pytest.mark.parametrize("bits", [8, 16])
 def test_percentile_leaves_a_lone_spike_out(spiked: Histogram, bits: int) -> None:
-    found = clipping.cut(spiked, "percentile", bits)
-    assert 3 < found.high < 6
-    assert -6 < found.low < -3
+    limits = clipping.cut(spiked, "percentile", bits)
+    assert 3 < limits.high < 6
+    assert -6 < limits.low < -3
 
 
 def test_least_error_clips_at_8_bits_what_16_bits_can_keep(spiked: Histogram) -> None:

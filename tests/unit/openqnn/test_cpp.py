@@ -31,8 +31,8 @@ def model(graph: Graph, folder: Path, bits: int = 32) -> cpp.Model:
 
 
 def source(folder: Path, bits: int = 32, lines: list[dict[str, object]] | None = None) -> str:
-    made = model(recorded.graph(folder / "record", lines), folder, bits)
-    cpp.write(folder / "tiny.cpp", made)
+    source = model(recorded.graph(folder / "record", lines), folder, bits)
+    cpp.write(folder / "tiny.cpp", source)
     return (folder / "tiny.cpp").read_text()
 
 
@@ -57,13 +57,13 @@ def test_one_line_a_tensor_a_parameter_and_a_node_in_order(tmp_path: Path) -> No
 
 def test_the_golden_model_is_what_is_written(tmp_path: Path) -> None:
     graph = recorded.tiny_fc(tmp_path / "record")
-    made = dataclasses.replace(
+    source = dataclasses.replace(
         model(graph, tmp_path),
         name="tiny_fc",
         version="qaisw-v2.51.0.260929181845",
         command="qnn-onnx-converter -i tiny_fc.onnx -o tiny_fc.cpp",
     )
-    cpp.write(tmp_path / "tiny_fc.cpp", made)
+    cpp.write(tmp_path / "tiny_fc.cpp", source)
     assert (tmp_path / "tiny_fc.cpp").read_text() == GOLDEN.read_text()
 
 
@@ -162,8 +162,8 @@ def test_description_lists_tensors_and_nodes(tmp_path: Path) -> None:
         "encoding": 1,
         "value": {"axis": 0, "scales": recorded.SCALES, "offsets": recorded.OFFSETS},
     }
-    made = model(recorded.graph(tmp_path / "record", lines), tmp_path)
-    netjson.write(tmp_path / "tiny_net.json", made)
+    source = model(recorded.graph(tmp_path / "record", lines), tmp_path)
+    netjson.write(tmp_path / "tiny_net.json", source)
     read = json.loads((tmp_path / "tiny_net.json").read_text())
     assert read["model.bin"] == "tiny.bin"
     tensors, nodes = read["graph"]["tensors"], read["graph"]["nodes"]

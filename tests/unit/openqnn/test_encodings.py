@@ -12,13 +12,13 @@ from openqnn.refusal import Refused
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize(("low", "high"), [(-1.0, 3.0), (0.5, 2.0), (-7.0, -2.0), (0.0, 0.0)])
 def test_asymmetric_covers_the_range_and_holds_zero(low: float, high: float, bits: int) -> None:
-    made = encodings.asymmetric(low, high, bits)
-    least, most = made.range()
+    grid = encodings.asymmetric(low, high, bits)
+    least, most = grid.range()
     assert least <= 0 <= most
-    assert least <= low + made.scale / 2
-    assert most >= high - made.scale / 2
-    assert 0 <= made.zero_point < 2**bits
-    assert made.scale * (made.zero_point + made.offset) == 0
+    assert least <= low + grid.scale / 2
+    assert most >= high - grid.scale / 2
+    assert 0 <= grid.zero_point < 2**bits
+    assert grid.scale * (grid.zero_point + grid.offset) == 0
 
 
 def test_scales_do_not_feel_the_last_bits_of_a_sum() -> None:
@@ -36,18 +36,18 @@ def test_infinite_range_is_refused() -> None:
 
 
 def test_symmetric_reaches_the_limit_with_127_steps() -> None:
-    made = encodings.symmetric([1.27, 0.0], 8)
-    assert made.scales[0] == pytest.approx(0.01)
-    assert made.scales[1] > 0
-    assert (made.zero_point, made.offset, made.dtype.name) == (0, -128, "int8")
+    grid = encodings.symmetric([1.27, 0.0], 8)
+    assert grid.scales[0] == pytest.approx(0.01)
+    assert grid.scales[1] > 0
+    assert (grid.zero_point, grid.offset, grid.dtype.name) == (0, -128, "int8")
 
 
 def test_file_keeps_everything_and_looks_as_aimet_has_it(tmp_path: Path) -> None:
-    made = Encodings(
+    saved = Encodings(
         {"a": encodings.asymmetric(-1, 2, 16)}, {"w": encodings.symmetric([1.0, 0.1], 8)}
     )
-    made.save(tmp_path / "e.json")
-    assert Encodings.load(tmp_path / "e.json") == made
+    saved.save(tmp_path / "e.json")
+    assert Encodings.load(tmp_path / "e.json") == saved
     raw = json.loads((tmp_path / "e.json").read_text())
     (entry,) = raw["activation_encodings"]["a"]
     assert entry["bitwidth"] == 16
@@ -55,7 +55,7 @@ def test_file_keeps_everything_and_looks_as_aimet_has_it(tmp_path: Path) -> None
     # Qualcomm: real = scale * (q + offset), the offset being negative.
     assert entry["min"] == pytest.approx(entry["scale"] * entry["offset"])
     assert entry["offset"] < 0
-    assert [one["offset"] for one in raw["param_encodings"]["w"]] == [-128, -128]
+    assert [entry["offset"] for entry in raw["param_encodings"]["w"]] == [-128, -128]
 
 
 @pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def test_a_width_that_no_tensor_has_is_refused(tmp_path: Path, bits: str) -> Non
 
 
 def test_four_bits_are_seven_steps_to_either_side_and_read_back(tmp_path: Path) -> None:
-    made = Encodings({}, {"w": encodings.symmetric([1.4, 0.7], 4)})
-    weight = made.params["w"]
+    saved = Encodings({}, {"w": encodings.symmetric([1.4, 0.7], 4)})
+    weight = saved.params["w"]
     assert weight.scales == pytest.approx((0.2, 0.1))
     assert (weight.limits, weight.offset, weight.dtype.name) == ((-8, 7), -8, "int4")
-    made.save(tmp_path / "e.json")
-    assert Encodings.load(tmp_path / "e.json") == made
+    saved.save(tmp_path / "e.json")
+    assert Encodings.load(tmp_path / "e.json") == saved
 
 
 @pytest.mark.parametrize(

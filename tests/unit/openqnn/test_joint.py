@@ -41,11 +41,11 @@ def _graph(folder: Path, lines: list[dict[str, Any]], bias: np.ndarray) -> recor
 
 def test_what_connects_two_pieces_is_inside_and_a_constant_of_both_is_one(tmp_path: Path) -> None:
     graph = _graph(tmp_path, _pieces(), recorded.BIAS)
-    kinds = {one.name: one.type for one in graph.tensors}
+    kinds = {tensor.name: tensor.type for tensor in graph.tensors}
     assert kinds == {"x": qnn.APP_WRITE, "bias": qnn.STATIC, "y": qnn.NATIVE, "z": qnn.APP_READ}
     first, second = graph.nodes
     assert second.inputs == (first.outputs[0], first.inputs[1])
-    assert [one.name for one in graph.weights] == ["bias"]
+    assert [tensor.name for tensor in graph.weights] == ["bias"]
     assert not (tmp_path / "8.raw").exists()
 
 
@@ -53,7 +53,7 @@ def test_names_given_twice_get_a_number(tmp_path: Path) -> None:
     graph = _graph(tmp_path, _pieces(), OTHER_BIAS)
     first, second = graph.nodes
     assert [first.name, second.name] == ["add", "add.2"]
-    assert [one.inputs[1].name for one in (first, second)] == ["bias", "bias.2"]
+    assert [weight.inputs[1].name for weight in (first, second)] == ["bias", "bias.2"]
     assert np.array_equal(np.fromfile(graph.raw(second.inputs[1]), np.float32), OTHER_BIAS)
 
 
@@ -63,8 +63,8 @@ def test_a_parameter_belongs_to_its_node_alone(tmp_path: Path) -> None:
         lines[place]["inputs"] = lines[place]["inputs"][:1]
         lines[place]["params"] = [{"name": "perm", "tensor": number}]
     graph = _graph(tmp_path, lines, recorded.BIAS)
-    params = [one.params[0] for one in graph.nodes]
-    assert [one.tensor.name for one in params if isinstance(one, record.TensorParam)] == [
+    params = [weight.params[0] for weight in graph.nodes]
+    assert [weight.tensor.name for weight in params if isinstance(weight, record.TensorParam)] == [
         "bias",
         "bias.2",
     ]

@@ -22,8 +22,8 @@ def _write(path: Path) -> None:
     graph = helper.make_graph([], "g", [], [])
     with DataFile(path.with_suffix(".onnx_data")) as data:
         for number, array in enumerate(ARRAYS):
-            made = data.defer(f"t{number}", array.dtype, array.shape, partial(np.asarray, array))
-            graph.initializer.append(made)
+            tensor = data.defer(f"t{number}", array.dtype, array.shape, partial(np.asarray, array))
+            graph.initializer.append(tensor)
         graph.initializer.append(data.store("few", FEW))
     onnx.save(helper.make_model(graph), path)
 

@@ -62,7 +62,7 @@ def test_a_missing_model_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("words", "says"),
     [
         (["--float_fallback"], "needs --quantization_overrides"),
         (["--input_list", "l.txt", "--float_fallback"], "contradict"),
@@ -71,7 +71,7 @@ def test_a_missing_model_is_refused(tmp_path: Path) -> None:
         (["--input_list", "l.txt", "--bias_bitwidth", "32"], "pass --use_per_row_quantization"),
     ],
 )
-def test_contradictions_are_refused(network: str, given: list[str], says: str) -> None:
-    paths = [beside(network, one) if "." in one else one for one in given]
+def test_contradictions_are_refused(network: str, words: list[str], says: str) -> None:
+    paths = [beside(network, word) if "." in word else word for word in words]
     with pytest.raises(Refused, match=says):
         options.parse(["-i", network, *paths])

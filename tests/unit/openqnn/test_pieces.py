@@ -38,10 +38,10 @@ def _through_pieces(path: Path, least: int) -> tuple[int, list[np.ndarray]]:
 @pytest.mark.parametrize("least", [1, 20, 10_000])
 def test_pieces_compute_what_the_whole_does(tmp_path: Path, least: int) -> None:
     path = vit.write(tmp_path)
-    count, found = _through_pieces(path, least)
+    count, results = _through_pieces(path, least)
     assert count == 1 if least == 10_000 else count > 2
-    for picture, one in zip(PICTURES, found, strict=True):
-        np.testing.assert_allclose(one, _whole(path, picture), atol=1e-5)
+    for picture, result in zip(PICTURES, results, strict=True):
+        np.testing.assert_allclose(result, _whole(path, picture), atol=1e-5)
 
 
 def test_quantised_networks_are_cut_between_a_quantiser_and_what_reads_it(tmp_path: Path) -> None:
@@ -60,9 +60,9 @@ def test_quantising_operators_of_the_runtime_itself_round_as_those_of_onnx(tmp_p
     """They are what ONNX Runtime for Python 3.10 has where a network has opset 23."""
     _pictures(tmp_path / "calibration", 10, seed=1)
     path, _ = _int8(tmp_path, vit.write(tmp_path))
-    _, found = _through_pieces(path, 20)
-    for picture, one in zip(PICTURES, found, strict=True):
-        np.testing.assert_array_equal(one, _whole(path, picture))
+    _, results = _through_pieces(path, 20)
+    for picture, result in zip(PICTURES, results, strict=True):
+        np.testing.assert_array_equal(result, _whole(path, picture))
 
 
 def test_every_piece_makes_what_it_needs_of_constants_and_other_inputs() -> None:
@@ -74,8 +74,8 @@ def test_every_piece_makes_what_it_needs_of_constants_and_other_inputs() -> None
         helper.make_node("Add", ["middle", "s"], ["y"]),
     ]
     inputs = [value(name, TensorProto.FLOAT, [1]) for name in ("x", "choice")]
-    one = numpy_helper.from_array(np.ones(1, np.float32), "one")
-    graph = helper.make_graph(nodes, "g", inputs, [value("y", TensorProto.FLOAT, [1])], [one])
+    ones = numpy_helper.from_array(np.ones(1, np.float32), "one")
+    graph = helper.make_graph(nodes, "g", inputs, [value("y", TensorProto.FLOAT, [1])], [ones])
     opset = [helper.make_opsetid("", 21)]
     network = Network(helper.make_model(graph, ir_version=10, opset_imports=opset), Path())
     cut = pieces.cut(network, 1)
@@ -89,7 +89,7 @@ def test_every_piece_makes_what_it_needs_of_constants_and_other_inputs() -> None
 
 def test_an_output_ends_no_piece_and_stays_in_the_one_that_makes_it() -> None:
     value = helper.make_tensor_value_info
-    nodes = [helper.make_node("Relu", [one], [other]) for one, other in ("xa", "ab", "by")]
+    nodes = [helper.make_node("Relu", [source], [other]) for source, other in ("xa", "ab", "by")]
     ends = [value(name, TensorProto.FLOAT, [1]) for name in "xay"]
     graph = helper.make_graph(nodes, "g", ends[:1], ends[1:])
     network = Network(helper.make_model(graph), Path())

@@ -21,8 +21,8 @@ def listing(folder: Path, text: str) -> Path:
     ["DIR/0.raw\nDIR/1.raw\n", "pixels:=DIR/0.raw\n\npixels:=DIR/1.raw", "DIR/0.raw\n DIR/1.raw "],
 )
 def test_samples_are_read_in_order(tmp_path: Path, text: str) -> None:
-    found = quantised.listed(listing(tmp_path, text), ["pixels"])
-    assert found == [tmp_path / "0.raw", tmp_path / "1.raw"]
+    listed = quantised.listed(listing(tmp_path, text), ["pixels"])
+    assert listed == [tmp_path / "0.raw", tmp_path / "1.raw"]
 
 
 @pytest.mark.parametrize(

@@ -19,13 +19,13 @@ def test_keeps_the_order_of_calls(tmp_path: Path) -> None:
 
 
 def test_parameters_are_no_weights(tmp_path: Path) -> None:
-    assert [one.name for one in recorded.graph(tmp_path).weights] == ["fc.weight", "fc/bias"]
+    assert [weight.name for weight in recorded.graph(tmp_path).weights] == ["fc.weight", "fc/bias"]
 
 
 def test_node_refers_to_its_tensors(tmp_path: Path) -> None:
     graph = recorded.graph(tmp_path)
     fc, turn = graph.nodes
-    assert [one.name for one in fc.inputs] == ["pixel_values", "fc.weight", "fc/bias"]
+    assert [tensor.name for tensor in fc.inputs] == ["pixel_values", "fc.weight", "fc/bias"]
     assert fc.params == (record.Scalar("keep_dims", qnn.BOOL_8, 0),)
     assert isinstance(turn.params[0], record.TensorParam)
     assert graph.raw(turn.params[0].tensor).read_bytes() == recorded.PERM.tobytes()

@@ -57,8 +57,8 @@ def test_an_empty_toolchain_folder_is_named(
 
 
 def test_targets_come_in_one_string() -> None:
-    chosen = targets.parse("x86_64-linux-clang  aarch64-ubuntu-gcc9.4 x86_64-linux-clang")
-    assert [one.name for one in chosen] == ["x86_64-linux-clang", "aarch64-ubuntu-gcc9.4"]
+    parsed = targets.parse("x86_64-linux-clang  aarch64-ubuntu-gcc9.4 x86_64-linux-clang")
+    assert [target.name for target in parsed] == ["x86_64-linux-clang", "aarch64-ubuntu-gcc9.4"]
 
 
 @pytest.mark.parametrize(

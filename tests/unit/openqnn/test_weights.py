@@ -35,9 +35,11 @@ def archive(folder: Path, members: dict[str, bytes], suffix: str = ".raw") -> Pa
 
 def test_what_belongs_together_is_accepted_and_found(tmp_path: Path) -> None:
     tar = archive(tmp_path, WEIGHTS)
-    found = weights.checked(tar, source(tmp_path))
+    entries = weights.checked(tar, source(tmp_path))
     data = tar.read_bytes()
-    assert {one.name: data[one.offset : one.offset + one.size] for one in found} == WEIGHTS
+    assert {
+        entry.name: data[entry.offset : entry.offset + entry.size] for entry in entries
+    } == WEIGHTS
 
 
 def test_weights_are_assembled_from_where_they_lie(tmp_path: Path) -> None:
@@ -51,8 +53,8 @@ def test_weights_are_assembled_from_where_they_lie(tmp_path: Path) -> None:
 
 def test_no_group_is_larger_than_it_must_be() -> None:
     sizes = [weights.GROUP - 1, 1, 1, 2 * weights.GROUP, 5]
-    found = [weights.Weight(f"w{size}", 0, size) for size in sizes]
-    groups = list(weights.assembly(Path("w.bin"), found))
+    entries = [weights.Weight(f"w{size}", 0, size) for size in sizes]
+    groups = list(weights.assembly(Path("w.bin"), entries))
     assert [text.count(".incbin") for text in groups] == [2, 1, 1, 1]
 
 
@@ -106,10 +108,10 @@ def test_bytes_behind_the_end_are_refused(tmp_path: Path) -> None:
         weights.checked(tar, source(tmp_path))
 
 
-@pytest.mark.parametrize("kept", [0, 100, 600, 3000, 5000, -512, -1024, -1])
-def test_a_truncated_bin_is_refused(tmp_path: Path, kept: int) -> None:
+@pytest.mark.parametrize("size", [0, 100, 600, 3000, 5000, -512, -1024, -1])
+def test_a_truncated_bin_is_refused(tmp_path: Path, size: int) -> None:
     tar = archive(tmp_path, WEIGHTS)
-    tar.write_bytes(tar.read_bytes()[:kept] if kept >= 0 else whole(tar)[: kept + len(whole(tar))])
+    tar.write_bytes(tar.read_bytes()[:size] if size >= 0 else whole(tar)[: size + len(whole(tar))])
     with pytest.raises(Refused, match="truncated"):
         weights.checked(tar, source(tmp_path))
 

@@ -28,8 +28,10 @@ def test_the_same_items_give_the_same_bytes(tmp_path: Path) -> None:
 def test_order_modes_times_and_owners_are_fixed(tmp_path: Path) -> None:
     archive.write(tmp_path / "x.tar.gz", "root", ITEMS)
     with tarfile.open(tmp_path / "x.tar.gz") as tar:
-        found = [(one.name, one.mode, one.mtime, one.uid, one.uname) for one in tar]
-    assert found == [
+        members = [
+            (member.name, member.mode, member.mtime, member.uid, member.uname) for member in tar
+        ]
+    assert members == [
         ("root/a", 0o755, 315532800, 0, ""),
         ("root/b/two", 0o644, 315532800, 0, ""),
     ]

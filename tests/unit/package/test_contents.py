@@ -84,10 +84,14 @@ def test_the_manifest_says_what_it_is(tmp_path: Path) -> None:
 
 def test_a_network_of_planes_says_how_to_normalise(tmp_path: Path) -> None:
     build = packages.build(tmp_path)
-    told = document(build, "manifest.json")["model"]["input"]
-    assert (told["dtype"], told["layout"], told["colour_order"]) == ("float32", "NCHW", "RGB")
-    assert told["shape"] == [1, 3, 32, 32]
-    how = told["preprocessing"]
+    described = document(build, "manifest.json")["model"]["input"]
+    assert (described["dtype"], described["layout"], described["colour_order"]) == (
+        "float32",
+        "NCHW",
+        "RGB",
+    )
+    assert described["shape"] == [1, 3, 32, 32]
+    how = described["preprocessing"]
     assert (how["range"], how["mean"]) == ([0, 1], list(catalog.IMAGENET_MEAN))
     text = readme(build)
     assert "--input input.raw" in text
@@ -108,10 +112,14 @@ def test_pictures_are_normalised_as_the_manifest_says_whatever_the_network(tmp_p
 
 def test_a_network_of_bytes_says_that_they_are_taken_as_they_are(tmp_path: Path) -> None:
     build = dataclasses.replace(packages.build(tmp_path), takes=packages.BYTES)
-    told = document(build, "manifest.json")["model"]["input"]
-    assert (told["dtype"], told["layout"], told["colour_order"]) == ("uint8", "NHWC", "RGB")
-    assert told["shape"] == [1, 32, 32, 3]
-    assert told["preprocessing"] == {"resize": "bilinear, antialiased", "range": [0, 255]}
+    described = document(build, "manifest.json")["model"]["input"]
+    assert (described["dtype"], described["layout"], described["colour_order"]) == (
+        "uint8",
+        "NHWC",
+        "RGB",
+    )
+    assert described["shape"] == [1, 32, 32, 3]
+    assert described["preprocessing"] == {"resize": "bilinear, antialiased", "range": [0, 255]}
     text = readme(build)
     assert "[1, 32, 32, 3], uint8, NHWC, RGB" in text
     assert "--rgb input.rgb" in text

@@ -43,13 +43,13 @@ def test_a_whole_package_passes(whole: Path) -> None:
 def test_unpacking_writes_bytes_and_modes(tmp_path: Path) -> None:
     path = packages.package(tmp_path / "build", runner=b"#!/bin/sh\n")
     with package.unpacked(path) as unpacked:
-        found = {
+        modes = {
             str(file.relative_to(unpacked.folder)): f"{file.stat().st_mode & 0o7777:04o}"
             for file in unpacked.folder.rglob("*")
             if file.is_file()
         }
-    assert found == {entry.path: entry.mode for entry in unpacked.package.entries}
-    assert found["bin/dinov3-run"] == "0755"
+    assert modes == {entry.path: entry.mode for entry in unpacked.package.entries}
+    assert modes["bin/dinov3-run"] == "0755"
     assert not unpacked.folder.exists()
 
 
@@ -115,13 +115,13 @@ def test_a_flipped_byte_is_refused(whole: Path) -> None:
 
 
 def test_inspection_shows_what_it_is(whole: Path) -> None:
-    (title, rows), asked, inputs, (_, files), (_, figures) = inspection.inspect(whole).tables()
+    (title, rows), parameters, inputs, (_, files), (_, figures) = inspection.inspect(whole).tables()
     shown = {row[0]: row[1] for row in rows}
     assert title == "dinov3_digits_int8_iq9075"
     assert shown["QNN build"] == packages.BUILD_ID
     assert shown["weights"] == "random:0 (synthetic)"
     assert shown["signature"].startswith("none: ")
-    assert ("precision", "int8") in asked[1]
+    assert ("precision", "int8") in parameters[1]
     assert ("weights", "urn:dinov3-qnn:weights:random:0") in inputs[1]
     assert ("image", f"sha256 {packages.IMAGE}") in inputs[1]
     assert ("cls mean", "0.995") in figures

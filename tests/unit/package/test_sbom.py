@@ -63,20 +63,20 @@ def test_its_frame_is_as_the_schema_has_it(whole: Any) -> None:
 
 
 def test_its_components_are_as_the_schema_has_them(whole: Any) -> None:
-    for one in [whole["metadata"]["component"], *whole["components"]]:
-        check("component", one)
-        assert one["type"] in TYPES
-        for hashed in one.get("hashes", []):
+    for component in [whole["metadata"]["component"], *whole["components"]]:
+        check("component", component)
+        assert component["type"] in TYPES
+        for hashed in component.get("hashes", []):
             assert hashed["alg"] == "SHA-256"
             assert re.fullmatch("[0-9a-f]{64}", hashed["content"])
-        for licence in one.get("licenses", []):
+        for licence in component.get("licenses", []):
             assert set(licence) == {"license"}
             assert set(licence["license"]) == {"name"}
 
 
 def test_references_are_unique_and_lead_somewhere(whole: Any) -> None:
     everything = [whole["metadata"]["component"], *whole["components"]]
-    references = [one["bom-ref"] for one in everything]
+    references = [component["bom-ref"] for component in everything]
     assert len(references) == len(set(references))
     for dependency in whole["dependencies"]:
         check("dependency", dependency)
@@ -84,18 +84,18 @@ def test_references_are_unique_and_lead_somewhere(whole: Any) -> None:
 
 
 def test_components_say_what_and_whose_they_are(whole: Any) -> None:
-    found = {one["name"]: one for one in whole["components"]}
-    skel = found["lib/libQnnHtpV73Skel.so"]
+    by_name = {component["name"]: component for component in whole["components"]}
+    skel = by_name["lib/libQnnHtpV73Skel.so"]
     assert (skel["type"], skel["version"]) == ("library", packages.BUILD_ID)
     assert "Qualcomm" in skel["licenses"][0]["license"]["name"]
     assert "Qualcomm" in skel["supplier"]["name"]
-    assert found["model/dinov3_int8_htp.serialized.bin"]["type"] == "machine-learning-model"
-    assert found["bin/dinov3-run"]["type"] == "application"
+    assert by_name["model/dinov3_int8_htp.serialized.bin"]["type"] == "machine-learning-model"
+    assert by_name["bin/dinov3-run"]["type"] == "application"
 
 
 def test_serial_numbers_follow_the_content(tmp_path: Path) -> None:
-    one, same, other = (bill(tmp_path / name, seed) for name, seed in ("aA", "bA", "cC"))
-    assert one["serialNumber"] == same["serialNumber"] != other["serialNumber"]
+    first, same, other = (bill(tmp_path / name, seed) for name, seed in ("aA", "bA", "cC"))
+    assert first["serialNumber"] == same["serialNumber"] != other["serialNumber"]
 
 
 def test_it_refers_to_that_of_the_image_by_hash(tmp_path: Path) -> None:

@@ -227,9 +227,9 @@ def test_pictures_without_content_are_skipped_and_counted(
     for name, picture in without_content().items():
         picture.save(images / name)
     some = noise(32, 256)
-    seen = np.dstack([some, np.zeros((32, 32, 1), np.uint8)])
-    seen[8:12, 8:12, 3] = 255
-    Image.fromarray(seen, "RGBA").save(images / "cut-out.png")
+    three = np.dstack([some, np.zeros((32, 32, 1), np.uint8)])
+    three[8:12, 8:12, 3] = 255
+    Image.fromarray(three, "RGBA").save(images / "cut-out.png")
     Image.fromarray(noise(8, 256) // 20).resize((32, 32), 0).save(images / "dark.png")
     target = np.full((32, 32, 3), 240, np.uint8)
     target[4:6, 4:6] = 0
@@ -289,10 +289,10 @@ def test_a_set_with_nothing_left_for_it_is_refused(tmp_path: Path) -> None:
     assert "both sets" in refusal.value.cause
 
 
-def both_sets(images: Path, out: Path, wanted: tuple[int, int]) -> tuple[dict[str, Any], ...]:
-    calibration = run(images, out, count=wanted[0], beside=wanted[1])
-    seen = out / "calibration" / "calibration"
-    held_out = run(images, out, set="heldout", count=wanted[1], beside=wanted[0], exclude=seen)
+def both_sets(images: Path, out: Path, counts: tuple[int, int]) -> tuple[dict[str, Any], ...]:
+    calibration = run(images, out, count=counts[0], beside=counts[1])
+    folder = out / "calibration" / "calibration"
+    held_out = run(images, out, set="heldout", count=counts[1], beside=counts[0], exclude=folder)
     return calibration, held_out
 
 

@@ -29,20 +29,22 @@ def _commit(
     store.commit(stage, "key", {"inputs": {str(path): store.digest(path) for path in inputs}})
 
 
-def _exported(asked: Request, weights: str = "weights", pictures: str = "pictures") -> None:
-    store = Store(asked.root)
+def _exported(build_request: Request, weights: str = "weights", pictures: str = "pictures") -> None:
+    store = Store(build_request.root)
     _commit(store, "export", dict.fromkeys(NETWORK, weights))
     _commit(store, "calibrate-heldout", {PICTURES / "0.raw": pictures})
 
 
-def _built(asked: Request, precision: str, microseconds: int | None, **figures: float) -> None:
+def _built(
+    build_request: Request, precision: str, microseconds: int | None, **figures: float
+) -> None:
     """Leave in the build folder what a whole build of a precision leaves there."""
-    store = Store(asked.root)
+    store = Store(build_request.root)
     context, verify = artefacts.context_binary(precision), artefacts.verify_report(precision)
     estimate = None if microseconds is None else {"microseconds": microseconds}
     files = {context: precision, artefacts.estimate(precision): json.dumps(estimate)}
-    _commit(store, f"context-{precision}-{asked.target.name}", files)
-    all_figures = dict.fromkeys(asked.precision.gate, 1.0) | figures
+    _commit(store, f"context-{precision}-{build_request.target.name}", files)
+    all_figures = dict.fromkeys(build_request.precision.gate, 1.0) | figures
     report = {verify: json.dumps({"figures": all_figures})}
     _commit(store, f"verify-{precision}", report, (context, *NETWORK, PICTURES))
 
@@ -58,51 +60,51 @@ def _asked(folder: Path, precision: str, **options: Any) -> Request:
 def test_without_another_build_the_next_precision_is_named_and_no_time(
     tmp_path: Path, precision: str, says: str
 ) -> None:
-    _exported(asked := _asked(tmp_path, precision))
-    assert alternatives.line(asked) == (says and f"try --precision {says}")
+    _exported(build_request := _asked(tmp_path, precision))
+    assert alternatives.line(build_request) == (says and f"try --precision {says}")
 
 
 def test_the_fastest_build_that_passes_is_named_with_its_time(tmp_path: Path) -> None:
-    _exported(asked := _asked(tmp_path, "int8"))
-    _built(asked, "fp16", 71000)
-    _built(asked, "w8a16", 28_740)
-    _built(asked, "w4a8", 15_000, cls_p1=0.9)
-    assert alternatives.line(asked) == "passes at: w8a16, 28.7 ms"
+    _exported(build_request := _asked(tmp_path, "int8"))
+    _built(build_request, "fp16", 71000)
+    _built(build_request, "w8a16", 28_740)
+    _built(build_request, "w4a8", 15_000, cls_p1=0.9)
+    assert alternatives.line(build_request) == "passes at: w8a16, 28.7 ms"
 
 
 def test_a_build_must_reach_the_gate_that_was_missed(tmp_path: Path) -> None:
-    _exported(asked := _asked(tmp_path, "w4a16"))
-    _built(asked, "int8", 1000, cls_mean=0.992)  # enough for itself
-    assert alternatives.line(asked) == "try --precision w8a16"
+    _exported(build_request := _asked(tmp_path, "w4a16"))
+    _built(build_request, "int8", 1000, cls_mean=0.992)  # enough for itself
+    assert alternatives.line(build_request) == "try --precision w8a16"
 
 
 def test_no_time_is_said_where_the_compiler_has_none(tmp_path: Path) -> None:
-    _exported(asked := _asked(tmp_path, "int8", target="sm8650"))
-    _built(asked, "w8a16", None)
-    assert alternatives.line(asked) == "passes at: w8a16"
+    _exported(build_request := _asked(tmp_path, "int8", target="sm8650"))
+    _built(build_request, "w8a16", None)
+    assert alternatives.line(build_request) == "passes at: w8a16"
 
 
 @pytest.mark.parametrize("change", ["weights", "pictures", "target", "context", "report"])
 def test_builds_of_something_else_do_not_count(tmp_path: Path, change: str) -> None:
-    _exported(asked := _asked(tmp_path, "int8"))
-    _built(asked, "w8a16", 1000)
-    assert alternatives.line(asked).startswith("passes at")
+    _exported(build_request := _asked(tmp_path, "int8"))
+    _built(build_request, "w8a16", 1000)
+    assert alternatives.line(build_request).startswith("passes at")
     if change in ("weights", "pictures"):
-        _exported(asked, **{change: "others"})
+        _exported(build_request, **{change: "others"})
     elif change == "target":
-        asked = _asked(tmp_path, "int8", target="sa8255")
+        build_request = _asked(tmp_path, "int8", target="sa8255")
     else:
         path = {"context": artefacts.context_binary, "report": artefacts.verify_report}[change]
-        (asked.root / path("w8a16")).write_text("another")
-    assert alternatives.line(asked) == "try --precision w8a16"
+        (build_request.root / path("w8a16")).write_text("another")
+    assert alternatives.line(build_request) == "try --precision w8a16"
 
 
 def test_what_was_tried_in_vain_or_the_target_lacks_is_not_advised(tmp_path: Path) -> None:
-    _exported(asked := _asked(tmp_path, "w4a8"))
-    (asked.root / artefacts.failed("verify-int8")).mkdir(parents=True)
-    assert alternatives.line(asked) == "try --precision w8a16"
-    (asked.root / artefacts.failed("verify-w8a16")).mkdir()
-    assert alternatives.line(asked) == "try --precision fp16"
+    _exported(build_request := _asked(tmp_path, "w4a8"))
+    (build_request.root / artefacts.failed("verify-int8")).mkdir(parents=True)
+    assert alternatives.line(build_request) == "try --precision w8a16"
+    (build_request.root / artefacts.failed("verify-w8a16")).mkdir()
+    assert alternatives.line(build_request) == "try --precision fp16"
     other = _asked(tmp_path, "w8a16", target="qcs6490")
     assert "fp16" in other.target.lacks
     assert alternatives.line(other) == ""

@@ -51,9 +51,9 @@ def test_a_refusal_does_not_repeat_a_password() -> None:
 
 
 def test_what_is_reproduced_is_built_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[request.Request] = []
-    monkeypatch.setattr(Builder, "build", lambda self, build, stages: asked.append(build))
+    requests: list[request.Request] = []
+    monkeypatch.setattr(Builder, "build", lambda self, build, stages: requests.append(build))
     builder = Builder(client=mock.Mock(), image=mock.Mock(), console=Console())
     build = request.make(cache="https://cache.test", cache_write=True)
     reproduce._build(builder, build, tmp_path, AS_IT_IS)
-    assert [(fresh.cache, fresh.cache_write) for fresh in asked] == [("", False)]
+    assert [(fresh.cache, fresh.cache_write) for fresh in requests] == [("", False)]

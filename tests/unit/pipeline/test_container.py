@@ -69,10 +69,13 @@ def test_private_files_are_in_nothing_that_the_engine_keeps() -> None:
     program = Program(
         ["true"], private={"token": b"hf_secret", "environment": b"export A=hf_secret"}
     )
-    told = (container.container_options(program, DOCKER), container.host_options(program, DOCKER))
-    assert "hf_secret" not in f"{told}{program}"
-    assert told[0]["stdin_open"] and not told[0]["tty"]
-    assert container.PRIVATE in told[1]["tmpfs"]
+    engine_options = (
+        container.container_options(program, DOCKER),
+        container.host_options(program, DOCKER),
+    )
+    assert "hf_secret" not in f"{engine_options}{program}"
+    assert engine_options[0]["stdin_open"] and not engine_options[0]["tty"]
+    assert container.PRIVATE in engine_options[1]["tmpfs"]
     assert not container.container_options(program, DOCKER)["use_config_proxy"]
 
 

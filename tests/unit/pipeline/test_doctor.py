@@ -164,9 +164,9 @@ def _refused(code: int) -> Callable[..., None]:
 def test_a_folder_that_cannot_be_written_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, says: str
 ) -> None:
-    asked = request.make(model="digits", build_dir=str(tmp_path / "not/there"))
+    build_request = request.make(model="digits", build_dir=str(tmp_path / "not/there"))
     monkeypatch.setattr(tempfile, "TemporaryFile", _refused(code))
-    finding = doctor._disk(asked)
+    finding = doctor._disk(build_request)
     assert not finding.well
     assert finding.state == says.format(tmp_path)
     assert "--build-dir" in finding.remedy
@@ -174,12 +174,12 @@ def test_a_folder_that_cannot_be_written_is_found(
 
 
 def test_a_file_in_place_of_a_builds_folder_is_found(tmp_path: Path) -> None:
-    asked = request.make(model="digits", build_dir=str(tmp_path))
-    assert not doctor._disk(asked).state.startswith(str(tmp_path))
-    asked.root.write_text("")
-    finding = doctor._disk(asked)
+    build_request = request.make(model="digits", build_dir=str(tmp_path))
+    assert not doctor._disk(build_request).state.startswith(str(tmp_path))
+    build_request.root.write_text("")
+    finding = doctor._disk(build_request)
     assert not finding.well
-    assert finding.state.startswith(f"{asked.root}: Not a directory")
+    assert finding.state.startswith(f"{build_request.root}: Not a directory")
 
 
 def test_pictures_are_looked_at_as_calibrate_does(tmp_path: Path) -> None:
@@ -201,8 +201,8 @@ def test_pictures_of_which_none_can_be_used_are_found(tmp_path: Path) -> None:
     for number in range(20):
         Image.new("L", (20, 20), number).save(tmp_path / "masks" / f"{number}.png")
     Image.fromarray(np.arange(400, dtype=np.uint8).reshape(20, 20)).save(tmp_path / "a.png")
-    asked = request.make(images=str(tmp_path / "masks"), heldout=str(tmp_path))
-    findings = {finding.part: finding for finding in doctor._pictures(asked)}
+    build_request = request.make(images=str(tmp_path / "masks"), heldout=str(tmp_path))
+    findings = {finding.part: finding for finding in doctor._pictures(build_request)}
     masks, mixed = findings["pictures"], findings["held-out pictures"]
     assert not masks.well
     assert masks.state.startswith("0 of 20 pictures looked at can be used; left out: 20 without")

@@ -113,8 +113,8 @@ def build(builder: Builder, tmp_path: Path) -> Callable[..., list[str]]:
     """Build stages; returns the names of those that ran."""
 
     def run(*stages: Stage, **texts: str) -> list[str]:
-        asked = request.make(build_dir=str(tmp_path), **texts)
-        return [done.stage.name for done in builder.build(asked, stages) if done.ran]
+        build_request = request.make(build_dir=str(tmp_path), **texts)
+        return [done.stage.name for done in builder.build(build_request, stages) if done.ran]
 
     return run
 
@@ -177,8 +177,8 @@ def test_after_a_failure_what_runs_may_end_and_nothing_starts(
 
 def together(builder: Builder, folder: Path, *builds: Sequence[Stage]) -> list[str]:
     """Return how each of several builds ended: the class of its error, or nothing."""
-    asked: Request = request.make(build_dir=str(folder))
-    results = builder.build_together([(asked, stages) for stages in builds])
+    build_request: Request = request.make(build_dir=str(folder))
+    results = builder.build_together([(build_request, stages) for stages in builds])
     assert [bool(built.failed) for built in results] == [bool(built.error) for built in results]
     return [type(built.error).__name__ if built.error else "" for built in results]
 

@@ -9,14 +9,14 @@ def ran(peak: int, seconds: float) -> Manifest:
 
 
 def memory(past: dict[str, Manifest], name: str = "verify-int8", **texts: Any) -> int:
-    asked = request.make(**texts)
-    stage = next(stage for stage in plan.stages(asked) if stage.name == name)
-    return forecast.cost(asked, stage, past).memory
+    build_request = request.make(**texts)
+    stage = next(stage for stage in plan.stages(build_request) if stage.name == name)
+    return forecast.cost(build_request, stage, past).memory
 
 
 def test_without_an_earlier_run_the_size_of_the_network_counts() -> None:
-    asked = request.make(model="vith16plus", weights="random")
-    assert memory({}, model="vith16plus", weights="random") == 9 * asked.model.parameters
+    build_request = request.make(model="vith16plus", weights="random")
+    assert memory({}, model="vith16plus", weights="random") == 9 * build_request.model.parameters
     assert memory({}) == 2_000_000_000
 
 
@@ -36,12 +36,15 @@ def test_no_stage_takes_more_than_its_limit() -> None:
 
 
 def test_seconds_are_those_of_the_earlier_run() -> None:
-    asked = request.make()
-    (stage,) = (stage for stage in plan.stages(asked) if stage.name == "verify-int8")
-    assert forecast.cost(asked, stage, {"verify-int8": ran(1, 7.5)}).seconds == 7.5
+    build_request = request.make()
+    (stage,) = (stage for stage in plan.stages(build_request) if stage.name == "verify-int8")
+    assert forecast.cost(build_request, stage, {"verify-int8": ran(1, 7.5)}).seconds == 7.5
 
 
 def test_of_a_first_run_what_usually_takes_long_is_expected_to() -> None:
-    asked = request.make(precision="int8")
-    seconds = {stage.verb: forecast.cost(asked, stage, {}).seconds for stage in plan.stages(asked)}
+    build_request = request.make(precision="int8")
+    seconds = {
+        stage.verb: forecast.cost(build_request, stage, {}).seconds
+        for stage in plan.stages(build_request)
+    }
     assert seconds["verify"] > seconds["quantize"] > seconds["export"] > seconds["convert"] > 0

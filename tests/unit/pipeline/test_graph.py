@@ -17,8 +17,8 @@ REQUEST = request.make()
 
 
 def tasks(**texts: Any) -> list[Task]:
-    asked = request.make(**texts)
-    return graph.tasks(asked, plan.stages(asked))
+    build_request = request.make(**texts)
+    return graph.tasks(build_request, plan.stages(build_request))
 
 
 def keys(every: Iterable[Task]) -> dict[str, str]:
@@ -32,20 +32,20 @@ def needed(every: Iterable[Task]) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("precision", ["int8", "w8a16", "fp16", "w4a8"])
 def test_every_file_that_a_stage_reads_is_made_by_one_before_it(precision: str) -> None:
-    made: list[Path] = []
+    builders: list[Path] = []
     for stage in plan.stages(request.make(precision=precision)):
         for read in map(Path, stage.inputs):
-            assert any(read.is_relative_to(path) for path in made), (stage.name, read)
-        made += map(Path, stage.outputs)
+            assert any(read.is_relative_to(path) for path in builders), (stage.name, read)
+        builders += map(Path, stage.outputs)
 
 
 def test_no_two_stages_of_a_build_make_one_file() -> None:
-    made = [
+    tasks = [
         path
         for stage in plan.stages(request.make(precision="mixed", max_ms=1))
         for path in stage.outputs
     ]
-    assert len(made) == len(set(made))
+    assert len(tasks) == len(set(tasks))
 
 
 def test_a_stage_waits_for_what_it_reads_and_for_nothing_else() -> None:

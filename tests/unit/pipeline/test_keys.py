@@ -37,12 +37,14 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def keys(checkout: Path, asked: Request) -> dict[str, str]:
+def keys(checkout: Path, build_request: Request) -> dict[str, str]:
     source.forget()
     store = Store(checkout / "build")
     return {
-        stage.name: steps.key_of(IMAGE, asked, store, stage, "facts" if stage.describes else "")[0]
-        for stage in plan.stages(asked)
+        stage.name: steps.key_of(
+            IMAGE, build_request, store, stage, "facts" if stage.describes else ""
+        )[0]
+        for stage in plan.stages(build_request)
     }
 
 
@@ -69,24 +71,24 @@ def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
     ],
 )
 def test_a_file_that_is_edited(checkout: Path, name: str, again: set[str]) -> None:
-    asked = request.make()
-    before = keys(checkout, asked)
+    build_request = request.make()
+    before = keys(checkout, build_request)
     with (checkout / name).open("a") as file:
         file.write("\n")
-    assert changed(before, keys(checkout, asked)) == again
+    assert changed(before, keys(checkout, build_request)) == again
 
 
 def test_the_environment_of_the_container(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = request.make()
-    before = keys(checkout, asked)
+    build_request = request.make()
+    before = keys(checkout, build_request)
     monkeypatch.setitem(container.ENVIRONMENT, "OMP_NUM_THREADS", "1")
-    assert changed(before, keys(checkout, asked)) == ALL
+    assert changed(before, keys(checkout, build_request)) == ALL
 
 
 def test_pictures_of_ones_own(checkout: Path, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     Picture.new("L", (1, 1)).save(tmp_path / "pictures" / "build.jpg")
-    asked = request.make(images=str(tmp_path / "pictures"))
-    before = keys(checkout, asked)
+    build_request = request.make(images=str(tmp_path / "pictures"))
+    before = keys(checkout, build_request)
     Picture.new("L", (1, 1), 255).save(tmp_path / "pictures" / "build.jpg")
-    assert changed(before, keys(checkout, asked)) == {"calibrate", "verify"}
+    assert changed(before, keys(checkout, build_request)) == {"calibrate", "verify"}

@@ -141,9 +141,9 @@ def test_the_input_reaches_lower_alone_and_the_golden_input_is_of_its_kind() -> 
 
 def test_the_licence_of_this_project_reaches_the_package() -> None:
     package = stages()[-1]
-    seen = {mount.target: mount.source for mount in package.mounts}
+    sources = {mount.target: mount.source for mount in package.mounts}
     for name in ("LICENSE", "NOTICE"):
-        assert seen[f"/notices/{name}"] == ROOT / name
+        assert sources[f"/notices/{name}"] == ROOT / name
     assert package.arguments[-2:] == ("--notices", "/notices")
 
 

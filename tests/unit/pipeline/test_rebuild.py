@@ -95,9 +95,9 @@ def builds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., lis
     return make
 
 
-def run(path: Path, folder: Path, **asked: str) -> Console:
+def run(path: Path, folder: Path, **texts: str) -> Console:
     console = Console()
-    rebuild.run(console, request.make(build_dir=str(folder), **asked), path, [])
+    rebuild.run(console, request.make(build_dir=str(folder), **texts), path, [])
     return console
 
 
@@ -215,9 +215,9 @@ def test_weights_are_found_by_their_hash(tmp_path: Path) -> None:
 def test_options_are_those_of_the_build(tmp_path: Path) -> None:
     path = archive(tmp_path / "a", size="64", max_ms=2.5, gate=False, precision="mixed")
     words = {"--size=64", "--max-ms=2.5", "--no-gate", "--precision=mixed", "--weights=random:0"}
-    asked = options(path)
-    assert words <= set(asked)
-    assert not [word for word in asked if word.startswith(("--images", "--sdk", "--gate"))]
+    parameters = options(path)
+    assert words <= set(parameters)
+    assert not [word for word in parameters if word.startswith(("--images", "--sdk", "--gate"))]
     assert "--weights=builtin" not in options(archive(tmp_path / "b", weights="builtin"))
 
 
@@ -311,8 +311,8 @@ def test_heads_are_named_by_their_hash_and_found_by_it(tmp_path: Path) -> None:
     head = tmp_path / "data" / "head.safetensors"
     head.parent.mkdir()
     head.write_bytes(b"a head")
-    asked = dataclasses.replace(request.make(), outputs=Outputs.parse(f"cls,head={head}"))
-    record = facts.gather(asked, Image("id", "tag", "bookworm", IMAGE, "inputs", 0), tree)
+    build_request = dataclasses.replace(request.make(), outputs=Outputs.parse(f"cls,head={head}"))
+    record = facts.gather(build_request, Image("id", "tag", "bookworm", IMAGE, "inputs", 0), tree)
     assert str(tmp_path) not in json.dumps(record)
     materials = tuple((item["name"], item["digest"]["sha256"]) for item in record["materials"])
     path = archive(tmp_path / "a", materials=materials, outputs=record["parameters"]["outputs"])
@@ -357,11 +357,11 @@ def test_what_a_build_asks_for_can_be_asked_for_again(tmp_path: Path) -> None:
     image = Image("id", "tag", "bookworm", IMAGE, "inputs", 0)
     widths = tmp_path / "widths.json"
     widths.write_text("{}")
-    asked = request.make(
+    build_request = request.make(
         precision="mixed", min_cosine="0.99", method="mse", input="uint8", gate=False
     )
-    asked = dataclasses.replace(asked, widths=widths)
-    record = facts.gather(asked, image, tree)
+    build_request = dataclasses.replace(build_request, widths=widths)
+    record = facts.gather(build_request, image, tree)
     assert record["parameters"] | {"size": "32"} == record["parameters"]
     what = Published("name", "", published.read(archive(tmp_path / "a")).package, COMMIT,
                      record["parameters"], {"widths": tree(widths)})  # fmt: skip
@@ -370,4 +370,4 @@ def test_what_a_build_asks_for_can_be_asked_for_again(tmp_path: Path) -> None:
     assert texts.pop("widths") == str(widths)
     assert texts.pop("no-gate") == ""
     again = request.make(**{name.replace("-", "_"): text for name, text in texts.items()})
-    assert dataclasses.replace(again, widths=widths, gate=False) == asked
+    assert dataclasses.replace(again, widths=widths, gate=False) == build_request

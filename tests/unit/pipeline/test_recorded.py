@@ -87,8 +87,8 @@ def test_only_files_of_the_chain_are_recorded(monkeypatch: pytest.MonkeyPatch) -
     }
     monkeypatch.setattr(recorded, "_package", lambda archive: {"p/manifest": "4"})
     step: Any = SimpleNamespace(manifest={"outputs": outputs})
-    found = recorded.artefacts(request.make(), [step])
-    assert found == {"models/a.onnx": "1", "libs/x/a.so": "3", "p/manifest": "4"}
+    actual = recorded.artefacts(request.make(), [step])
+    assert actual == {"models/a.onnx": "1", "libs/x/a.so": "3", "p/manifest": "4"}
 
 
 def test_what_names_the_commit_is_not_recorded(tmp_path: Path) -> None:

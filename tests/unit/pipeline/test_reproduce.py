@@ -128,5 +128,5 @@ def test_differences_come_in_the_order_of_the_stages(tmp_path: Path) -> None:
         for stage in ("compile", "export"):
             (store.partial(stage) / f"of-{stage}").write_bytes(data)
             store.commit(stage, "k", {})
-    found = list(reproduce.differences(first, second, ["export", "compile"]))
-    assert found == ["of-export differs at byte 0.", "of-compile differs at byte 0."]
+    differences = list(reproduce.differences(first, second, ["export", "compile"]))
+    assert differences == ["of-export differs at byte 0.", "of-compile differs at byte 0."]

@@ -388,8 +388,8 @@ def test_a_folder_of_files_that_are_no_pictures_is_refused(tmp_path: Path, optio
 
 def test_several_precisions_are_a_request_each_in_one_folder() -> None:
     requests = request.each(model="digits", precision="int8, w8a16,fp16", jobs="2")
-    assert [asked.precision.name for asked in requests] == ["int8", "w8a16", "fp16"]
-    assert len({asked.root for asked in requests}) == 1
+    assert [build_request.precision.name for build_request in requests] == ["int8", "w8a16", "fp16"]
+    assert len({build_request.root for build_request in requests}) == 1
     assert requests[1] == request.make(model="digits", precision="w8a16", jobs="2")
 
 

@@ -9,8 +9,8 @@ ADDR_NO_RANDOMIZE = 0x0040000
 
 
 def rules() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(SECCOMP.read_text())["syscalls"]
-    return found
+    rules: list[dict[str, Any]] = json.loads(SECCOMP.read_text())["syscalls"]
+    return rules
 
 
 def test_what_is_not_allowed_is_refused() -> None:

@@ -55,20 +55,20 @@ def no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_archive_of_a_build_before_is_named_as_such(
     packed: bool, tmp_path: Path, capsys: Captured
 ) -> None:
-    asked = request.make(build_dir=str(tmp_path))
+    build_request = request.make(build_dir=str(tmp_path))
     if packed:
-        asked.archive.parent.mkdir(parents=True)
-        asked.archive.write_bytes(b"of before")
+        build_request.archive.parent.mkdir(parents=True)
+        build_request.archive.write_bytes(b"of before")
     missing: Any = Builder(GateError("It missed."))
     with pytest.raises(GateError):
-        session.run(missing, asked, plan.stages(asked))
-    text = f"{asked.archive} is of a build before this one"
+        session.run(missing, build_request, plan.stages(build_request))
+    text = f"{build_request.archive} is of a build before this one"
     assert (text in capsys.readouterr().out) is packed
 
 
 def several(tmp_path: Path) -> list[session.Plan]:
     requests = request.each(precision=THREE, build_dir=str(tmp_path))
-    return [(asked, plan.stages(asked)) for asked in requests]
+    return [(build_request, plan.stages(build_request)) for build_request in requests]
 
 
 def test_each_of_several_precisions_has_its_row(tmp_path: Path, capsys: Captured) -> None:
@@ -85,7 +85,7 @@ def test_each_of_several_precisions_has_its_row(tmp_path: Path, capsys: Captured
 def test_a_stage_that_failed_is_among_the_stages(tmp_path: Path, capsys: Captured) -> None:
     plans = several(tmp_path)[:2]
     results = [Built([context(*plans[0])]), Built([], GateError("missed"), "verify-w8a16")]
-    summary.show_together(Console(), [asked for asked, _ in plans], results)
+    summary.show_together(Console(), [build_request for build_request, _ in plans], results)
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["verify-w8a16", "failed"] in rows
 
@@ -101,7 +101,9 @@ def test_the_summary_of_ci_ends_with_a_row_on_each(
     manifest = {"outputs": packed, "seconds": 1.5}
     steps.append(Done(plans[0][1][-1], manifest, ran=True))
     missed = Built([], GateError("missed"))
-    pages.add_together([asked for asked, _ in plans[:2]], [Built(steps, None), missed])
+    pages.add_together(
+        [build_request for build_request, _ in plans[:2]], [Built(steps, None), missed]
+    )
     rows = [line.split(" | ") for line in (tmp_path / "summary.md").read_text().splitlines()[2:]]
     assert [row[0] for row in rows] == ["| precision", "| ---", "| int8", "| w8a16"]
     assert rows[2][1:2] == ["whole"] and rows[2][-1] == f"{64 * 'a'} |"
@@ -135,10 +137,10 @@ def test_a_program_gets_one_list_of_builds(tmp_path: Path, capsys: Captured) -> 
 
 
 def test_one_precision_is_told_as_it_always_was(tmp_path: Path, capsys: Captured) -> None:
-    asked = request.make(build_dir=str(tmp_path))
+    build_request = request.make(build_dir=str(tmp_path))
     with console.opened(json=True) as opened:
         building: Any = Builder(None, console=opened)
-        session.run(building, asked, plan.stages(asked))
+        session.run(building, build_request, plan.stages(build_request))
     document = json.loads(capsys.readouterr().out)
     assert document["precision"] == "int8"
     assert not {"builds", "error"} & set(document)
@@ -160,15 +162,15 @@ def test_weights_are_looked_at_before_an_engine_is_asked_until_they_were_exporte
     tensors = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
     tensors["norm.bias"][3] = np.inf
     checkpoints.write_safetensors(tmp_path / "diverged.safetensors", tensors)
-    asked = request.make(weights=str(tmp_path), build_dir=str(tmp_path / "build"))
+    build_request = request.make(weights=str(tmp_path), build_dir=str(tmp_path / "build"))
     monkeypatch.setattr(engine, "connect", lambda: pytest.fail("an engine is asked"))
     with pytest.raises(CheckpointError, match=r"norm\.bias has NaN or infinite"):
-        tasks._builder(Console(), asked)
+        tasks._builder(Console(), build_request)
     assert not (tmp_path / "build").exists()
     # What reads no weights is no matter of theirs: points of a sweep share pictures.
     with pytest.raises(pytest.fail.Exception, match="an engine is asked"):
-        tasks._builder(Console(), asked, exports=False)
-    store = Store(asked.root)
+        tasks._builder(Console(), build_request, exports=False)
+    store = Store(build_request.root)
     store.partial("export")
     store.commit("export", "key", {"inputs": {}})
-    session.require_sound(asked)
+    session.require_sound(build_request)

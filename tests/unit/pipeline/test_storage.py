@@ -65,11 +65,11 @@ def test_locks_are_no_files_of_the_store_and_stay(
 
 
 def test_the_manual_names_what_programs_are_told(store: Store) -> None:
-    told = Console()
-    storage.show(told, store.root.parent)
-    names = {*told.document, *collect(store, days=0).document}
+    console = Console()
+    storage.show(console, store.root.parent)
+    names = {*console.document, *collect(store, days=0).document}
     assert names == set(manual.CACHE)
-    assert set(told.document["results"][0]) <= set(manual.CACHE["results"].split("`"))
+    assert set(console.document["results"][0]) <= set(manual.CACHE["results"].split("`"))
 
 
 def test_by_days(store: Store) -> None:

@@ -47,9 +47,9 @@ def test_manifest_says_size_mode_and_digest(store: Store) -> None:
     commit(store, a="12")
     manifest = store.manifest("export")
     assert manifest is not None
-    kept = manifest["outputs"]["models/a"]
-    assert kept["size"] == 2
-    assert len(kept["sha256"]) == 64
+    entry = manifest["outputs"]["models/a"]
+    assert entry["size"] == 2
+    assert len(entry["sha256"]) == 64
     assert manifest["image"] == "sha256:0"
 
 

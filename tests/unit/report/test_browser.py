@@ -171,8 +171,8 @@ def test_scrambled_features_look_otherwise_at_a_glance(chromium: Browser, tmp_pa
     for name in ("good", "again"):
         pages[name].write_text(reports.html(build))
     features = build / "reports/int8/features.npz"
-    kept = dict(np.load(features))
-    np.savez(features, **{**kept, "context": kept["context"].swapaxes(1, 2)})
+    arrays = dict(np.load(features))
+    np.savez(features, **{**arrays, "context": arrays["context"].swapaxes(1, 2)})
     pages["scrambled"].write_text(reports.html(build))
     shown = {name: picture(chromium, path, "#features") for name, path in pages.items()}
     assert np.abs(shown["good"] - shown["again"]).max() == 0

@@ -33,9 +33,9 @@ class Page(HTMLParser):
 
 
 def record(text: str) -> dict[str, object]:
-    found = re.search(r'<script type="application/json" id="record">(.*?)</script>', text)
-    assert found
-    document: dict[str, object] = json.loads(found[1])
+    match = re.search(r'<script type="application/json" id="record">(.*?)</script>', text)
+    assert match
+    document: dict[str, object] = json.loads(match[1])
     return document
 
 
@@ -144,9 +144,9 @@ def test_figures_of_one_thing_agree(tmp_path: Path) -> None:
 
 
 def test_the_same_build_gives_the_same_bytes(tmp_path: Path) -> None:
-    one, other = reports.build(tmp_path / "one"), reports.build(tmp_path / "other")
-    assert reports.html(one) == reports.html(other)
-    assert str(tmp_path) not in reports.html(one)
+    first, other = reports.build(tmp_path / "one"), reports.build(tmp_path / "other")
+    assert reports.html(first) == reports.html(other)
+    assert str(tmp_path) not in reports.html(first)
 
 
 def test_last_digits_of_float32_do_not_reach_the_page(tmp_path: Path) -> None:

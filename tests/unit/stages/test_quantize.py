@@ -63,8 +63,8 @@ def _run(model: Path, raw: Path) -> np.ndarray:
     return np.asarray(session.run(None, {"pixel_values": picture})[0])
 
 
-def _snr(reference: np.ndarray, found: np.ndarray) -> float:
-    return float(10 * np.log10((reference**2).sum() / ((reference - found) ** 2).sum()))
+def _snr(reference: np.ndarray, actual: np.ndarray) -> float:
+    return float(10 * np.log10((reference**2).sum() / ((reference - actual) ** 2).sum()))
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_equal_grids_are_one_constant(tmp_path: Path) -> None:
     qdq.insert(network, encodings, tmp_path / "qdq.onnx")
     model = onnx.load(tmp_path / "qdq.onnx")
     values = [
-        (one.data_type, one.raw_data)
-        for one in model.graph.initializer
-        if one.name.startswith(("scale.", "zero."))
+        (constant.data_type, constant.raw_data)
+        for constant in model.graph.initializer
+        if constant.name.startswith(("scale.", "zero."))
     ]
     assert values
     assert len(values) == len(set(values))
@@ -110,24 +110,24 @@ def test_types_in_the_quantised_network(tmp_path: Path) -> None:
     tokens = next(node for node in model.graph.node if node.name == "tokens.q")
     assert kinds[tokens.input[2]] == onnx.TensorProto.UINT16
     ends = [*model.graph.input, *model.graph.output]
-    assert [one.name for one in ends] == ["pixel_values", "last_hidden_state"]
-    assert {one.type.tensor_type.elem_type for one in ends} == {onnx.TensorProto.FLOAT}
+    assert [end.name for end in ends] == ["pixel_values", "last_hidden_state"]
+    assert {end.type.tensor_type.elem_type for end in ends} == {onnx.TensorProto.FLOAT}
 
 
 def test_weights_have_one_scale_a_row_and_movers_share_an_encoding(tmp_path: Path) -> None:
-    made = Encodings.load(_quantize(tmp_path, "int8")[1])
-    assert len(made.params["query.weight"].scales) == small_network.WIDTH
-    assert len(made.params["patch.weight"].scales) == small_network.WIDTH
-    assert "patch.bias" not in made.params
-    assert made.activations["rows"] == made.activations["patches"]
-    assert made.activations["attention"].range() == pytest.approx((0, 1), abs=0.01)
+    encodings = Encodings.load(_quantize(tmp_path, "int8")[1])
+    assert len(encodings.params["query.weight"].scales) == small_network.WIDTH
+    assert len(encodings.params["patch.weight"].scales) == small_network.WIDTH
+    assert "patch.bias" not in encodings.params
+    assert encodings.activations["rows"] == encodings.activations["patches"]
+    assert encodings.activations["attention"].range() == pytest.approx((0, 1), abs=0.01)
 
 
 def test_tensors_read_at_another_width_are_converted(tmp_path: Path) -> None:
     network, path = _quantize(tmp_path, "int8")
-    made = Encodings.load(path)
-    made.activations["last_hidden_state"] = made.activations["last_hidden_state"].at(16)
-    made.save(path)
+    encodings = Encodings.load(path)
+    encodings.activations["last_hidden_state"] = encodings.activations["last_hidden_state"].at(16)
+    encodings.save(path)
     qdq.insert(network, path, tmp_path / "qdq.onnx")
     names = {node.name for node in onnx.load(tmp_path / "qdq.onnx").graph.node}
     assert {"biased.16.q", "tokens.16.q"} <= names
@@ -136,14 +136,14 @@ def test_tensors_read_at_another_width_are_converted(tmp_path: Path) -> None:
 
 
 def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
-    found = []
+    operators = []
     for name in ("one", "a_longer_name"):
         (tmp_path / name).mkdir()
         network, encodings = _quantize(tmp_path / name, "int8")
         qdq.insert(network, encodings, tmp_path / name / "qdq.onnx")
         files = (network, encodings, *sorted((tmp_path / name).glob("qdq.*")))
-        found.append([file.read_bytes() for file in files])
-    assert found[0] == found[1]
+        operators.append([file.read_bytes() for file in files])
+    assert operators[0] == operators[1]
 
 
 def test_float_precision_is_refused(tmp_path: Path) -> None:
@@ -154,14 +154,14 @@ def test_float_precision_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", ["activations", "params"])
 def test_encodings_of_another_network_are_refused(tmp_path: Path, part: str) -> None:
     network, path = _quantize(tmp_path, "int8")
-    made = Encodings.load(path)
-    entries = getattr(made, part)
+    encodings = Encodings.load(path)
+    entries = getattr(encodings, part)
     entries["no_such_tensor"] = next(iter(entries.values()))
-    made.save(path)
+    encodings.save(path)
     with pytest.raises(Refused, match=r"no_such_tensor.*not in the network"):
         qdq.insert(network, path, tmp_path / "qdq.onnx")
     del entries["no_such_tensor"], entries[lost := max(entries)]
-    made.save(path)
+    encodings.save(path)
     with pytest.raises(Refused, match=f"{lost}.*no encoding"):
         qdq.insert(network, path, tmp_path / "qdq.onnx")
 
@@ -210,7 +210,7 @@ def test_a_damaged_calibration_set_is_refused(tmp_path: Path, how: str) -> None:
 def test_a_network_that_overflows_is_refused(tmp_path: Path) -> None:
     path = small_network.write(tmp_path)
     model = onnx.load(path)
-    scale = next(one for one in model.graph.initializer if one.name == "norm.weight")
+    scale = next(constant for constant in model.graph.initializer if constant.name == "norm.weight")
     scale.CopyFrom(onnx.numpy_helper.from_array(np.full(8, np.inf, np.float32), "norm.weight"))
     onnx.save(model, path)
     raws = small_network.write_raws(tmp_path / "set")

@@ -18,8 +18,8 @@ def noisy(amplitude: float, seed: int) -> np.ndarray:
 
 
 def evidence(integers: np.ndarray | None, simulated: np.ndarray) -> Evidence:
-    found = {} if integers is None else {"x": integers}
-    return Evidence({"x": EXACT}, {}, {"x": simulated[:2]}, found)
+    outputs = {} if integers is None else {"x": integers}
+    return Evidence({"x": EXACT}, {}, {"x": simulated[:2]}, outputs)
 
 
 @pytest.mark.parametrize("amplitude", [0.0, 0.05, 0.1])
