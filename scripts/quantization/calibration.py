@@ -13,13 +13,13 @@ import onnx
 from openqnn.network import samples
 from openqnn.network.onnx_network import Network
 from openqnn.progress import say
-from openqnn.quantization import observe, qdq, recipe
+from openqnn.quantization import qdq, recipe
 from openqnn.quantization.encodings import Encodings
 from openqnn.quantization.observe import Extremes, Range
 from scripts import outputs
 from scripts.catalog import Precision
 from scripts.metrics import FP16_MAX, Features
-from scripts.quantization import equalise, frailty, narrow, norms
+from scripts.quantization import equalise, frailty, narrow
 from scripts.quantization.frailty import Observed
 from scripts.quantization.jury import Jury
 from scripts.quantization.pins import Pins
@@ -58,7 +58,7 @@ class Source:
         network = self._loaded()
         scaling = Scaling(network)
         axes = {name: scaling.axes(name) for name in recipe.measured(network)}
-        return frailty.observed(network, axes, self.pictures)
+        return frailty.observed(network, axes, self.pictures, self.unseen)
 
     @property
     def judging(self) -> str:
@@ -84,10 +84,6 @@ class Source:
         onnx.save(network.model, target)
         return encodings
 
-    def exact(self, precision: Precision, target: Path) -> Path:
-        """Return the network against which losses count: rounding changes that of `target`."""
-        return self.network if precision.linears else target
-
     def _loaded(self) -> Network:
         network = Network.load(self.network)
         recipe.separate_constants(network)
@@ -103,25 +99,14 @@ class Unseen:
     words: str = KEPT
 
     @classmethod
-    def of(cls, network: Network, files: Sequence[Path], words: str = KEPT) -> Unseen:
-        """Run a float network over raw pictures; of none there are no outputs."""
+    def of(
+        cls, network: Network, observed: Observed, files: Sequence[Path], words: str = KEPT
+    ) -> Unseen:
+        """Read raw pictures that were observed; of none there are no outputs."""
         if not files:
             return cls((), {}, words)
         pictures = [samples.read(file, network) for file in files]
-        return cls(pictures, _joined(observe.outputs(network, pictures, "reference")), words)
-
-    def centred(self, network: Network) -> bool:
-        """Tell whether both forms of a network's norms are one function: its stream is centred."""
-        return self.same(norms.as_layer_norms(network, Encodings({}, {}))[0])
-
-    def same(self, network: Network) -> bool:
-        """Tell whether another network is the same function of them."""
-        other = _joined(observe.outputs(network, self.pictures, "other norms"))
-        return all(norms.same(self.reference[name], other[name]) for name in other)
-
-
-def _joined(outputs: Mapping[str, Sequence[Features]]) -> dict[str, Features]:
-    return {name: np.concatenate(values) for name, values in outputs.items()}
+        return cls(pictures, observed.joined(files), words)
 
 
 def juries(unseen: Unseen, frail: Unseen, precision: Precision) -> list[Jury]:

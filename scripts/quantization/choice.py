@@ -40,15 +40,11 @@ class Chosen:
 
 
 class Chooser:
-    """Chooses widths for the network of `path`, whose activations have encodings of 8 bits.
+    """Chooses widths for the network of `path`, whose activations have encodings of 8 bits."""
 
-    What is lost counts against the network of `exact`, where that of `path` has rounded weights.
-    """
-
-    def __init__(self, path: Path, made: Encodings, simulate: Simulate, exact: Path) -> None:
+    def __init__(self, path: Path, made: Encodings, simulate: Simulate) -> None:
         self._path, self._simulate = path, simulate
         self._network, self._made = Network.load(path), made
-        self._exact = Network.load(exact) if exact != path else None
         self._clock = Clock(simulate, path.with_suffix(".onnx_data"))
 
     def pins(self, file: Path | None) -> Pins:
@@ -109,7 +105,7 @@ class Chooser:
         folder.mkdir()
         path = folder / self._path.name
         made = source.encoded(narrower, path)
-        other = Chooser(path, made, self._simulate, source.exact(narrower, path))
+        other = Chooser(path, made, self._simulate)
         return other._branch(narrower, source, pins, folder)
 
     def _branch(self, precision: Precision, source: Source, pins: Pins, scratch: Path) -> Branch:
@@ -121,10 +117,10 @@ class Chooser:
         self, precision: Precision, source: Source, pins: Pins, scratch: Path
     ) -> tuple[Search, Forms]:
         """Return a search and the forms of twins; scores and probabilities are what is faster."""
-        exact = self._exact or self._network
-        unseen = Unseen.of(exact, source.unseen, source.judging)
-        frail = Unseen.of(exact, source.frail, calibration.FRAIL)
-        plain = forms.plain(self._network, self._made, centred=lambda: unseen.centred(exact))
+        network, observed = self._network, source.observed
+        unseen = Unseen.of(network, observed, source.unseen, source.judging)
+        frail = Unseen.of(network, observed, source.frail, calibration.FRAIL)
+        plain = forms.plain(network, self._made, centred=observed.centred)
         # The trial takes the last form: a LayerNormalization's gain has 8 bits, whatever is raised.
         juries = calibration.juries(unseen, frail, precision)
         search = calibration.search(*list(plain.values())[-1], juries, scratch, pins)

@@ -135,7 +135,7 @@ def candidates(search: Search, wide: Collection[str]) -> dict[str, Collection[st
 
 
 def plain(
-    network: Network, encodings: Encodings, *, centred: Callable[[], bool]
+    network: Network, encodings: Encodings, *, centred: bool
 ) -> dict[str, tuple[Network, Encodings]]:
     """Return a network and its encodings by the name of its norms, and in their other form.
 
@@ -143,7 +143,7 @@ def plain(
     rounding brings into it is noise, which a LayerNormalization takes out again.
     """
     forms = {norms.name(network): (network, encodings)}
-    if norms.has_other_form(network) and centred():
+    if centred and norms.has_other_form(network):
         forms[norms.LAYER] = norms.as_layer_norms(network, encodings)
     return forms
 

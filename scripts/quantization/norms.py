@@ -18,15 +18,11 @@ from openqnn.network import roles
 from openqnn.network.onnx_network import Network
 from openqnn.quantization import recipe
 from openqnn.quantization.encodings import Encodings, symmetric
-from scripts import metrics
-from scripts.metrics import Features
 
 RMS, LAYER = "RMSNormalization", "LayerNormalization"
 BY_WIDTH = f"{LAYER} of 16 bits, {RMS} of 8"
 # The noughts that RMS norms add as LayerNormalization, one for each width.
 NO_SHIFT = "no_shift"
-# What the cosine of features may lose where both forms are the same function, in float32.
-EXACT = 1e-6
 
 
 def has_other_form(network: Network) -> bool:
@@ -54,12 +50,6 @@ def as_layer_norms(
             node.input.append(shift)
             params[shift] = symmetric([0.0], recipe.SHIFT_BITS)
     return other, Encodings(encodings.activations, params)
-
-
-def same(reference: Features, found: Features) -> bool:
-    """Tell whether features of both forms are those of one function."""
-    reference, found = metrics.vectors(reference), metrics.vectors(found)
-    return bool(metrics.cosine(reference, found).min() > 1 - EXACT)
 
 
 def name(network: Network) -> str:

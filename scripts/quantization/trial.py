@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,14 @@ from onnx import NodeProto, helper
 from openqnn.network import pieces, roles
 from openqnn.network.onnx_network import Network, SharedConstants
 from openqnn.network.pieces import Piece
-from openqnn.network.relay import PIECE, Relay, Runner
+from openqnn.network.relay import DOMAIN, PIECE, Relay, Runner
 from openqnn.progress import track
 from openqnn.quantization import qdq, recipe, sharing
 from openqnn.quantization.encodings import Encoding, Encodings
 from scripts import metrics
 from scripts.metrics import Features
 from scripts.quantization import widths
+from scripts.quantization.byte_sums import ByteSums
 from scripts.quantization.widths import NARROW, WIDE
 
 CHOICE = "trial.wide"
@@ -63,13 +64,18 @@ class Trial:
         everything = widths.at(encodings.activations, source, WIDE)
         # Weights have scales for biases in the units of 16-bit inputs, whatever is chosen later.
         widest = recipe.fitted(network, Encodings(everything, encodings.params))
-        model = qdq.write(network, widest, scratch / "trial.onnx")
-        _Switch(model, {name: encodings.activations[name] for name in self.tensors}).install()
+        model = qdq.write(network, _in_bytes(widest), scratch / "trial.onnx")
+        switched = {name: encodings.activations[name] for name in self.tensors}
+        _Switch(Network(model, scratch), switched).install()
         integers = Network(model, scratch)
         self._ends = {value.name for value in model.graph.output}
         extractor = pieces.Extractor(integers)
         self._pieces = pieces.cut(integers, PIECE)
-        self._runners = [Runner(piece, extractor.model(piece), scratch) for piece in self._pieces]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            opened = pool.map(
+                lambda piece: Runner(piece, extractor.model(piece), scratch), self._pieces
+            )
+            self._runners = list(opened)
 
     def __call__(self, wide: Collection[str], pictures: Sequence[Features]) -> dict[str, Features]:
         """Return the outputs for pictures [1, 3, height, width], some activations at 16 bits."""
@@ -188,6 +194,17 @@ def _gains(network: Network) -> dict[str, NDArray[Any]]:
     }
 
 
+def _in_bytes(encodings: Encodings) -> Encodings:
+    """Return encodings with 8 bits for what has 4: the same integers, which multiply faster."""
+    params = {
+        name: replace(entry, bits=NARROW, offset=-(2 ** (NARROW - 1)))
+        if entry.symmetric and entry.bits < NARROW
+        else entry
+        for name, entry in encodings.params.items()
+    }
+    return Encodings(encodings.activations, params)
+
+
 def _groups(piece: Piece, kinds: Mapping[str, str]) -> Sequence[tuple[str, ...]]:
     """Return the tensors that a piece quantises, those of one kind together."""
     groups: dict[str, list[str]] = {}
@@ -201,21 +218,26 @@ def _groups(piece: Piece, kinds: Mapping[str, str]) -> Sequence[tuple[str, ...]]
 class _Switch:
     """Gives the activations' quantisers a second grid, and an input to choose by."""
 
-    def __init__(self, model: onnx.ModelProto, activations: dict[str, Encoding]) -> None:
-        self._model, self._activations = model, activations
+    def __init__(self, network: Network, activations: dict[str, Encoding]) -> None:
+        self._model, self._activations = network.model, activations
         self._constants = SharedConstants()
+        self._sums = ByteSums(network, self._constants)
         self._quantizers = {
-            node.output[0]: node for node in model.graph.node if node.op_type == "QuantizeLinear"
+            node.output[0]: node for node in network.graph.node if node.op_type == "QuantizeLinear"
         }
 
     def install(self) -> None:
         graph = self._model.graph
         nodes = [made for node in graph.node for made in self._rewritten(node)]
+        read = {name for node in nodes for name in node.input}
+        read.update(value.name for value in graph.output)
+        needed = [node for node in nodes if read.intersection(node.output)]
         del graph.node[:]
-        graph.node.extend([*self._choices(), *nodes])
+        graph.node.extend([*self._choices(), *needed])
         graph.initializer.extend(self._constants.tensors)
         count = [len(self._activations)]
         graph.input.append(helper.make_tensor_value_info(CHOICE, onnx.TensorProto.BOOL, count))
+        self._model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
 
     def _choices(self) -> Iterator[NodeProto]:
         """Choose scales and zero points by the input, which has a flag for every tensor."""
@@ -251,7 +273,11 @@ class _Switch:
             else:  # moved values are on their source's grid already
                 moved = self._quantizers[node.input[0]].input[0]
                 yield helper.make_node("Identity", [moved], node.output)
-        elif node.op_type != "QuantizeLinear":
+        elif node.op_type == "QuantizeLinear":
+            return
+        elif self._sums.reads(node) in self._activations:
+            yield from self._sums.rewritten(node, self._sums.reads(node))
+        else:
             yield node
 
     def _constant(self, values: Any) -> str:

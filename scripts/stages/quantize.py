@@ -83,7 +83,7 @@ def choose(
         def simulate(file: Path, encodings: Encodings) -> float:
             return simulation.milliseconds(file, encodings, precision, target, scratch)
 
-        chooser = Chooser(path, made, simulate, source.exact(precision, path))
+        chooser = Chooser(path, made, simulate)
         pins = chooser.pins(arguments.widths)
         if precision.budgeted:
             budget = Budget(arguments.max_ms, arguments.min_cosine)

@@ -17,7 +17,7 @@ from scripts.quantization.calibration import Unseen
 from scripts.quantization.forms import Forms
 from scripts.quantization.pins import Pins
 from scripts.quantization.search import Kind, kinds
-from tests.networks import vit
+from tests.networks import observing, vit
 from tests.unit.quantization.test_equalise import _pictures
 
 
@@ -36,29 +36,31 @@ def _centred(folder: Path, layers: int = 2) -> Network:
 
 def test_both_forms_of_a_norm_are_the_same_on_a_centred_stream(tmp_path: Path) -> None:
     network = _centred(tmp_path)
-    unseen = Unseen.of(network, _pictures(tmp_path / "unseen", 2, seed=3))
-    found = forms.plain(network, _encoded(network), centred=lambda: unseen.centred(network))
+    files = _pictures(tmp_path / "unseen", 2, seed=3)
+    centred = observing.centred(network, files)
+    found = forms.plain(network, _encoded(network), centred=centred)
     assert list(found) == [norms.RMS, norms.LAYER]
+    unseen = observing.unseen(network, files)
     for other, encodings in found.values():
         qdq.check(other, encodings)
-        assert unseen.same(other)
+        assert _loss(unseen, observing.unseen(other, files)) < 1e-6
 
 
 def test_rounding_weights_leaves_both_forms(tmp_path: Path) -> None:
     """What it adds to the stream is not centred, and LayerNormalization takes that mean out."""
     files = _pictures(tmp_path / "unseen", 4, seed=3)
     centred = _centred(tmp_path, layers=4)
-    unseen = Unseen.of(centred, files)
+    unseen = observing.unseen(centred, files)
     rounded = tmp_path / "rounded.onnx"
     precision = catalog.precisions()["w4a16"]
     seen = _pictures(tmp_path / "seen", 6, seed=4)
     source = calibration.Source(tmp_path / "lowered.onnx", seen, files, "min-max", equal=True)
     encodings = source.encoded(precision, rounded)
     network = Network.load(rounded)
-    assert not unseen.centred(network)
-    made = forms.plain(network, encodings, centred=lambda: unseen.centred(centred))
+    assert not observing.centred(network, files)
+    made = forms.plain(network, encodings, centred=source.observed.centred)
     assert list(made) == [norms.RMS, norms.LAYER]
-    lost = [_loss(unseen, Unseen.of(other, files)) for other, _ in made.values()]
+    lost = [_loss(unseen, observing.unseen(other, files)) for other, _ in made.values()]
     assert 0 < lost[1] < 1.02 * lost[0]
 
 
@@ -69,14 +71,14 @@ def _loss(expected: Unseen, found: Unseen) -> float:
 
 def test_a_stream_that_is_not_centred_keeps_its_norms(tmp_path: Path) -> None:
     network = Network.load(vit.write(tmp_path, rms=True))
-    unseen = Unseen.of(network, _pictures(tmp_path / "unseen", 2, seed=3))
-    found = forms.plain(network, _encoded(network), centred=lambda: unseen.centred(network))
+    centred = observing.centred(network, _pictures(tmp_path / "unseen", 2, seed=3))
+    found = forms.plain(network, _encoded(network), centred=centred)
     assert list(found) == [norms.RMS]
 
 
 def test_layer_norms_stay_what_they_are(tmp_path: Path) -> None:
     network = Network.load(vit.write(tmp_path))
-    made = forms.plain(network, _encoded(network), centred=lambda: False)
+    made = forms.plain(network, _encoded(network), centred=False)
     assert list(made) == [norms.LAYER]
 
 
@@ -97,7 +99,7 @@ def test_a_twin_computes_what_a_network_of_its_layers_does(tmp_path: Path) -> No
     small, _ = twins.twin(network, _encoded(network))
     pictures = _pictures(tmp_path / "unseen", 1, seed=3)
     # Layers 0, 2 and 3; the layer that is left out is put back where the others read its input.
-    ours, whole = (Unseen.of(each, pictures).reference[TOKENS] for each in (small, network))
+    ours, whole = (observing.unseen(each, pictures).reference[TOKENS] for each in (small, network))
     assert not np.allclose(ours, whole)
     (tmp_path / "three").mkdir()
     three = Network.load(vit.write(tmp_path / "three", layers=3))
@@ -181,7 +183,7 @@ def test_kinds_know_stream_and_softmax(tmp_path: Path) -> None:
 def test_norms_have_the_form_that_is_fast_at_what_they_read(tmp_path: Path) -> None:
     network = _centred(tmp_path)
     encodings = _encoded(network)
-    plain = forms.plain(network, encodings, centred=lambda: True)
+    plain = forms.plain(network, encodings, centred=True)
     streams = [n.input[0] for n in network.graph.node if n.op_type == norms.RMS]
 
     def time(other: Network, _: Encodings) -> float:

@@ -13,7 +13,7 @@ from scripts.quantization import calibration
 from scripts.quantization.calibration import Source, Unseen
 from scripts.quantization.frailty import Observed
 from scripts.quantization.trial import Trial
-from tests.networks import vit
+from tests.networks import observing, vit
 from tests.unit.quantization.test_equalise import _pictures
 from tests.unit.quantization.test_widths import _quantised
 
@@ -30,7 +30,7 @@ def test_pictures_that_8_bits_hurt_most_are_told_without_a_trial(tmp_path: Path,
     )
     encodings = source.encoded(INT8, tmp_path / "quantised.onnx")
     network = Network.load(tmp_path / "quantised.onnx")
-    every = Unseen.of(network, files)
+    every = observing.unseen(network, files)
     (tmp_path / "scratch").mkdir()
     values = Trial(network, encodings, tmp_path / "scratch")((), every.pictures)
     losses = 1 - metrics.cosine(every.reference[TOKENS], values[TOKENS])[:, 0]

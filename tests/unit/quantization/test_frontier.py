@@ -13,11 +13,10 @@ from openqnn.quantization.encodings import Encodings
 from scripts import artefacts, catalog
 from scripts.errors import GateError
 from scripts.quantization import calibration, widths
-from scripts.quantization.calibration import Unseen
 from scripts.quantization.forms import Forms
 from scripts.quantization.frontier import Branch, Budget, Frontier, Point
 from scripts.quantization.pins import Pins
-from tests.networks import vit
+from tests.networks import observing, vit
 from tests.unit.quantization.test_equalise import _pictures
 from tests.unit.quantization.test_widths import EASY, _int8
 
@@ -150,7 +149,7 @@ class Invented:
             widths.at(made.activations, made.activations, widths.NARROW), made.params
         )
         network = Network.load(folder / artefacts.quantized_onnx("digits", "int8"))
-        unseen = Unseen.of(network, _pictures(folder / "unseen", 2, seed=3))
+        unseen = observing.unseen(network, _pictures(folder / "unseen", 2, seed=3))
         (folder / "scratch").mkdir()
         juries = calibration.juries(unseen, unseen, catalog.precisions()["int8"])[:1]
         pins = Pins(wide=frozenset(wide))

@@ -15,12 +15,11 @@ from scripts import artefacts, catalog, metrics
 from scripts.errors import UsageError
 from scripts.htp import simulation
 from scripts.quantization import calibration, choice, widths
-from scripts.quantization.calibration import Unseen
 from scripts.quantization.jury import Verdict
 from scripts.quantization.pins import Pins
 from scripts.quantization.search import Group, Search, tensors
 from scripts.stages import quantize
-from tests.networks import outliers, vit
+from tests.networks import observing, outliers, vit
 from tests.unit.quantization.test_equalise import _features, _pictures
 
 INT8 = catalog.precisions()["int8"]
@@ -254,7 +253,7 @@ def _searched(folder: Path, network: Path, seed: int) -> Search:
     source = calibration.Source(network, pictures, (), "min-max", equal=True)
     encodings = source.encoded(INT8, target)
     found = Network.load(target)
-    unseen = Unseen.of(found, _pictures(folder / "unseen", 1, seed=seed + 1))
+    unseen = observing.unseen(found, _pictures(folder / "unseen", 1, seed=seed + 1))
     (folder / "scratch").mkdir()
     juries = calibration.juries(unseen, unseen, INT8)[:1]
     return calibration.search(found, encodings, juries, folder / "scratch")
@@ -346,7 +345,7 @@ def test_losses_of_one_pass_put_a_massive_stream_first(tmp_path: Path) -> None:
         widths.at(encodings.activations, encodings.activations, widths.NARROW), encodings.params
     )
     network = Network.load(tmp_path / artefacts.quantized_onnx("digits", "int8"))
-    unseen = Unseen.of(network, _pictures(tmp_path / "unseen", 2, seed=3))
+    unseen = observing.unseen(network, _pictures(tmp_path / "unseen", 2, seed=3))
     (tmp_path / "scratch").mkdir()
     juries = calibration.juries(unseen, unseen, INT8)[:1]
     search = calibration.search(network, narrow, juries, tmp_path / "scratch")

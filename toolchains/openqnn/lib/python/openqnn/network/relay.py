@@ -5,7 +5,7 @@ pictures x_1 ... x_m the usual order is a loop over pictures around a loop over 
 swaps the loops: it has the values v_j, first x_j [1, 3, height, width], and for each piece replaces
 every v_j by p_i(v_j), mostly tokens [tokens, width]. The result f(x_j) is the same, since no
 picture's value depends on another's. A caller that opens each piece when its turn comes, as
-calibration does, holds one piece and m values in memory, and opens each piece once.
+calibration does (`opened`), holds two pieces and m values in memory, and opens each piece once.
 
 The bytes do not depend on the number of cores. A core computes whole pictures, every operator runs
 with one thread, so its order of summation is fixed; and results come in the order of the pictures.
@@ -15,8 +15,9 @@ Nothing is fused (`_options`), so every value is rounded as the single operator 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,18 @@ class Relay:
     def values(self) -> Sequence[NDArray[Any]]:
         """The last piece's result, one a picture."""
         return self._values
+
+
+def opened(openers: Iterable[Callable[[], Runner]]) -> Iterator[Runner]:
+    """Yield open sessions in turn; while one is used, the next is opened."""
+    with ThreadPoolExecutor(1) as pool:
+        ready: deque[Future[Runner]] = deque()
+        for opener in openers:
+            ready.append(pool.submit(opener))
+            if len(ready) > 1:
+                yield ready.popleft().result()
+        if ready:
+            yield ready.popleft().result()
 
 
 def _runnable(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from openqnn.network import pieces, samples
 from openqnn.network.onnx_network import Network
 from openqnn.network.pieces import Piece
-from openqnn.network.relay import PIECE, Relay, Runner
+from openqnn.network.relay import PIECE, Relay, Runner, opened
 from openqnn.progress import track
 from openqnn.refusal import UnfitSamples
 
@@ -119,10 +120,10 @@ class Observer:
         steps = iter(track(range(len(cut) * len(inputs)), what))
         for first in range(0, len(inputs), BATCH):
             relay = Relay([self._tensor(one) for one in inputs[first : first + BATCH]])
-            for piece in cut:
+            openers = [partial(self._runner, extractor, piece) for piece in cut]
+            for piece, runner in zip(cut, opened(openers), strict=True):
                 probes = self._of(piece)
-                model = _observed(extractor.model(piece), probes)
-                for seen in relay.through(Runner(piece, model, self._network.folder)):
+                for seen in relay.through(runner):
                     next(steps)
                     yield {one.output: seen[one.output] for one in probes}
 
@@ -145,6 +146,10 @@ class Observer:
         if piece.source == self._network.graph.input[0].name:
             made.append(piece.source)
         return [probe for name in made for probe in self._probes.get(name, ())]
+
+    def _runner(self, extractor: pieces.Extractor, piece: Piece) -> Runner:
+        model = _observed(extractor.model(piece), self._of(piece))
+        return Runner(piece, model, self._network.folder)
 
     def _tensor(self, item: NDArray[Any] | Path) -> NDArray[Any]:
         return samples.read(item, self._network) if isinstance(item, Path) else item
