@@ -67,7 +67,7 @@ def test_sums_are_those_of_integers(
     network = _layer(tmp_path, seed=bits, bias=bias)
     encodings = _encoded(network, low, 1.0)
     pixels = np.random.default_rng(1).uniform(low, 1.0, (TOKEN_COUNT, INPUTS)).astype(np.float32)
-    wide = network.float_tensors() if bits == widths.WIDE else ()
+    wide = {*network.float_tensors()} if bits == widths.WIDE else set[str]()
     (features,) = Trial(network, encodings, tmp_path)(wide, [pixels]).values()
     weight = qdq.quantize(network.array("weight"), encodings.params["weight"], 1)
     reals = weight * np.array(encodings.params["weight"].scales, np.float32).astype(np.float64)
