@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,8 @@ def require_layers(file: Path, layers: int) -> None:
         UsageError: one is of a layer that there is not.
     """
     for name in _tensors(read(file)):
-        if (layer := _LAYER.match(name)) and int(layer[1]) >= layers:
+        # `int` takes no text of thousands of digits.
+        if (layer := _LAYER.match(name)) and Decimal(layer[1]) >= layers:
             last = f"layer.{layers - 1}.{name[layer.end() :]}"
             raise UsageError(
                 f"{file} names {_shown(name)}, and the network has layers 0 to {layers - 1}.",

@@ -12,7 +12,7 @@ from openqnn.quantization import sharing
 from scripts import width_pins
 from scripts.errors import UsageError
 from scripts.quantization import widths
-from scripts.words import closest
+from scripts.words import closest, excerpt
 
 # So many names of a network does the refusal of another name list.
 SHOWN = 8
@@ -94,6 +94,7 @@ def _unknown(name: str, names: Collection[str], what: str, meant: str) -> UsageE
 
     `meant` says in words what may have been meant, where that can be told.
     """
+    name = excerpt(name)  # likeness takes the product of two lengths
     likeness = difflib.SequenceMatcher(b=name)
 
     def unlike(other: str) -> float:

@@ -118,10 +118,12 @@ def test_a_file_that_is_not_there_may_be_one_beside_it_or_in_it(tmp_path: Path) 
 
 
 def test_a_tensor_of_a_layer_that_there_is_not_is_shown_in_the_last_one(tmp_path: Path) -> None:
-    file = _written(tmp_path, '{"16": {"Add to Norm": ["layer.12.Add_2"]}}')
-    with pytest.raises(UsageError, match="has layers 0 to 11") as refusal:
-        width_pins.require_layers(file, 12)
-    assert '"layer.11.Add_2"' in refusal.value.remedy
+    for number in ("12", 5000 * "9"):
+        file = _written(tmp_path, f'{{"16": {{"Add to Norm": ["layer.{number}.Add_2"]}}}}')
+        with pytest.raises(UsageError, match="has layers 0 to 11") as refusal:
+            width_pins.require_layers(file, 12)
+        assert '"layer.11.Add_2"' in refusal.value.remedy
+        assert len(refusal.value.what) < 200 + len(str(file))
 
 
 def test_what_is_no_text_is_refused(tmp_path: Path) -> None:

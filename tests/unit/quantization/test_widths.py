@@ -186,6 +186,7 @@ def test_pinned_widths_hold_and_are_told(
             "its tensors are of the kind 'Softmax to MatMul'; one of",
         ),
         ("Sigmoid to Mul", ["Sigmid_0"], "names 'Sigmid_0', which this", "of 'Sigmoid to Mul': "),
+        ("Sigmoid to Mul", ["x" * 100_000], f"names '{'x' * 80}...', which", "of 'Sigmoid to Mul'"),
         (
             "Sigmoid to Mul",
             "like a probability",
