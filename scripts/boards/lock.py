@@ -37,7 +37,7 @@ async def locked(board: Board, say: Callable[[str], None]) -> AsyncIterator[None
     async with board.talk("lock.sh", board.device.path, _whoami()) as holder:
         try:
             await _granted(board, holder, say)
-            async with _kept(board, holder.process):
+            async with _heartbeat(board, holder.process):
                 yield
         finally:
             with suppress(asyncssh.Error, OSError, TimeoutError):
@@ -73,7 +73,7 @@ def _busy(board: Board) -> DeviceError:
 
 
 @asynccontextmanager
-async def _kept(board: Board, holder: asyncssh.SSHClientProcess[bytes]) -> AsyncIterator[None]:
+async def _heartbeat(board: Board, holder: asyncssh.SSHClientProcess[bytes]) -> AsyncIterator[None]:
     """Send beats while the block runs, and cancel the block where the holder has gone."""
     block = asyncio.current_task()
     gone = False

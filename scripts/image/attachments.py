@@ -141,7 +141,7 @@ def _client(registry: str) -> OrasClient:
         requests.RequestException: it cannot be reached.
         ValueError: it wants a password, and there is none.
     """
-    scheme, challenge = _asked(_HUB.get(registry, registry))
+    scheme, challenge = _challenge(_HUB.get(registry, registry))
     known = auth.load_config().resolve_authconfig(registry) or {}
     is_basic = challenge.lower().startswith("basic")
     if is_basic and not known:
@@ -152,7 +152,7 @@ def _client(registry: str) -> OrasClient:
     return client
 
 
-def _asked(registry: str) -> tuple[str, str]:
+def _challenge(registry: str) -> tuple[str, str]:
     """Return how a registry is spoken to, in plain on the loopback alone, and how it asks who."""
     try:
         answer = requests.get(f"https://{registry}/v2/", timeout=_SECONDS)

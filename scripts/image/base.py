@@ -100,7 +100,7 @@ def newest(client: docker.DockerClient, lane: Lane, log: BuildLog) -> Packages:
     with _scratch(lane) as work:
         if _make(client, lane, {}, work, log):
             raise _failed(lane, log)
-        return Packages(date, *_had(work))
+        return Packages(date, *_contents(work))
 
 
 def installed(tar: Path) -> dict[str, str]:
@@ -162,7 +162,7 @@ def _make_anywhere(
     """Make the base from the mirror, else from the snapshot; return versions and hashes."""
     sources = _configured()
     if not _make(client, lane, packages.versions, work, log, sources):
-        return _had(work)
+        return _contents(work)
     failure = _failed(lane, log)
     if not lane.snapshot or not _MOVED_ON.search(log.tail()):
         raise failure
@@ -170,7 +170,7 @@ def _make_anywhere(
     past = snapshot(lane, packages.date)
     if _make(client, lane, packages.versions, work, log, past):
         raise failure
-    return _had(work)
+    return _contents(work)
 
 
 def _make(
@@ -202,7 +202,7 @@ def _configured() -> str:
     return Path(path).read_text() if path else ""
 
 
-def _had(work: Path) -> tuple[dict[str, str], dict[str, str]]:
+def _contents(work: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Return version and SHA-256 of every package in a base just made, by name."""
     versions = installed(work / "base.tar")
     shown = _stanzas((work / "shown").read_text())

@@ -89,7 +89,7 @@ def read(
     with archive.opened(path) as members:
         for member in members:
             document = io.BytesIO() if bounds.admit(member.path, member.size) else None
-            digest = _kept(member, folder, document)
+            digest = _written(member, folder, document)
             files[member.path] = Entry(
                 member.path, member.size, f"{member.mode:04o}", digest, role=""
             )
@@ -110,7 +110,7 @@ def unpacked(path: Path) -> Iterator[Unpacked]:
         yield Unpacked(check(path, folder), folder)
 
 
-def _kept(member: archive.Member, folder: Path | None, document: io.BytesIO | None) -> str:
+def _written(member: archive.Member, folder: Path | None, document: io.BytesIO | None) -> str:
     """Write a member into a folder, a document, both or neither; return its SHA-256."""
     with ExitStack() as stack:
         sinks: list[IO[bytes]] = [document] if document is not None else []

@@ -100,7 +100,7 @@ class Step:
     def found(self) -> Done | None:
         """Return the stage where it is whole, or was built before, here or elsewhere."""
         done = self._whole() or self._back()
-        return self._given(done) if done else None
+        return self._offered(done) if done else None
 
     def program(self) -> Program:
         """Return the program to run, on a new folder for what it writes."""
@@ -140,9 +140,9 @@ class Step:
         record = {**self.known, "seconds": round(seconds, 2)}
         manifest = store.commit(self.stage.name, self.key, record)
         self._keep()
-        return self._given(Done(self.stage, manifest, ran=True))
+        return self._offered(Done(self.stage, manifest, ran=True))
 
-    def _given(self, done: Done) -> Done:
+    def _offered(self, done: Done) -> Done:
         """Return a stage, once the shared cache has or has seen it."""
         if not self.stage.network:
             self.place.shared.offer(self.stage.name, self.key, self.known, ran=done.ran)

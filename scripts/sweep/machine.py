@@ -23,7 +23,7 @@ from scripts.sweep.jobs import Job
 from scripts.sweep.point import JOBS
 
 # What of a command's document is of use to a table.
-_KEPT = ("archive", "error", "profile", "report", "stages", "synthetic", "verify")
+_USEFUL = ("archive", "error", "profile", "report", "stages", "synthetic", "verify")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def run(job: Job, before: Outcome | None, lifeline: int) -> Outcome:
         document = _run(job, lifeline)
     except (PipelineError, OSError) as error:
         document = {"error": record(error)}
-    useful = {name: document[name] for name in _KEPT if name in document}
+    useful = {name: document[name] for name in _USEFUL if name in document}
     return Outcome(socket.gethostname(), round(time.monotonic() - started, 1), useful)
 
 

@@ -53,7 +53,7 @@ def main(arguments: argparse.Namespace) -> None:
         cosines = metrics.cosine(*(_tokens(n, held_out) for n in (Network.load(path), network)))
     figures = {"cls_mean": cosines[:, 0].mean(), "cls_min": cosines[:, 0].min()}
     said = {name: round(float(value), 6) for name, value in figures.items()}
-    print(json.dumps({**_asked(arguments), **said, "seconds": seconds}))
+    print(json.dumps({**_parameters(arguments), **said, "seconds": seconds}))
 
 
 def _round(network: Network, arguments: argparse.Namespace) -> None:
@@ -81,7 +81,7 @@ def _tokens(network: Network, pictures: list[Path]) -> np.ndarray:
     return metrics.vectors(np.concatenate(values))
 
 
-def _asked(arguments: argparse.Namespace) -> dict[str, str | int]:
+def _parameters(arguments: argparse.Namespace) -> dict[str, str | int]:
     return {name: getattr(arguments, name) for name in ("network", "bits", "linears", "how")}
 
 

@@ -137,8 +137,8 @@ def test_plain_http_is_spoken_on_the_loopback_alone(
 
     monkeypatch.setattr(requests, "get", get)
     if is_plain:
-        assert attachments._asked(registry) == ("http", "")
+        assert attachments._challenge(registry) == ("http", "")
     else:
         with pytest.raises(requests.ConnectionError):
-            attachments._asked(registry)
+            attachments._challenge(registry)
     assert places == ["https", "http"][: 1 + is_plain]

@@ -49,7 +49,7 @@ def _built(
     _commit(store, f"verify-{precision}", report, (context, *NETWORK, PICTURES))
 
 
-def _asked(folder: Path, precision: str, **options: Any) -> Request:
+def _request(folder: Path, precision: str, **options: Any) -> Request:
     return request.make(build_dir=str(folder), model="digits", precision=precision, **options)
 
 
@@ -60,12 +60,12 @@ def _asked(folder: Path, precision: str, **options: Any) -> Request:
 def test_without_another_build_the_next_precision_is_named_and_no_time(
     tmp_path: Path, precision: str, says: str
 ) -> None:
-    _exported(build_request := _asked(tmp_path, precision))
+    _exported(build_request := _request(tmp_path, precision))
     assert alternatives.line(build_request) == (says and f"try --precision {says}")
 
 
 def test_the_fastest_build_that_passes_is_named_with_its_time(tmp_path: Path) -> None:
-    _exported(build_request := _asked(tmp_path, "int8"))
+    _exported(build_request := _request(tmp_path, "int8"))
     _built(build_request, "fp16", 71000)
     _built(build_request, "w8a16", 28_740)
     _built(build_request, "w4a8", 15_000, cls_p1=0.9)
@@ -73,26 +73,26 @@ def test_the_fastest_build_that_passes_is_named_with_its_time(tmp_path: Path) ->
 
 
 def test_a_build_must_reach_the_gate_that_was_missed(tmp_path: Path) -> None:
-    _exported(build_request := _asked(tmp_path, "w4a16"))
+    _exported(build_request := _request(tmp_path, "w4a16"))
     _built(build_request, "int8", 1000, cls_mean=0.992)  # enough for itself
     assert alternatives.line(build_request) == "try --precision w8a16"
 
 
 def test_no_time_is_said_where_the_compiler_has_none(tmp_path: Path) -> None:
-    _exported(build_request := _asked(tmp_path, "int8", target="sm8650"))
+    _exported(build_request := _request(tmp_path, "int8", target="sm8650"))
     _built(build_request, "w8a16", None)
     assert alternatives.line(build_request) == "passes at: w8a16"
 
 
 @pytest.mark.parametrize("change", ["weights", "pictures", "target", "context", "report"])
 def test_builds_of_something_else_do_not_count(tmp_path: Path, change: str) -> None:
-    _exported(build_request := _asked(tmp_path, "int8"))
+    _exported(build_request := _request(tmp_path, "int8"))
     _built(build_request, "w8a16", 1000)
     assert alternatives.line(build_request).startswith("passes at")
     if change in ("weights", "pictures"):
         _exported(build_request, **{change: "others"})
     elif change == "target":
-        build_request = _asked(tmp_path, "int8", target="sa8255")
+        build_request = _request(tmp_path, "int8", target="sa8255")
     else:
         path = {"context": artefacts.context_binary, "report": artefacts.verify_report}[change]
         (build_request.root / path("w8a16")).write_text("another")
@@ -100,12 +100,12 @@ def test_builds_of_something_else_do_not_count(tmp_path: Path, change: str) -> N
 
 
 def test_what_was_tried_in_vain_or_the_target_lacks_is_not_advised(tmp_path: Path) -> None:
-    _exported(build_request := _asked(tmp_path, "w4a8"))
+    _exported(build_request := _request(tmp_path, "w4a8"))
     (build_request.root / artefacts.failed("verify-int8")).mkdir(parents=True)
     assert alternatives.line(build_request) == "try --precision w8a16"
     (build_request.root / artefacts.failed("verify-w8a16")).mkdir()
     assert alternatives.line(build_request) == "try --precision fp16"
-    other = _asked(tmp_path, "w8a16", target="qcs6490")
+    other = _request(tmp_path, "w8a16", target="qcs6490")
     assert "fp16" in other.target.lacks
     assert alternatives.line(other) == ""
 

@@ -10,15 +10,15 @@ TARGETS = catalog.targets()
 
 
 def test_another_architecture_is_told_whose_measurements_it_gets() -> None:
-    def told(name: str, *verbs: str, precision: str = "int8") -> str:
+    def note(name: str, *verbs: str, precision: str = "int8") -> str:
         return session.measured_elsewhere(request.make(target=name, precision=precision), verbs)
 
-    assert told("iq9075", "lower", "quantize") == told("sa8255", "lower", "quantize") == ""
-    assert told("sm8650", "export") == ""
-    assert "lower applies what was measured for v73" in told("sm8650", "lower")
-    assert "lower" not in told("qcs8550", "lower", "quantize")
-    assert "by the times of iq9075" in told("qcs8550", "lower", "quantize")
-    assert not told("qcs8550", "lower", "quantize", precision="w8a16")
+    assert note("iq9075", "lower", "quantize") == note("sa8255", "lower", "quantize") == ""
+    assert note("sm8650", "export") == ""
+    assert "lower applies what was measured for v73" in note("sm8650", "lower")
+    assert "lower" not in note("qcs8550", "lower", "quantize")
+    assert "by the times of iq9075" in note("qcs8550", "lower", "quantize")
+    assert not note("qcs8550", "lower", "quantize", precision="w8a16")
 
 
 def test_every_stand_in_has_an_estimate_of_its_own() -> None:
