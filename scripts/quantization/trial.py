@@ -29,7 +29,7 @@ from openqnn.quantization.encodings import Encoding, Encodings
 from scripts import metrics
 from scripts.metrics import Features
 from scripts.quantization import widths
-from scripts.quantization.byte_sums import ByteSums
+from scripts.quantization.switched_sums import SwitchedSums
 from scripts.quantization.widths import NARROW, WIDE
 
 CHOICE = "trial.wide"
@@ -221,7 +221,7 @@ class _Switch:
     def __init__(self, network: Network, activations: dict[str, Encoding]) -> None:
         self._model, self._activations = network.model, activations
         self._constants = SharedConstants()
-        self._sums = ByteSums(network, self._constants)
+        self._sums = SwitchedSums(network, self._constants)
         self._quantizers = {
             node.output[0]: node for node in network.graph.node if node.op_type == "QuantizeLinear"
         }
@@ -276,7 +276,7 @@ class _Switch:
         elif node.op_type == "QuantizeLinear":
             return
         elif self._sums.reads(node) in self._activations:
-            yield from self._sums.rewritten(node, self._sums.reads(node))
+            yield from self._sums.rewritten(node)
         else:
             yield node
 

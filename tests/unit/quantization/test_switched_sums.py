@@ -10,9 +10,11 @@ from openqnn.network.onnx_network import Network
 from openqnn.quantization import qdq, recipe
 from openqnn.quantization.encodings import Encoding, Encodings
 from openqnn.quantization.observe import Range
+from scripts import byte_sums
 from scripts.lowering.lower import lower
 from scripts.outputs import TOKENS
-from scripts.quantization import byte_sums, widths
+from scripts.quantization import widths
+from scripts.quantization.switched_sums import SwitchedSums
 from scripts.quantization.trial import Trial
 from tests.networks import vit
 
@@ -93,7 +95,7 @@ def test_the_processor_does_not_matter(tmp_path: Path, monkeypatch: pytest.Monke
         trial = Trial(network, encodings, folder)
         some = {name for kind in [*kinds][::2] for name in kinds[kind]}
         outputs.append([trial(wide, [pixels])[TOKENS] for wide in ((), some, {*trial.tensors})])
-    monkeypatch.setattr(byte_sums.ByteSums, "reads", lambda *_: "")
+    monkeypatch.setattr(SwitchedSums, "reads", lambda *_: "")
     (tmp_path / "floats").mkdir()
     floats = Trial(network, encodings, tmp_path / "floats")
     for signed, unsigned_weights in zip(*outputs, strict=True):
