@@ -94,7 +94,7 @@ def _sums(network: Network, layers: Layers, layer: Layer) -> Iterator[NodeProto]
         yield layers.product(layer, integers, scale, zero, out, layer.biases)
         return
     high, low = divmod(int(offset), BYTE)
-    step = network.array(scale)
+    step = np.float32(network.array(scale))
     for what, split, byte, unit, bias in (
         ("high", high_bytes, high, step * np.float32(BYTE), []),
         ("low", low_bytes, low, step, layer.biases),
