@@ -219,8 +219,8 @@ class Branch:
         return sum(self._costs[name] for name in point.raised)
 
     def _tensors(self, names: Sequence[str]) -> set[str]:
-        chosen = tensors(self._kinds[name] for name in names)
-        return self.search.start | (chosen & self.search.most)
+        raised = tensors(self._kinds[name] for name in names)
+        return self.search.start | (raised & self.search.most)
 
 
 class Frontier:
@@ -297,7 +297,7 @@ def _by_worth(search: Search) -> list[Kind]:
     losses: dict[str, float] = {}
     for group in search.groups():
         losses[group.kind] = losses.get(group.kind, 0.0) + group.loss
-    found = [kind for kind in search.kinds if kind.name in losses]
+    kinds = [kind for kind in search.kinds if kind.name in losses]
     return sorted(
-        found, key=lambda kind: (-losses[kind.name] / max(kind.cost, LEAST_COST), kind.name)
+        kinds, key=lambda kind: (-losses[kind.name] / max(kind.cost, LEAST_COST), kind.name)
     )

@@ -144,9 +144,10 @@ class Invented:
 
     def __init__(self, folder: Path, wide: Collection[str] = ()) -> None:
         _pictures(folder / "calibration", 10, seed=1)
-        _, made = _int8(folder, vit.write(folder, seed=EASY))
+        _, calibrated = _int8(folder, vit.write(folder, seed=EASY))
         narrow = Encodings(
-            widths.at(made.activations, made.activations, widths.NARROW), made.params
+            widths.at(calibrated.activations, calibrated.activations, widths.NARROW),
+            calibrated.params,
         )
         network = Network.load(folder / artefacts.quantized_onnx("digits", "int8"))
         unseen = observing.unseen(network, _pictures(folder / "unseen", 2, seed=3))
@@ -160,7 +161,7 @@ class Invented:
         self.frontier = Frontier([self.branch])
 
     def time(self, encodings: Encodings) -> float:
-        wide = sum(one.bits == widths.WIDE for one in encodings.activations.values())
+        wide = sum(encoding.bits == widths.WIDE for encoding in encodings.activations.values())
         return 1 + (wide / 100) ** 2
 
 
@@ -177,7 +178,7 @@ def test_a_frontier_pays_for_accuracy(invented: Invented, tmp_path: Path) -> Non
         assert cheap.cosine < dear.cosine
     invented.frontier.save(tmp_path / "frontier.json")
     saved = json.loads((tmp_path / "frontier.json").read_text())
-    assert [one["cosine"] for one in saved] == [one.cosine for one in points]
+    assert [entry["cosine"] for entry in saved] == [point.cosine for point in points]
 
 
 def test_a_point_has_every_kind_at_16_bits_the_pinned_ones_too(
@@ -200,24 +201,24 @@ def test_a_point_has_every_kind_at_16_bits_the_pinned_ones_too(
 @pytest.mark.parametrize("place", [0, 1, 2, -2, -1])
 def test_what_is_chosen_was_simulated_and_is_in_the_budget(invented: Invented, place: int) -> None:
     frontier = invented.frontier
-    wanted = frontier.points[place].cosine
-    form = frontier.choose(Budget(least_cosine=wanted)).form
+    cosine = frontier.points[place].cosine
+    form = frontier.choose(Budget(least_cosine=cosine)).form
     assert form.milliseconds == invented.time(form.encodings)
-    point = next(one for one in frontier.points if one.milliseconds == form.milliseconds)
+    point = next(other for other in frontier.points if other.milliseconds == form.milliseconds)
     assert point.simulated
-    assert point.cosine >= wanted
+    assert point.cosine >= cosine
 
 
 def test_a_simulation_corrects_the_points_beside_it(invented: Invented) -> None:
     frontier = invented.frontier
-    told = [point.milliseconds for point in frontier.points]
-    middle = len(told) // 2
-    form = frontier.choose(Budget(most_ms=told[middle], least_cosine=None)).form
+    expected = [point.milliseconds for point in frontier.points]
+    middle = len(expected) // 2
+    form = frontier.choose(Budget(most_ms=expected[middle], least_cosine=None)).form
     corrected = [point.milliseconds for point in frontier.points]
-    assert corrected != told
-    assert form.milliseconds <= told[middle]
+    assert corrected != expected
+    assert form.milliseconds <= expected[middle]
     # Of those that are in the budget, none that is more exact was left out.
-    better = [p for p in frontier.points if p.milliseconds <= told[middle]]
+    better = [p for p in frontier.points if p.milliseconds <= expected[middle]]
     assert max(better, key=lambda point: point.cosine).milliseconds == form.milliseconds
 
 
