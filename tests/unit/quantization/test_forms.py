@@ -141,7 +141,7 @@ def test_more_16_bits_are_taken_where_they_are_faster(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("choice", "simulated"), [(1.05, 1), (1.2, 2)])
-def test_more_16_bits_are_not_tried_where_a_choice_costs_next_to_nothing(
+def test_everything_at_16_bits_is_not_tried_where_a_choice_costs_next_to_nothing(
     tmp_path: Path, choice: float, simulated: int
 ) -> None:
     network = Network.load(vit.write(tmp_path))
@@ -149,7 +149,7 @@ def test_more_16_bits_are_not_tried_where_a_choice_costs_next_to_nothing(
     made = Forms({norms.LAYER: (network, _encoded(network))}, lambda *_: times.pop(0))
     made.free(kinds(network))
     some, *every = network.float_tensors()
-    form = made.fastest({"the choice": {some}, "all activations at 16 bits": {some, *every}})
+    form = made.fastest({"the choice": {some}, forms.EVERYTHING: {some, *every}})
     assert form.what == "the choice"
     assert len(made.report()) == 2 + simulated
 
