@@ -17,6 +17,7 @@ from openqnn.progress import say
 from openqnn.quantization import recipe
 from openqnn.quantization.encodings import Encoding, Encodings, symmetric
 from scripts import catalog
+from scripts.outputs import has_cls
 from scripts.quantization import rounding, widths
 from scripts.words import counted
 
@@ -33,7 +34,8 @@ def narrowed(
     few = {node.input[1]: rounding.least_squares(network, node, bits) for node in nodes}
     wide = widths.at(made.activations, made.activations, widths.WIDE)
     fitted = recipe.fitted(network, Encodings(wide, {**made.params, **few}))
-    rounding.round_weights(network, fitted, few.keys(), pictures)
+    cls = any(has_cls(value.name) for value in network.graph.output)
+    rounding.round_weights(network, fitted, few.keys(), pictures, cls=cls)
     say(f"  the weights of {counted(len(few), 'linear layer')} have {bits} bits")
     few = {name: fitted.params[name] for name in few}
     # Biases took up what the weights lost: they may need a little more room.
@@ -59,7 +61,7 @@ def linears(network: Network, scope: str) -> list[NodeProto]:
     """Return the linear layers of a scope, in the order of the network.
 
     A half of a transformer layer is a piece that begins at a norm and adds to what this reads;
-    attention's has a Softmax. A matrix of signs and zeros is a rotation of RoPE's.
+    attention's has a Softmax. A matrix with two numbers a column is a rotation of RoPE's.
     """
     return [
         node
@@ -78,7 +80,8 @@ def _is_half(piece: Piece) -> bool:
 
 
 def _rotates(matrix: NDArray[Any]) -> bool:
-    return np.array_equal(matrix, np.sign(matrix))
+    """Tell whether no output is of more than two inputs: signs, or their like once equalised."""
+    return bool(np.count_nonzero(matrix, axis=0).max() <= 2)
 
 
 def _attends(piece: Piece) -> bool:

@@ -1,16 +1,20 @@
 """Weights of few bits, rounded with the network's own values in view (GPTQ).
 
 A linear layer y = x W + b, W [inputs, outputs], gets integers Q and scales s, one an output. For
-one output, with e = w - s q the error of its column, calibration rows X [tokens, inputs] see
-|X e|^2 = e' H e, H = X' X. With H = U U', U upper triangular, that is the sum over j of
-(sum over i <= j of e_i U_ij)^2. Taken in the order j = 0, 1, ..., every term has one number that is
-still open, q_j, and is least for
+one output, with e = w - s q the error of its column, calibration rows x of X [tokens, inputs], each
+counting d (below), see the sum of d (x e)^2 = e' H e, H = X' D X, D the diagonal matrix of d. With
+H = U U', U upper triangular, that is the sum over j of (sum over i <= j of e_i U_ij)^2. Taken in
+the order j = 0, 1, ..., every term has one number that is still open, q_j, and is least for
 
     s q_j = the multiple of s nearest to  w_j + (sum over i < j of e_i U_ij) / U_jj.
 
 This is GPTQ (Frantar et al., 2022) without its inverse: Babai's nearest plane. Inputs of much
 energy come first, where all errors can still be made good. Where the layer has a bias of its own,
-H is that of X less its mean m, and b + m E takes up what the mean loses, E = W - s Q.
+this may take up an error c, and the sum of d (x e - c)^2 is least for c = m e, m the weighted mean,
+the sum of d x over that of d. So H is that of X less m, and b + m E is the bias, E = W - s Q.
+
+What a row counts follows from what is judged: CLS and patches separately. So CLS, a picture's first
+row, counts as much as all its others together, each of which counts 1.
 """
 
 from __future__ import annotations
@@ -49,17 +53,23 @@ BLOCK = 128
 SHARE = 256
 # The same where every portion should fit into a core's cache.
 FEW = 16
-# Pictures whose rows are multiplied at a time.
+# Pictures whose rows are summed at a time.
 PICTURES = 8
 # Scales that are tried, as shares of the one that holds the largest weight.
 SHRINKING = np.linspace(1.0, 0.52, 17)
 
 
 def round_weights(
-    network: Network, made: Encodings, names: Collection[str], pictures: Sequence[Path]
+    network: Network,
+    made: Encodings,
+    names: Collection[str],
+    pictures: Sequence[Path],
+    *,
+    cls: bool,
 ) -> None:
     """Make weights `names` of a network multiples of their encodings' scales, in its own files.
 
+    `cls` says whether the first token is CLS, and is judged; else all tokens count alike.
     Layer by layer: what a layer reads has gone through those before it as they are rounded. Memory
     holds one layer's weights and moments, and what it reads of all pictures.
     """
@@ -68,10 +78,10 @@ def round_weights(
     with threadpool_limits(1):
         for piece in track(pieces.cut(network, 1), "rounding weights"):
             readers = _by_input(piece, names)
-            _round_all(network, readers, piece.source, made, values)
+            _round_all(network, readers, piece.source, made, values, cls=cls)
             for part in parts.parted(piece, readers):
                 parts.run(part, network, extractor, values)
-                _round_all(network, readers, part.result, made, values)
+                _round_all(network, readers, part.result, made, values, cls=cls)
             values = [{piece.result: picture[piece.result]} for picture in values]
 
 
@@ -126,38 +136,41 @@ class Planes:
 
 
 class Moments:
-    """Sums over rows x [inputs] that linear layers read: their number, of x, and of x' x."""
+    """Sums over rows x [inputs] that linear layers read, each counting d: of d, d x, and d x' x."""
 
     def __init__(self, inputs: int) -> None:
-        self._count = 0
+        self._count = 0.0
         self._first = np.zeros(inputs)
         self._second = np.zeros((inputs, inputs))
         self._planes: dict[bool, Planes] = {}
 
     @classmethod
-    def of(cls, pictures: Iterable[NDArray[Any]]) -> Moments:
-        """Return the moments of all rows of some tensors [..., inputs]."""
+    def of(cls, pictures: Iterable[NDArray[Any]], *, has_cls: bool) -> Moments:
+        """Return the moments of all rows of some tensors [..., inputs], one a picture."""
         moments: Moments | None = None
         for batch in _batches(pictures):
-            rows = np.concatenate([picture.reshape(-1, picture.shape[-1]) for picture in batch])
-            moments = moments or cls(rows.shape[-1])
-            moments.add(rows)
+            rows = [picture.reshape(-1, picture.shape[-1]) for picture in batch]
+            moments = moments or cls(rows[0].shape[-1])
+            weights = [_weights(len(own), has_cls=has_cls) for own in rows]
+            moments.add(np.concatenate(rows), np.concatenate(weights))
         assert moments
         return moments
 
-    def add(self, rows: NDArray[Any]) -> None:
-        """Add rows [tokens, inputs]."""
+    def add(self, rows: NDArray[Any], weights: NDArray[np.float32]) -> None:
+        """Add rows [tokens, inputs] that count `weights` [tokens]."""
+        roots = np.sqrt(weights)[:, None]
+        scaled = rows * roots
 
         def work(inputs: slice) -> None:  # no more than the upper triangle
-            self._second[inputs, inputs.start :] += rows[:, inputs].T @ rows[:, inputs.start :]
+            self._second[inputs, inputs.start :] += scaled[:, inputs].T @ scaled[:, inputs.start :]
 
         _share(rows.shape[1], work, SHARE)
-        self._first += rows.sum(axis=0, dtype=np.float64)
-        self._count += len(rows)
+        self._first += (scaled * roots).sum(axis=0, dtype=np.float64)
+        self._count += float(weights.sum(dtype=np.float64))
 
     @property
     def mean(self) -> Matrix:
-        """The mean row."""
+        """The mean row, by what rows count."""
         return self._first / self._count
 
     def planes(self, *, centred: bool) -> Planes:
@@ -167,7 +180,7 @@ class Moments:
         return self._planes[centred]
 
     def _hessian(self, *, centred: bool) -> Matrix:
-        """Return the sums of x' x, both triangles, of all rows or of these less their mean."""
+        """Return the sums of d x' x, both triangles, of all rows or of these less their mean."""
         whole = np.empty_like(self._second)
 
         def work(inputs: slice) -> None:
@@ -188,11 +201,13 @@ def _round_all(
     source: str,
     made: Encodings,
     values: Sequence[Values],
+    *,
+    cls: bool,
 ) -> None:
     """Round the weights of all layers that read the tensor `source`: they share its moments."""
     if source not in readers:
         return
-    moments = Moments.of(picture[source] for picture in values)
+    moments = Moments.of((picture[source] for picture in values), has_cls=cls)
     for node in readers[source]:
         _round(network, node, made.params[node.input[1]], moments)
 
@@ -254,6 +269,14 @@ def overwrite(network: Network, name: str, values: NDArray[Any]) -> None:
     place = np.memmap(path, np.float32, "r+", info.offset or 0, shape)
     place[:] = rounded
     place.flush()
+
+
+def _weights(count: int, *, has_cls: bool) -> NDArray[np.float32]:
+    """Return what each of a picture's rows counts."""
+    weights = np.ones(count, np.float32)
+    if has_cls:
+        weights[0] = max(count - 1, 1)
+    return weights
 
 
 def _batches(pictures: Iterable[NDArray[Any]]) -> Iterator[list[NDArray[Any]]]:

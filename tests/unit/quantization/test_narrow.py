@@ -43,6 +43,14 @@ def test_linear_layers_are_told_from_embeddings_and_rotations(
     assert len(rotations) > LAYERS  # there are some, and none of them is among these
 
 
+def test_rotations_of_an_equalised_network_keep_their_bits(tmp_path: Path) -> None:
+    """Channels that are equalised have factors where a rotation had signs."""
+    precision, source = catalog.precisions()["w4a16"], _source(tmp_path, "w4a16")
+    made = source.encoded(precision, tmp_path / "quantised.onnx")
+    few = [name for name, encoding in made.params.items() if encoding.bits == 4]
+    assert len(few) == len(narrow.linears(Network.load(source.network), catalog.EVERY_LINEAR))
+
+
 def test_every_precision_of_four_bits_says_which_layers() -> None:
     for precision in catalog.precisions().values():
         assert (precision.linears in catalog.LINEARS) == (precision.weights < 8)

@@ -59,13 +59,47 @@ def test_moments_are_those_of_all_rows_whatever_the_cores(monkeypatch: pytest.Mo
     results = []
     for cores in (1, 3):
         monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
-        moments = Moments.of(np.split(rows[None], 3, axis=1))
+        moments = Moments.of(np.split(rows[None], 3, axis=1), has_cls=False)
         assert moments.mean == pytest.approx(rows.mean(axis=0), abs=1e-5)
         results.append(moments.planes(centred=True).nearest(weight, _steps(weight), 4))
     centred = (rows - rows.mean(axis=0)).astype(np.float64)
     expected = Planes(centred.T @ centred).nearest(weight, _steps(weight), 4)
     assert np.array_equal(results[0], results[1])
     assert (results[0] == expected).mean() > 0.999
+
+
+def test_cls_counts_as_if_it_stood_there_as_often_as_all_other_rows() -> None:
+    """A bias takes up the weighted mean, so its correction is that of the repeated rows as well."""
+    weight = np.random.default_rng(4).standard_normal((INPUTS, OUTPUTS))
+    pictures = [_correlated(seed, 50, INPUTS) + seed for seed in range(10)]
+    repeated = [np.concatenate([picture[:1]] * 48 + [picture]) for picture in pictures]
+    once = Moments.of(pictures, has_cls=True)
+    often = Moments.of(repeated, has_cls=False)
+    assert once.mean == pytest.approx(often.mean, abs=1e-4)
+    for centred in (False, True):
+        expected = often.planes(centred=centred).nearest(weight, _steps(weight), 4)
+        found = once.planes(centred=centred).nearest(weight, _steps(weight), 4)
+        assert (found == expected).mean() > 0.99  # except ties of floats
+
+
+def _tokens(seed: int) -> np.ndarray:
+    """One picture's rows: all alike in kind but the first, which has directions of its own."""
+    patches = _correlated(1, 2000, INPUTS)[np.random.default_rng(seed).choice(2000, 200)]
+    weak = _correlated(2, 30, INPUTS)[np.random.default_rng(seed).choice(30, 1)]
+    return np.concatenate([weak, patches])
+
+
+def test_the_error_of_a_rare_row_that_is_judged_shrinks() -> None:
+    weight = np.random.default_rng(4).standard_normal((INPUTS, OUTPUTS))
+    pictures, unseen = ([_tokens(seed) for seed in seeds] for seeds in (range(30), range(90, 99)))
+    lost = []
+    for has_cls in (False, True):
+        moments = Moments.of(pictures, has_cls=has_cls)
+        error = weight - moments.planes(centred=True).nearest(weight, _steps(weight), 4)
+        errors = np.square((np.array(unseen) - moments.mean) @ error).mean(axis=(0, 2))
+        lost.append((errors[0], errors[1:].mean()))
+    (cls_before, patches_before), (cls, patches) = lost
+    assert cls + patches < 0.5 * (cls_before + patches_before)
 
 
 def _network(folder: Path) -> Path:
@@ -110,7 +144,7 @@ def _rounded(folder: Path, *, with_data: bool) -> tuple[Network, float]:
     named = {node.input[1]: node for node in network.graph.node if node.op_type != "Relu"}
     made = {name: rounding.least_squares(network, named[name], 4) for name in ("b", "c.columns")}
     if with_data:
-        rounding.round_weights(network, Encodings({}, made), made, pictures[:6])
+        rounding.round_weights(network, Encodings({}, made), made, pictures[:6], cls=False)
     else:
         for name, encoding in made.items():
             weight, steps = np.asarray(network.array(name)), np.array(encoding.scales)
