@@ -58,29 +58,29 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pixels [n, 3, 32, 32] and labels [n]."""
+    """Pixels [n, 3, height, width] and labels [n]."""
 
     pixels: Tensor
     labels: Tensor
 
 
 class Classifier(nn.Module):
-    """The network and a linear layer on its CLS token."""
+    """A network, that of digits if no other is given, and a linear layer on its CLS token."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: DINOv3ViTConfig | None = None) -> None:
         super().__init__()
-        self.backbone = DINOv3ViTModel(DINOv3ViTConfig(**NETWORK))
-        self.head = nn.Linear(NETWORK["hidden_size"], 10)
+        self.backbone = DINOv3ViTModel(config or DINOv3ViTConfig(**NETWORK))
+        self.head = nn.Linear(self.backbone.config.hidden_size, 10)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return logits [n, 10]."""
         return self.head(self.backbone(pixels).last_hidden_state[:, 0])
 
 
-def load_split(held_out: bool) -> Pictures:
+def load_split(held_out: bool, image: preprocess.Preprocessing = IMAGE) -> Pictures:
     """Return one half of the digits, preprocessed as the pipeline does."""
     selection = [digit for digit in digits.load() if digit.held_out == held_out]
-    pixels = np.stack([preprocess.to_pixels(digit.picture, IMAGE) for digit in selection])
+    pixels = np.stack([preprocess.to_pixels(digit.picture, image) for digit in selection])
     return Pictures(torch.from_numpy(pixels), torch.tensor([digit.label for digit in selection]))
 
 

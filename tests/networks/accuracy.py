@@ -8,7 +8,8 @@
 `measure` runs in the image, `aimet` on the host, with AIMET in an environment of its own in DIR, on
 networks and pictures that `measure` left there. Both keep every cell in DIR and leave out those
 that it has, so they can be stopped and started again. `record` takes what DIR has into
-`accuracy.json` beside this file, and writes the page's table from that.
+`accuracy.json` beside this file, what grew in `trained` into `trained.json`, and writes the page's
+tables from these.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from scripts import artefacts, catalog, metrics
+from scripts import artefacts, metrics
 from scripts.source import ROOT
 from tests import aimet
+from tests.networks import standins
 from tests.networks.standins import STANDINS, stored
 
 Row = dict[str, Any]
@@ -33,12 +35,16 @@ Row = dict[str, Any]
 PAGE, DATA = ROOT / "docs" / "accuracy.md", Path(__file__).with_suffix(".json")
 START = "<!-- accuracy: python -m tests.networks.accuracy -->"
 END = "<!-- end of accuracy -->"
+GROWTH = Path(__file__).with_name("trained.json")
+GROWTH_START = "<!-- growth: python -m tests.networks.accuracy -->"
+GROWTH_END = "<!-- end of growth -->"
 FIGURES = "figures.json"
 PRECISIONS = ("int8", "mixed", "w4a8", "w8a16", "w4a16", "fp16")
 JUDGE = Path(__file__).with_name("aimet_judge.py")
 HOWS = ("w8a8", "w8a8, lite_mp", "w8a16", "w8a16, SeqMSE")
 AIMET = tuple(f"AIMET {how}" for how in HOWS)
 COLUMNS = (*PRECISIONS, *AIMET)
+SPREAD, WHEN = ("max / median", "kurtosis"), ("before", "after")
 HEAD = ("network", "precision", "CLS mean", "p1", "patches", "simulated ms", "gate")
 
 
@@ -74,7 +80,7 @@ def with_aimet(out: Path, networks: Sequence[str], hows: Sequence[str]) -> None:
 
 
 def _by_aimet(out: Path, network: str, how: str, folder: Path) -> Row:
-    shared, model = out / STANDINS[network].model, catalog.models()[STANDINS[network].model]
+    shared, model = out / STANDINS[network].folder, standins.model(network)
     sets = (shared / artefacts.image_set(name) for name in ("calibration", "heldout"))
     features = folder / "features.npz"
     command = [aimet.python(out), JUDGE, stored(shared, network), how, *sets, features]
@@ -90,10 +96,12 @@ def _by_aimet(out: Path, network: str, how: str, folder: Path) -> Row:
 
 
 def record(folder: Path) -> None:
-    """Take the rows of a folder, and write the page's table."""
+    """Take the rows of a folder and its report of training, and write the page's tables."""
     rows = merged(_rows(), (json.loads(file.read_text()) for file in folder.glob(f"*/{FIGURES}")))
     DATA.write_text(json.dumps(rows, indent=1) + "\n")
-    PAGE.write_text(with_table(PAGE.read_text(), rows))
+    for report in folder.glob(f"*/{standins.LEARNED}/{standins.TRAINING}"):
+        shutil.copyfile(report, GROWTH)
+    PAGE.write_text(with_growth(with_table(PAGE.read_text(), rows), json.loads(GROWTH.read_text())))
 
 
 def _rows() -> list[Row]:
@@ -148,11 +156,30 @@ def _absent(rows: Sequence[Row]) -> Iterator[str]:
         yield f"\nNot measured: {'; '.join(cells)}.\n"
 
 
+def growth(report: Row) -> str:
+    """Return the table of how far magnitudes spread before and after training."""
+    head = "magnitudes", *(f"{what}, {when}" for what in SPREAD for when in WHEN)
+    lines = [
+        (kind, *(f"{report[when][kind][what]:.1f}" for what in SPREAD for when in WHEN))
+        for kind in report["after"]
+    ]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (head, ["---"] * len(head), *lines))
+
+
 def with_table(page: str, rows: Sequence[Row]) -> str:
     """Return the page with this table in the place of the one that it has."""
-    before, _, rest = page.partition(START)
-    _, _, after = rest.partition(END)
-    return f"{before}{START}\n\n{table(rows)}\n{END}{after}"
+    return _replaced(page, START, END, table(rows))
+
+
+def with_growth(page: str, report: Row) -> str:
+    """Return the page with the table of what grew in the place of the one that it has."""
+    return _replaced(page, GROWTH_START, GROWTH_END, growth(report))
+
+
+def _replaced(page: str, start: str, end: str, text: str) -> str:
+    before, _, rest = page.partition(start)
+    _, _, after = rest.partition(end)
+    return f"{before}{start}\n\n{text}\n{end}{after}"
 
 
 def _arguments() -> argparse.Namespace:

@@ -12,7 +12,6 @@ import argparse
 import json
 import time
 from argparse import Namespace
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,8 @@ from scripts.checkpoint import export
 from scripts.htp import contexts, conversion, estimate, libraries, sdk
 from scripts.lowering.lower import lower
 from scripts.stages import calibrate, images, quantize, verify
-from tests.networks import standins
-from tests.networks.standins import STANDINS, StandIn
+from tests.networks import standins, train
+from tests.networks.standins import LEARNED, STANDINS, StandIn
 
 OUTLIERS_SEED = 11
 FIGURES = "figures.json"
@@ -59,15 +58,24 @@ def pictures(out: Path, model: Model) -> None:
 
 def network(out: Path, name: str) -> Path:
     """Write a stand-in, unless it is there: first as it is without outliers."""
-    standin = STANDINS[name]
-    model = replace(catalog.models()[standin.model], gated_mlp=standin.gated)
+    standin, model = STANDINS[name], standins.model(name)
     source, path = standins.source(out, name), standins.stored(out, name)
     if not source.exists():
-        weights = export.open_source(model, standin.weights, model.picture_size)
-        export.write(weights, model.name, source)
+        opened = export.open_source(model, weights(out, standin), model.picture_size)
+        export.write(opened, model.name, source)
     if standin.change and not path.exists():
         standin.change(source, path, OUTLIERS_SEED)
     return path
+
+
+def weights(out: Path, standin: StandIn) -> str:
+    """Return what `export` takes; train the network whose weights are not kept."""
+    if standin.weights != LEARNED:
+        return standin.weights
+    folder = out / LEARNED
+    if not (folder / train.REPORT).exists():
+        train.main(Namespace(out=folder))
+    return str(folder)
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -81,15 +89,14 @@ def measured(out: Path, name: str, precision: str) -> dict[str, Any]:
     folder = out / f"{name}-{precision}"
     file = folder / FIGURES
     if not file.exists():
-        row = _measure(out / STANDINS[name].model, name, catalog.precisions()[precision], folder)
+        row = _measure(out / STANDINS[name].folder, name, catalog.precisions()[precision], folder)
         file.write_text(json.dumps(row, indent=1) + "\n")
     known: dict[str, Any] = json.loads(file.read_text())
     return known
 
 
 def _measure(shared: Path, name: str, precision: Precision, folder: Path) -> dict[str, Any]:
-    standin, started = STANDINS[name], time.monotonic()
-    model = catalog.models()[standin.model]
+    model, started = standins.model(name), time.monotonic()
     pictures(shared, model)
     source = network(shared, name)
     lowered = folder / artefacts.lowered_onnx(model.name, precision.name)
@@ -98,7 +105,7 @@ def _measure(shared: Path, name: str, precision: Precision, folder: Path) -> dic
         _quantize(shared, folder, model, precision, lowered)
     quantized = time.monotonic()
     context = _context(folder, model, precision)
-    _verify(shared, folder, standin, precision, source)
+    _verify(shared, folder, model, precision, source)
     report = json.loads((folder / artefacts.verify_report(precision.name)).read_text())
     return {
         "network": name,
@@ -147,10 +154,7 @@ def _context(folder: Path, model: Model, precision: Precision) -> Path:
     return context
 
 
-def _verify(
-    shared: Path, folder: Path, standin: StandIn, precision: Precision, source: Path
-) -> None:
-    model = catalog.models()[standin.model]
+def _verify(shared: Path, folder: Path, model: Model, precision: Precision, source: Path) -> None:
     names = (model.name, precision.name)
     is_float = precision.weights == 16
     verify.main(

@@ -32,9 +32,10 @@ NEAREST, MSE, GPTQ = HOW = "nearest", "mse", "gptq"
 
 def main(arguments: argparse.Namespace) -> None:
     """Say how far the outputs are from those of float weights, on the held-out pictures."""
-    model = STANDINS[arguments.network].model
+    standin = STANDINS[arguments.network]
+    model = standin.model
     calibrated, held_out = (
-        sorted((arguments.out / model / artefacts.image_set(name)).glob("*.raw"))
+        sorted((arguments.out / standin.folder / artefacts.image_set(name)).glob("*.raw"))
         for name in ("calibration", "heldout")
     )
     source = arguments.out / f"{arguments.network}-{PRECISION}"

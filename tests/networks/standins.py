@@ -6,24 +6,28 @@ and what reads them divides. Kind M is another network: `MASSIVE` channels of it
 stay at `HEIGHT` for every token (the DINOv3 paper's feature dimension outliers), under the outliers
 of kind G. In kind R registers alone have them (the paper's high-norm tokens). Kind B is G as it
 comes out of a file of bfloat16. All are told by structure, so any size will do: a dozen channels or
-ViT-S.
+ViT-S. What is called `trained` has outliers that nobody put there: see `train.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import NodeProto, numpy_helper
 
 from openqnn.network.onnx_network import Network
+from scripts import catalog
 
 STRENGTH, SPREAD, SHARE = 60.0, 1.5, 0.01
 HEIGHT, MASSIVE = 40.0, 3
+# Folder of the weights that `train.py` makes, beside the network, and its report there.
+LEARNED, TRAINING = "learned", "training.json"
 # The gain of a massive channel: it says the same of every picture, so no layer lets it through.
 QUIET = 0.05
 
@@ -55,7 +59,8 @@ def kind_b(source: Path, out: Path, seed: int) -> Path:
 class StandIn:
     """A network of the catalog's `model`; `change` gives it outliers, None leaves it as it is.
 
-    `weights` are what `export` takes, `gated` says of which form its MLPs are.
+    `weights` are what `export` takes, or `LEARNED`; `gated` says of which form its MLPs are, `form`
+    what else is not as the catalog has it. Stand-ins of one `folder` share pictures there.
     """
 
     description: str
@@ -63,8 +68,16 @@ class StandIn:
     gated: bool = False
     model: str = "vits16"
     weights: str = "random:5"
+    form: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """The folder of its pictures and network, in that of the measurements."""
+        return "trained" if self.weights == LEARNED else self.model
 
 
+SMALL = {"hidden_size": 192, "layers": 6, "heads": 3, "intermediate_size": 512}
+ENLARGED_DIGITS = {"images": "digits", "image_size": 64, "calibration_images": 64}
 DIGITS = partial(StandIn, gated=True, model="digits", weights="scripts/catalog/digits")
 STANDINS = {
     "plain": StandIn("ViT-S, plain MLP"),
@@ -77,7 +90,20 @@ STANDINS = {
     "R": StandIn("M, registers alone", kind_r),
     "digits": DIGITS("digits, trained"),
     "digits-G": DIGITS("digits, trained, with G's outliers", kind_g),
+    "trained": StandIn(
+        "outliers that grew in training",
+        gated=True,
+        weights=LEARNED,
+        form={**SMALL, **ENLARGED_DIGITS, "verify_images": 100},
+    ),
 }
+
+
+def model(name: str) -> catalog.Model:
+    """Return the catalog's model in the form that a stand-in has."""
+    standin = STANDINS[name]
+    entry = catalog.models()[standin.model]
+    return replace(entry, gated_mlp=standin.gated, **standin.form)
 
 
 def source(folder: Path, name: str) -> Path:

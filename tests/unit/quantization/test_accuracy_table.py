@@ -8,7 +8,7 @@ import pytest
 
 from scripts import catalog
 from tests.networks import accuracy
-from tests.networks.accuracy import DATA, END, PAGE, START
+from tests.networks.accuracy import DATA, END, GROWTH, PAGE, START
 
 
 def row(network: str, precision: str, **others: Any) -> dict[str, Any]:
@@ -19,6 +19,18 @@ def row(network: str, precision: str, **others: Any) -> dict[str, Any]:
 def test_the_page_has_the_table_of_its_data() -> None:
     page = PAGE.read_text()
     assert accuracy.with_table(page, json.loads(DATA.read_text())) == page
+
+
+def test_the_page_has_what_grew_in_training() -> None:
+    page = PAGE.read_text()
+    assert accuracy.with_growth(page, json.loads(GROWTH.read_text())) == page
+
+
+def test_what_grew_stands_beside_what_it_was() -> None:
+    spreads = [{"gains": {"max / median": ratio, "kurtosis": 3.0}} for ratio in (1.0, 40.0)]
+    lines = accuracy.growth({"before": spreads[0], "after": spreads[1]}).splitlines()
+    assert lines[0].startswith("| magnitudes | max / median, before | max / median, after |")
+    assert lines[2] == "| gains | 1.0 | 40.0 | 3.0 | 3.0 |"
 
 
 def test_all_precisions_of_the_catalog_are_asked_for() -> None:
