@@ -32,6 +32,8 @@ BYTE = 2**BITS
 HALF = BYTE // 2
 # Those of the model that is asked whether sums are exact.
 OPSET, IR_VERSION = 21, 10
+# Ends the name of the file that has unsigned weights.
+_UNSIGNED = ".unsigned"
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,11 @@ class Layers:
         return self._constants.name(np.asarray(values, kind), "sums")
 
     def _raise(self, name: str) -> str:
-        """Add 128 to a weight's integers, where they lie; return the name of their zero point."""
+        """Add 128 to a weight's integers, in this network; return the name of their zero point."""
         if name not in self._raised:
             self._raised.add(name)
             integers = np.asarray(self._network.array(name)).view(np.uint8) ^ np.uint8(HALF)
-            _overwrite(self._network, name, integers)
+            _replace(self._network, name, integers)
         return self.constant(HALF, np.uint8)
 
 
@@ -145,15 +147,20 @@ def saturates() -> bool:
     return bool((sums != columns * (BYTE - 1) * largest).any())
 
 
-def _overwrite(network: Network, name: str, values: NDArray[np.uint8]) -> None:
-    """Replace a constant's bytes, where they lie: they are unsigned."""
+def _replace(network: Network, name: str, values: NDArray[np.uint8]) -> None:
+    """Replace a constant's bytes: they are unsigned.
+
+    External ones go into another file: that of the network may be read again, as it says it is.
+    """
     tensor = network.constants[name]
     tensor.data_type = TensorProto.UINT8
     if tensor.data_location != TensorProto.EXTERNAL:
         tensor.raw_data = values.tobytes()
         return
     info = external_data_helper.ExternalDataInfo(tensor)
-    path = network.folder / info.location
-    place = np.memmap(path, np.uint8, "r+", info.offset or 0, values.shape)
-    place[:] = values
-    place.flush()
+    path = network.folder / f"{info.location}{_UNSIGNED}"
+    path.touch()
+    with path.open("r+b") as file:
+        file.seek(info.offset or 0)
+        file.write(values.data)
+    next(entry for entry in tensor.external_data if entry.key == "location").value = path.name

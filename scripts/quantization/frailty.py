@@ -103,7 +103,7 @@ class _Tally:
         self.outputs: dict[Path, dict[str, Features]] = {}
         self.centred = True
         self._network, self._axes = network, axes
-        self._calibrating, self._judging = frozenset(pictures), judging
+        self._calibrating, self._judging = dict.fromkeys(pictures), judging
         self._kept = max(len(pictures) // SHARE, LEAST) + len(judging)
         self._norms = [node for node in network.graph.node if node.op_type in roles.NORMS]
         self._ends = [value.name for value in network.graph.output]
@@ -146,7 +146,9 @@ class _Tally:
 
     def _forget(self) -> None:
         """Drop the outputs for pictures that are not going to judge."""
-        ranked = sorted(self._calibrating & self.powers.keys(), key=lambda one: self.powers[one])
+        # Of several with one power the first count, as in `Observed.frail`.
+        known = [picture for picture in self._calibrating if picture in self.powers]
+        ranked = sorted(known, key=lambda picture: self.powers[picture])
         keep = {*ranked[: self._kept], *self._judging}
         self.outputs = {name: ends for name, ends in self.outputs.items() if name in keep}
 

@@ -9,7 +9,7 @@ import pytest
 from openqnn.network.onnx_network import Network
 from scripts import artefacts, catalog, metrics
 from scripts.outputs import PATCHES, TOKENS
-from scripts.quantization import calibration
+from scripts.quantization import calibration, frailty
 from scripts.quantization.calibration import Source, Unseen
 from scripts.quantization.frailty import Observed
 from scripts.quantization.trial import Trial
@@ -45,6 +45,15 @@ def test_unseen_pictures_are_not_tried_twice() -> None:
     assert observed.frail() == [files[1], files[2]]
     assert observed.frail([files[1]]) == [files[2], files[3]]
     assert Observed(files, {}, []).frail() == []
+
+
+def test_of_pictures_with_one_power_those_that_judge_have_outputs(tmp_path: Path) -> None:
+    files = _pictures(tmp_path / "calibration", 20, seed=1)
+    for file in files[1:]:
+        file.write_bytes(files[0].read_bytes())
+    observed = frailty.observed(Network.load(vit.write(tmp_path)), {}, files[:-2], files[-2:])
+    assert observed.frail() == files[:3]
+    assert observed.joined(observed.frail())[TOKENS].shape[0] == 3
 
 
 @pytest.mark.parametrize("precision", ["int8", "w4a8", "mixed"])

@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
+from openqnn.network import onnx_network
 from openqnn.network.onnx_network import Network
 from openqnn.quantization import observe, qdq, recipe
 from openqnn.quantization.observe import Range
@@ -56,3 +58,26 @@ def test_linear_layers_in_integers_compute_what_they_do_in_floats(
     for name, values in expected.items():
         pairs = zip(values, found[name], strict=True)
         assert min(metrics.cosine(*map(metrics.vectors, pair)).min() for pair in pairs) > 0.9999
+
+
+@pytest.mark.parametrize("unsigned", [False, True])
+def test_the_packed_network_stays_what_it_says_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unsigned: bool
+) -> None:
+    monkeypatch.setattr(byte_sums, "saturates", lambda: unsigned)
+    # Smaller constants stay inside the model; weights of this network have 256 bytes and more.
+    monkeypatch.setattr(onnx_network, "INLINE_BYTES", 256)
+    lower(vit.write(tmp_path, layers=2), tmp_path / "lowered.onnx", "int8", [])
+    network = Network.load(tmp_path / "lowered.onnx")
+    recipe.separate_constants(network)
+    onnx.save(network.model, tmp_path / "separate.onnx")
+    limits = dict.fromkeys(recipe.measured(network), Range(-4.0, 4.0))
+    encodings = recipe.encoded(network, limits, [], "min-max", 16)
+    encodings.save(tmp_path / "encodings.json")
+    pictures = _pictures(tmp_path / "heldout", 2, seed=2)
+    files = tmp_path / "separate.onnx", tmp_path / "encodings.json"
+    outputs = integers.outputs(*files, pictures, tmp_path)
+    # What `layers` compares is the packed network, whose weights lie in a file.
+    expected = observe.outputs(Network.load(tmp_path / "integers.onnx"), pictures, "packed")
+    for name, values in expected.items():
+        assert metrics.cosine(np.concatenate(values), outputs[name]).min() > 0.9999
