@@ -9,8 +9,8 @@ and the last they ask those pictures alone to which 8 bits do most harm.
 Of what remains open, 8 bits' loss is measured for all activations in one pass, those that one
 operator of a layer ties together in a group (`Trial.losses`). Rounding errors of different tensors
 add up, so groups are raised in the order of what they save for their cost until what is left is
-small enough: trials tell how many are needed, by bisection to a sixteenth or to eight of them. So
-n groups of k kinds take at most 5 + k trials, or log2(n) - 2 + k where n is above 128.
+small enough: trials tell how many are needed, by bisection to an eighth of them. So n groups
+of k kinds take at most log2(n) + 2 + k trials.
 """
 
 from __future__ import annotations
@@ -36,9 +36,8 @@ SETTLED = 0.8
 BESIDE_WEIGHTS = 1.25
 # A trial takes time: a kind goes back to 8 bits only if it has this share of what 16 bits cost.
 WORTH = 0.1
-# Bisection stops where this share of the groups is open, or so many of a deep network's: as many
-# more at 16 bits cost little time.
-RESOLUTION, OPEN = 16, 8
+# Bisection stops where one in so many of those raised is open: as many more cost little time.
+RESOLUTION = 8
 # What a kind costs at least, in the catalog's microseconds: free ones go by what they save.
 LEAST_COST = 10.0
 # How often a search goes on with pictures for which its choice turns out not to be enough.
@@ -358,7 +357,7 @@ class Search:
         number = counted(len(groups), "group")
         say(f"  {number}, each of one kind in one layer: how many of them need 16 bits?")
         low, high = 0, len(groups)
-        while high - low > min(len(groups) // RESOLUTION, OPEN):
+        while high - low > high // RESOLUTION:
             middle = (low + high) // 2
             wide = self.start | tensors(groups[:middle])
             say(f"  16 bits for the {middle} that gain most: cosine {self._told(wide)}")
