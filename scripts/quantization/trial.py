@@ -66,7 +66,8 @@ class Trial:
         widest = recipe.fitted(network, Encodings(everything, encodings.params))
         model = qdq.write(network, _in_bytes(widest), scratch / "trial.onnx")
         switched = {name: encodings.activations[name] for name in self.tensors}
-        _Switch(Network(model, scratch), switched).install()
+        coarse = _coarse(network, widest.params)
+        _Switch(Network(model, scratch), switched, source, coarse).install()
         integers = Network(model, scratch)
         self._ends = {value.name for value in model.graph.output}
         extractor = pieces.Extractor(integers)
@@ -205,6 +206,22 @@ def _in_bytes(encodings: Encodings) -> Encodings:
     return Encodings(encodings.activations, params)
 
 
+def _coarse(network: Network, params: Mapping[str, Encoding]) -> dict[str, NDArray[np.float32]]:
+    """Return constants that are operands, such as the angles of RoPE, as 8 bits have them."""
+    names = {
+        name
+        for node in network.graph.node
+        for index, name in enumerate(node.input)
+        if network.is_float(name) and roles.role(node, index) is roles.Role.OPERAND
+    }
+    return {name: _rounded(network.array(name), params[name].at(NARROW)) for name in sorted(names)}
+
+
+def _rounded(values: NDArray[Any], grid: Encoding) -> NDArray[np.float32]:
+    steps = qdq.quantize(values, grid).astype(np.float32) - np.float32(grid.zero_point)
+    return np.asarray(steps * np.float32(grid.scale))
+
+
 def _groups(piece: Piece, kinds: Mapping[str, str]) -> Sequence[tuple[str, ...]]:
     """Return the tensors that a piece quantises, those of one kind together."""
     groups: dict[str, list[str]] = {}
@@ -216,10 +233,21 @@ def _groups(piece: Piece, kinds: Mapping[str, str]) -> Sequence[tuple[str, ...]]
 
 
 class _Switch:
-    """Gives the activations' quantisers a second grid, and an input to choose by."""
+    """Gives the activations' quantisers a second grid, and an input to choose by.
 
-    def __init__(self, network: Network, activations: dict[str, Encoding]) -> None:
+    What reads or writes 16 bits works with them (`widths.raised`), its constants included; else
+    they are `coarse`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        activations: Mapping[str, Encoding],
+        source: Mapping[str, str],
+        coarse: Mapping[str, NDArray[np.float32]],
+    ) -> None:
         self._model, self._activations = network.model, activations
+        self._source, self._coarse = source, coarse
         self._constants = SharedConstants()
         self._sums = SwitchedSums(network, self._constants)
         self._quantizers = {
@@ -278,7 +306,23 @@ class _Switch:
         elif self._sums.reads(node) in self._activations:
             yield from self._sums.rewritten(node)
         else:
+            yield from self._operands(node)
             yield node
+
+    def _operands(self, node: NodeProto) -> Iterator[NodeProto]:
+        """Choose a node's constants by the width that it works at: 16 bits if it has any."""
+        labels = {f"{name}.{WIDE}": name for name in self._coarse}
+        if not (own := labels.keys() & set(node.input)):
+            return
+        out = node.output[0]
+        names = [*(name.removesuffix(".dq") for name in node.input), out.removesuffix(".float")]
+        flags = [f"{self._source[name]}.is_wide" for name in names if name in self._source]
+        yield helper.make_node("Or", [flags[0], flags[-1]], [f"{out}.works_wide"])
+        for index, name in enumerate(node.input):
+            if name in own:
+                node.input[index] = f"{out}.{name}"
+                pair = [name, self._constant(self._coarse[labels[name]])]
+                yield helper.make_node("Where", [f"{out}.works_wide", *pair], [f"{out}.{name}"])
 
     def _constant(self, values: Any) -> str:
         return self._constants.name(np.asarray(values), "trial")

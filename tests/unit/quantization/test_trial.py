@@ -6,7 +6,7 @@ import pytest
 
 from openqnn.network import samples
 from openqnn.network.onnx_network import Network
-from openqnn.quantization import sharing
+from openqnn.quantization import qdq, sharing
 from scripts import artefacts, catalog, metrics
 from scripts.outputs import TOKENS
 from scripts.quantization import trial as trials
@@ -62,3 +62,23 @@ def test_kinds_that_hardly_matter_are_asked_of_some_pieces_alone(
     few = sorted(every, key=lambda group: -every[group])[:10]
     assert [some[group] for group in few] == [every[group] for group in few]
     assert sum(some.values()) == pytest.approx(sum(every.values()), rel=0.2)
+
+
+@pytest.mark.parametrize("bits", [widths.NARROW, widths.WIDE])
+def test_constants_have_their_operators_width(tmp_path: Path, bits: int) -> None:
+    files = _pictures(tmp_path / "calibration", 4, seed=1)
+    source = Source(vit.write(tmp_path), files, (), "min-max", equal=True)
+    encodings = source.encoded(catalog.precisions()["int8"], tmp_path / "quantised.onnx")
+    network = Network.load(tmp_path / "quantised.onnx")
+    (tmp_path / "scratch").mkdir()
+    trial = Trial(network, encodings, tmp_path / "scratch")
+    wide = set(trial.tensors) if bits == widths.WIDE else set[str]()
+    pictures = [samples.read(file, network) for file in files]
+    tried = trial(wide, pictures)[TOKENS]
+    qdq.write(network, widths.raised(network, encodings, wide), tmp_path / "packed.onnx")
+    packed, exact = (
+        _features(tmp_path / name, files) for name in ("packed.onnx", "quantised.onnx")
+    )
+    noise = [((values - exact) ** 2).sum() for values in (packed, tried)]
+    # Rounded alike, both have much the same noise, and little of their own.
+    assert ((tried - packed) ** 2).sum() < 0.4 * min(noise)

@@ -100,7 +100,7 @@ def test_few_pictures_that_lose_much_have_what_they_need_raised(
     why = json.loads((tmp_path / artefacts.widths("digits", "int8")).read_text())["why"]
     assert why["with_fewest_16_bits"] >= why["wanted"] > 0.993  # the unseen ones
     frail = why["frail"]
-    assert frail["with_fewest_16_bits"] < 0.95 < frail["wanted"] <= frail["reached"]
+    assert frail["with_fewest_16_bits"] < frail["wanted"] <= frail["reached"]
     figures = metrics.figures(exact, _features(made, files), vit.PATCHES)
     assert all(figures[name] >= bound for name, bound in INT8.gate.items())
     _with_typical_pictures_alone(monkeypatch)
