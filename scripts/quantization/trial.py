@@ -247,7 +247,8 @@ class _Switch:
         coarse: Mapping[str, NDArray[np.float32]],
     ) -> None:
         self._model, self._activations = network.model, activations
-        self._source, self._coarse = source, coarse
+        self._source = source
+        self._coarse = {f"{name}.{WIDE}": values for name, values in coarse.items()}
         self._constants = SharedConstants()
         self._sums = SwitchedSums(network, self._constants)
         self._quantizers = {
@@ -311,8 +312,8 @@ class _Switch:
 
     def _operands(self, node: NodeProto) -> Iterator[NodeProto]:
         """Choose a node's constants by the width that it works at: 16 bits if it has any."""
-        labels = {f"{name}.{WIDE}": name for name in self._coarse}
-        if not (own := labels.keys() & set(node.input)):
+        own = self._coarse.keys() & set(node.input)
+        if not own:
             return
         out = node.output[0]
         names = [*(name.removesuffix(".dq") for name in node.input), out.removesuffix(".float")]
@@ -321,7 +322,7 @@ class _Switch:
         for index, name in enumerate(node.input):
             if name in own:
                 node.input[index] = f"{out}.{name}"
-                pair = [name, self._constant(self._coarse[labels[name]])]
+                pair = [name, self._constant(self._coarse[name])]
                 yield helper.make_node("Where", [f"{out}.works_wide", *pair], [f"{out}.{name}"])
 
     def _constant(self, values: Any) -> str:
